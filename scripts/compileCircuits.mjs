@@ -1,0 +1,263 @@
+// Compiles the circuits with the machine-independent circom of npm, and compares the constraint systems with their pins: the keys belong
+// to those bytes and to no others.
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { cpus } from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import { captureTool } from './bootstrap/child.mjs';
+import { hashFile, hashFiles, listFiles, readIfPresent, sha256, writeWhole } from './bootstrap/hash.mjs';
+import { SetupError, say } from './bootstrap/report.mjs';
+
+// O2 removes the linear constraints as well; the same circuit proves 1.4 times slower without.
+const COMPILER_OPTIONS = ['--r1cs', '--wasm', '--O2', '-l', 'node_modules'];
+// Two at once take about three quarters of the time of one after another; each fills more than one core.
+const COMPILATIONS_AT_ONCE = 2;
+
+/**
+ * @typedef {object} Pin                     circuits/pins/<circuit>.json
+ * @property {string} circuit
+ * @property {number} constraints
+ * @property {number} publicSignals          inputs and outputs
+ * @property {string} r1csSha256
+ * @property {string} [wasmSha256]
+ * @property {string} [zkeySha256]
+ */
+
+/**
+ * The circuits that are proven on their own: every file of circuits/main.
+ * @param {string} root
+ * @returns {string[]}
+ */
+export function circuitNames(root) {
+  const directory = path.join(root, 'circuits', 'main');
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory)
+    .filter((name) => name.endsWith('.circom'))
+    .map((name) => name.slice(0, -'.circom'.length))
+    .sort();
+}
+
+/**
+ * Where the compiled forms of a circuit are.
+ * @param {string} root
+ * @param {string} circuit
+ */
+export function circuitFiles(root, circuit) {
+  const directory = path.join(root, 'circuits', 'build', circuit);
+  return { r1cs: path.join(directory, `${circuit}.r1cs`), wasm: path.join(directory, `${circuit}.wasm`) };
+}
+
+/**
+ * What a pin says about the compiled circuit.
+ * @param {string} root
+ * @param {string} circuit
+ */
+export function describeCircuit(root, circuit) {
+  const files = circuitFiles(root, circuit);
+  const r1cs = readFileSync(files.r1cs);
+  return {
+    circuit,
+    ...readSizes(r1cs),
+    r1csSha256: sha256(r1cs),
+    wasmSha256: sha256(readFileSync(files.wasm)),
+  };
+}
+
+/**
+ * Whether every circuit is compiled from the sources as they are, and the compiled bytes are as the compiler left them.
+ * @param {string} root
+ */
+export function circuitsAreCurrent(root) {
+  const text = readIfPresent(stampFile(root))?.toString('utf8');
+  return text !== undefined ? text === stampOf(root) : circuitNames(root).length === 0;
+}
+
+/**
+ * Compiles every circuit of circuits/main. Only under the bootstrap's lock.
+ * @param {import('./bootstrap.mjs').Context} context
+ */
+export async function compileCircuits(context) {
+  const { root } = context;
+  const circuits = circuitNames(root);
+  say(`compiling the circuits: ${circuits.join(', ')}`);
+  // Everything goes, a circuit that no longer exists included.
+  rmSync(path.join(root, 'circuits', 'build'), { recursive: true, force: true });
+
+  const waiting = [...circuits];
+  const compileWaiting = async () => {
+    for (let circuit = waiting.shift(); circuit !== undefined; circuit = waiting.shift()) {
+      const files = circuitFiles(root, circuit);
+      await compileCircuit({
+        ...context,
+        source: path.join(root, 'circuits', 'main', `${circuit}.circom`),
+        outputDirectory: path.dirname(files.r1cs),
+      });
+    }
+  };
+  const endings = await Promise.allSettled(
+    Array.from({ length: Math.min(COMPILATIONS_AT_ONCE, cpus().length) }, compileWaiting),
+  );
+  // Only now, when no compiler is left that would write on after the lock is gone.
+  for (const ending of endings) if (ending.status === 'rejected') throw ending.reason;
+  writeWhole(stampFile(root), stampOf(root));
+}
+
+/**
+ * Compiles one circuit file to <name>.r1cs and <name>.wasm (and <name>.sym where asked for) in a directory that this makes anew. Tests
+ * compile altered copies with it.
+ * @param {object} task
+ * @param {string} task.root                the repository, whose circomlib and compiler are used
+ * @param {string} task.source              may lie anywhere
+ * @param {string} task.outputDirectory
+ * @param {boolean} [task.symbols]
+ * @param {{ file: string }} [task.node]
+ * @param {NodeJS.ProcessEnv} [task.environment]
+ * @param {(pid: number) => void} [task.onStart]
+ * @returns {Promise<{ r1cs: string, wasm: string, symbols: string }>}
+ */
+export async function compileCircuit(task) {
+  const { root, source, outputDirectory, symbols = false } = task;
+  const { node = { file: process.execPath }, environment = process.env, onStart = () => {} } = task;
+  const name = path.basename(source, '.circom');
+  rmSync(outputDirectory, { recursive: true, force: true });
+  mkdirSync(outputDirectory, { recursive: true });
+  // The compiler sees the file system through relative paths from where it runs, and follows no link that leads out of it.
+  const { status, output } = await captureTool(
+    node.file,
+    [
+      path.join(root, 'node_modules', 'circom2', 'cli.js'),
+      source,
+      ...COMPILER_OPTIONS,
+      ...(symbols ? ['--sym'] : []),
+      '-o',
+      outputDirectory,
+    ],
+    { cwd: root, env: environment, onStart },
+  );
+  const files = {
+    r1cs: path.join(outputDirectory, `${name}.r1cs`),
+    wasm: path.join(outputDirectory, `${name}.wasm`),
+    symbols: path.join(outputDirectory, `${name}.sym`),
+  };
+  const compiledWasm = path.join(outputDirectory, `${name}_js`, `${name}.wasm`);
+  if (status !== 0 || !existsSync(files.r1cs) || !existsSync(compiledWasm)) {
+    throw new SetupError(`circom could not compile ${path.relative(root, source)}:\n${output.trim()}`);
+  }
+  renameSync(compiledWasm, files.wasm);
+  rmSync(path.dirname(compiledWasm), { recursive: true });
+  return files;
+}
+
+/**
+ * Compares every compiled circuit with its pin.
+ * @param {string} root
+ * @returns {string[]} what differs, one line each
+ */
+export function comparePins(root) {
+  return circuitNames(root).flatMap((circuit) => {
+    const difference = differenceFromPin(readPin(root, circuit), describeCircuit(root, circuit));
+    return difference === undefined ? [] : [`circuit ${circuit} ${difference}`];
+  });
+}
+
+/**
+ * Pins the circuits as they are compiled now. A changed circuit loses the hash of its key: that key no longer fits.
+ * @param {string} root
+ * @returns {string[]} what was pinned anew, one line each
+ */
+export function updatePins(root) {
+  return circuitNames(root).flatMap((circuit) => {
+    const compiled = describeCircuit(root, circuit);
+    const difference = differenceFromPin(readPin(root, circuit), compiled);
+    if (difference === undefined) return [];
+    writeWhole(pinFile(root, circuit), `${JSON.stringify(compiled, null, 2)}\n`);
+    return [`circuit ${circuit} ${difference}: pinned with ${compiled.constraints} constraints`];
+  });
+}
+
+/**
+ * @param {Pin | undefined} pin
+ * @param {ReturnType<typeof describeCircuit>} compiled
+ * @returns {string | undefined}
+ */
+function differenceFromPin(pin, compiled) {
+  if (pin === undefined) return 'has no pin';
+  const differences = /** @type {const} */ (['constraints', 'publicSignals', 'r1csSha256', 'wasmSha256'])
+    .filter((field) => pin[field] !== compiled[field] && !(field === 'wasmSha256' && pin.wasmSha256 === undefined))
+    .map((field) => `${field} ${compiled[field]}, pinned ${pin[field]}`);
+  return differences.length === 0 ? undefined : `is not the pinned one (${differences.join('; ')})`;
+}
+
+/**
+ * @param {string} root
+ * @param {string} circuit
+ * @returns {Pin | undefined}
+ */
+function readPin(root, circuit) {
+  const text = readIfPresent(pinFile(root, circuit))?.toString('utf8');
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new SetupError(`${path.relative(root, pinFile(root, circuit))} is no JSON: restore it, then run this again`);
+  }
+}
+
+/**
+ * @param {string} root
+ * @param {string} circuit
+ */
+function pinFile(root, circuit) {
+  return path.join(root, 'circuits', 'pins', `${circuit}.json`);
+}
+
+/** @param {string} root */
+function stampFile(root) {
+  return path.join(root, 'circuits', 'build', 'compiled.json');
+}
+
+/**
+ * Sources, compiler and circomlib go in, and what came out.
+ * @param {string} root
+ */
+function stampOf(root) {
+  const packageVersion = (/** @type {string} */ name) =>
+    hashFile(path.join(root, 'node_modules', name, 'package.json')) ?? 'absent';
+  return JSON.stringify({
+    sources: hashFiles(root, sourceFiles(root)),
+    compiler: [packageVersion('circom2'), packageVersion('circomlib'), ...COMPILER_OPTIONS],
+    compiled: circuitNames(root).map((circuit) => {
+      const files = circuitFiles(root, circuit);
+      return [circuit, hashFile(files.r1cs) ?? 'absent', hashFile(files.wasm) ?? 'absent'];
+    }),
+  });
+}
+
+/** @param {string} root */
+function sourceFiles(root) {
+  const build = path.join(root, 'circuits', 'build') + path.sep;
+  return listFiles(path.join(root, 'circuits'), '.circom').filter((file) => !file.startsWith(build));
+}
+
+/**
+ * The sizes in the header of an r1cs file (https://github.com/iden3/r1csfile).
+ * @param {Buffer} r1cs
+ */
+function readSizes(r1cs) {
+  const HEADER_SECTION = 1;
+  let offset = 12; // magic, version and number of sections, four bytes each
+  while (offset < r1cs.length) {
+    const section = r1cs.readUInt32LE(offset);
+    const length = Number(r1cs.readBigUInt64LE(offset + 4));
+    const start = offset + 12;
+    if (section === HEADER_SECTION) {
+      const counts = start + 4 + r1cs.readUInt32LE(start); // the field's size and the prime go first
+      return {
+        constraints: r1cs.readUInt32LE(counts + 24),
+        publicSignals: r1cs.readUInt32LE(counts + 4) + r1cs.readUInt32LE(counts + 8),
+      };
+    }
+    offset = start + length;
+  }
+  throw new SetupError('an r1cs file has no header: remove circuits/build and run this again');
+}
