@@ -1,0 +1,36 @@
+import { FIELD_MODULUS } from '@bitcloak/protocol/parameters';
+import { randomBytes } from '@noble/hashes/utils.js';
+
+/** Bytes of one field element or curve coordinate on the wire, big-endian. */
+export const FIELD_BYTES = 32;
+
+/** Big-endian bytes of any length as an integer. */
+export function bytesToInteger(bytes: Uint8Array): bigint {
+  let hex = '';
+  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
+  return hex === '' ? 0n : BigInt(`0x${hex}`);
+}
+
+/** An integer as `length` big-endian bytes. Throws RangeError where it does not fit. */
+export function integerToBytes(value: bigint, length: number): Uint8Array {
+  if (value < 0n || value >> BigInt(8 * length) !== 0n) throw new RangeError(`integer does not fit ${length} bytes`);
+  const hex = value.toString(16).padStart(2 * length, '0');
+  const bytes = new Uint8Array(length);
+  for (let i = 0; i < length; i++) bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
+}
+
+/** 48 or more uniform bytes as a field element; the bias of the reduction is below 2^-128. */
+export function uniformToField(bytes: Uint8Array): bigint {
+  if (bytes.length < 48) throw new RangeError('48 bytes or more are needed for a uniform field element');
+  return bytesToInteger(bytes) % FIELD_MODULUS;
+}
+
+/** A uniform field element from the system's generator. */
+export function randomField(): bigint {
+  return uniformToField(randomBytes(48));
+}
+
+export function isField(value: bigint): boolean {
+  return value >= 0n && value < FIELD_MODULUS;
+}

@@ -1,0 +1,22 @@
+import { buildPoseidon } from 'circomlibjs';
+
+const instance = await buildPoseidon();
+const F = instance.F;
+
+/**
+ * Poseidon with circomlib's parameters.
+ *
+ * @param inputs 1 to 16 field elements. Larger integers are reduced silently, so what comes from outside is checked with `isField` before.
+ * @param tag the initial state (circomlib's `PoseidonEx`): a domain tag of the parameter table, 0 for what the chain computes too.
+ */
+export function poseidon(inputs: readonly bigint[], tag = 0n): bigint {
+  return F.toObject(instance(inputs as bigint[], tag));
+}
+
+/** Field elements in the hash's own form (32 bytes, Montgomery), so that a tree is hashed without conversions in between. */
+export const raw = {
+  from: (value: bigint): Uint8Array => F.e(value),
+  to: (element: Uint8Array): bigint => F.toObject(element),
+  /** Poseidon of `inputs` (n × 32 bytes, one after another), initial state 0. */
+  hash: (inputs: Uint8Array): Uint8Array => instance(inputs),
+};

@@ -1,0 +1,58 @@
+/** Every error that a user or a program can meet, by its stable code, with the exit code of the command line. */
+export const ERROR_EXIT_CODES = {
+  // What was asked for is malformed.
+  USAGE: 2,
+  ADDRESS_INVALID: 2,
+  AMOUNT_INVALID: 2,
+  ASSET_INVALID: 2,
+  VIEWING_KEY_INVALID: 2,
+  MNEMONIC_INVALID: 2,
+  OPERATOR_ID_INVALID: 2,
+  LOCK_INVALID: 2,
+  // The wallet file.
+  WALLET_EXISTS: 3,
+  WALLET_MISSING: 3,
+  WALLET_CORRUPT: 3,
+  WALLET_BUSY: 3,
+  WALLET_WATCH_ONLY: 3,
+  PASSPHRASE_WRONG: 3,
+  PASSPHRASE_MISSING: 3,
+  // The chain and its endpoint.
+  ENDPOINT_UNREACHABLE: 4,
+  ENDPOINT_INCONSISTENT: 4,
+  NETWORK_UNKNOWN: 4,
+  NETWORK_RESTARTED: 4,
+  CHAIN_MISMATCH: 4,
+  TRANSACTION_FAILED: 4,
+  // What the wallet holds does not do.
+  BALANCE_INSUFFICIENT: 5,
+  NOTES_WAITING: 5,
+  NOTES_SCATTERED: 5,
+  NOTE_LOCKED: 5,
+  DEPOSITS_PAUSED: 5,
+  GAS_INSUFFICIENT: 5,
+  // The relayer.
+  RELAYER_UNREACHABLE: 6,
+  RELAYER_REFUSED: 6,
+  RELAYER_FEE_EXCESSIVE: 6,
+  FEE_INSUFFICIENT: 6,
+  // Proofs and keys.
+  KEY_MISMATCH: 7,
+  KEY_REFUSED: 7,
+  STATEMENT_FALSE: 7,
+  PROOF_INVALID: 7,
+  DEVELOPMENT_ONLY: 8,
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_EXIT_CODES;
+
+/** An error with a stable code. Its message names the field, what was expected and what came, and never a secret. */
+export class BitcloakError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'BitcloakError';
+    this.code = code;
+  }
+}
