@@ -1,0 +1,122 @@
+import { readFileSync } from 'node:fs';
+import { FIELD_MODULUS } from '@bitcloak/protocol/parameters';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+
+/** Inputs of a circuit by the names of its signals; arrays of any depth are taken in their order. */
+export type CircuitInput = { readonly [signal: string]: SignalValue };
+export type SignalValue = bigint | readonly SignalValue[];
+
+const WORD_BYTES = 4;
+const ELEMENT_BYTES = 32;
+const ELEMENT_WORDS = ELEMENT_BYTES / WORD_BYTES;
+
+/** What circom's generated WebAssembly exports. */
+type Calculator = {
+  init(sanityCheck: number): void;
+  getWitnessSize(): number;
+  getWitness(index: number): void;
+  getInputSize(): number;
+  getInputSignalSize(hashHigh: number, hashLow: number): number;
+  setInputSignal(hashHigh: number, hashLow: number, index: number): void;
+  readSharedRWMemory(word: number): number;
+  writeSharedRWMemory(word: number, value: number): void;
+};
+
+/** A circuit's witness generator, compiled once. One computes after another: the WebAssembly keeps its state between calls. */
+export class WitnessGenerator {
+  readonly #calculator: Calculator;
+
+  constructor(wasmPath: string) {
+    const runtime = {
+      // A failed assertion: the message would carry template names only, but whatever it is, it tells of the input.
+      exceptionHandler: () => {
+        throw new BitcloakError('STATEMENT_FALSE', 'no witness: these inputs do not satisfy the circuit');
+      },
+      printErrorMessage: () => undefined,
+      writeBufferMessage: () => undefined,
+      showSharedRWMemory: () => undefined,
+    };
+    const module = new WebAssembly.Module(readFileSync(wasmPath));
+    this.#calculator = new WebAssembly.Instance(module, { runtime }).exports as unknown as Calculator;
+  }
+
+  /**
+   * The whole witness: 1, the public signals, then the others.
+   *
+   * @returns elements of 32 little-endian bytes, one after another.
+   */
+  compute(input: CircuitInput): Uint8Array {
+    const calculator = this.#calculator;
+    calculator.init(0);
+    let assigned = 0;
+    for (const [name, value] of Object.entries(input)) {
+      const [high, low] = hashName(name);
+      const elements = flatten(value);
+      const size = calculator.getInputSignalSize(high, low);
+      if (size !== elements.length) throw new RangeError(`signal ${name}: expected ${size} values, got ${elements.length}`);
+      elements.forEach((element, index) => {
+        this.#write(element);
+        calculator.setInputSignal(high, low, index);
+      });
+      assigned += elements.length;
+    }
+    if (assigned !== calculator.getInputSize()) {
+      throw new RangeError(`expected ${calculator.getInputSize()} input values, got ${assigned}`);
+    }
+    return this.#read();
+  }
+
+  #write(element: bigint): void {
+    if (element < 0n || element >= FIELD_MODULUS) throw new RangeError('an input is no field element');
+    let rest = element;
+    for (let word = 0; word < ELEMENT_WORDS; word++) {
+      this.#calculator.writeSharedRWMemory(word, Number(BigInt.asUintN(32, rest)));
+      rest >>= 32n;
+    }
+  }
+
+  #read(): Uint8Array {
+    const size = this.#calculator.getWitnessSize();
+    const view = new DataView(new ArrayBuffer(size * ELEMENT_BYTES));
+    for (let index = 0; index < size; index++) {
+      this.#calculator.getWitness(index);
+      for (let word = 0; word < ELEMENT_WORDS; word++) {
+        view.setInt32(index * ELEMENT_BYTES + word * WORD_BYTES, this.#calculator.readSharedRWMemory(word), true);
+      }
+    }
+    return new Uint8Array(view.buffer);
+  }
+}
+
+/** The name of a signal as circom looks it up: 64-bit FNV-1a, high and low word. */
+function hashName(name: string): [number, number] {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of Buffer.from(name)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  return [Number(hash >> 32n), Number(BigInt.asUintN(32, hash))];
+}
+
+function flatten(value: SignalValue): bigint[] {
+  return typeof value === 'bigint' ? [value] : value.flatMap(flatten);
+}
+
+/** A witness in the .wtns format of the iden3 tools (version 2), which snarkjs proves from. */
+export function toWtns(witness: Uint8Array): Uint8Array {
+  const headerSize = 4 + ELEMENT_BYTES + 4;
+  const bytes = new Uint8Array(12 + 12 + headerSize + 12 + witness.length);
+  const view = new DataView(bytes.buffer);
+  bytes.set(Buffer.from('wtns'));
+  view.setUint32(4, 2, true);
+  view.setUint32(8, 2, true);
+  view.setUint32(12, 1, true);
+  view.setBigUint64(16, BigInt(headerSize), true);
+  view.setUint32(24, ELEMENT_BYTES, true);
+  for (let word = 0; word < ELEMENT_WORDS; word++) {
+    const value = Number(BigInt.asUintN(32, FIELD_MODULUS >> BigInt(32 * word)));
+    view.setUint32(28 + word * WORD_BYTES, value, true);
+  }
+  view.setUint32(60, witness.length / ELEMENT_BYTES, true);
+  view.setUint32(64, 2, true);
+  view.setBigUint64(68, BigInt(witness.length), true);
+  bytes.set(witness, 76);
+  return bytes;
+}

@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import { DEVELOPMENT_CHAIN_IDS, TIMELOCK_SECONDS_MIN } from '@bitcloak/protocol/parameters';
+import { ContractFactory, type BaseContract, type InterfaceAbi, type Signer } from 'ethers';
+
+const root = resolve(import.meta.dirname, '../..');
+
+const ARTIFACTS = {
+  Poseidon3: 'contracts/generated/Poseidon3.sol',
+  Verifier: 'contracts/pool/Verifier.sol',
+  Pool: 'contracts/pool/Pool.sol',
+  DevelopmentToken: 'contracts/development/DevelopmentToken.sol',
+  TimelockController: '@openzeppelin/contracts/governance/TimelockController.sol',
+} as const;
+
+/** Deploys one of the project's contracts from its artifact and waits until it is there. */
+export async function deployContract(
+  signer: Signer,
+  name: keyof typeof ARTIFACTS,
+  parameters: readonly unknown[] = [],
+): Promise<BaseContract> {
+  const text = readFileSync(resolve(root, 'artifacts', ARTIFACTS[name], `${name}.json`), 'utf8');
+  const { abi, bytecode } = JSON.parse(text) as { abi: InterfaceAbi; bytecode: string };
+  return (await new ContractFactory(abi, bytecode, signer).deploy(...parameters)).waitForDeployment();
+}
+
+export type PoolSettings = {
+  /** Can pause deposits at once. */
+  readonly guardian: string;
+  /** Proposes what the timelock carries out: unpausing, another guardian. Anybody may execute what has waited long enough. */
+  readonly governor: string;
+  readonly bucketAgeSeconds: bigint;
+  readonly timelockSeconds?: bigint;
+  /** Only tests give another one than the real verifier. */
+  readonly verifier?: string;
+};
+
+export type DeployedPool = { readonly pool: string; readonly timelock: string; readonly startBlock: number };
+
+/** Throws `DEVELOPMENT_ONLY` where the keys lack an outside ceremony and the chain is one for value. */
+export async function refuseDevelopmentKeys(signer: Signer): Promise<void> {
+  const chainId = (await signer.provider?.getNetwork())?.chainId;
+  const text = readFileSync(resolve(root, 'circuits/keys/ceremony.json'), 'utf8');
+  const { development } = JSON.parse(text) as { development: unknown };
+  const allowed = DEVELOPMENT_CHAIN_IDS.some((id) => id === chainId);
+  if (development !== false && !allowed) {
+    const message = `chain ${String(chainId)}: the keys in circuits/keys were made without an outside ceremony, and anybody could forge with them`;
+    throw new BitcloakError('DEVELOPMENT_ONLY', message);
+  }
+}
+
+/** Deploys verifier, Poseidon, timelock and pool. */
+export async function deployPool(signer: Signer, settings: PoolSettings): Promise<DeployedPool> {
+  await refuseDevelopmentKeys(signer);
+  const verifier = settings.verifier ?? (await (await deployContract(signer, 'Verifier')).getAddress());
+  const poseidon = await deployContract(signer, 'Poseidon3');
+  const anybody = '0x0000000000000000000000000000000000000000';
+  const timelock = await deployContract(signer, 'TimelockController', [
+    settings.timelockSeconds ?? TIMELOCK_SECONDS_MIN,
+    [settings.governor],
+    [anybody],
+    // No administrator: the timelock's roles, too, change only through itself.
+    anybody,
+  ]);
+  const timelockAddress = await timelock.getAddress();
+  const parameters = [
+    verifier,
+    await poseidon.getAddress(),
+    timelockAddress,
+    settings.guardian,
+    settings.bucketAgeSeconds,
+  ];
+  const pool = await deployContract(signer, 'Pool', parameters);
+  const receipt = await pool.deploymentTransaction()?.wait();
+  if (receipt == null) throw new BitcloakError('TRANSACTION_FAILED', 'the deployment of the pool has no receipt');
+  return { pool: await pool.getAddress(), timelock: timelockAddress, startBlock: receipt.blockNumber };
+}
