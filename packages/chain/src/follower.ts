@@ -1,0 +1,172 @@
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import type { Block, Provider } from 'ethers';
+import type { PoolEvent } from './events.ts';
+import type { Ledger } from './ledger.ts';
+import type { PoolClient } from './pool.ts';
+
+/** A reorganisation up to this deep costs no more than reading its blocks again; a deeper one costs reading everything again. */
+export const REORG_BLOCKS = 64;
+
+const RANGE_BLOCKS_FIRST = 2_000;
+const RANGE_BLOCKS_MAX = 50_000;
+const PERSIST_MS = 2_000;
+const ATTEMPTS = 4;
+const ATTEMPT_PAUSE_MS = 400;
+
+/** A state that follows from the pool's events alone. `Snapshot` is plain data that v8 can serialise. */
+export type Fold<Snapshot> = { readonly ledger: Ledger; apply(event: PoolEvent): void; save(): Snapshot };
+
+/** A state at the end of a block. */
+export type Anchor<Snapshot> = { readonly block: number; readonly hash: string; readonly snapshot: Snapshot };
+
+export type Progress = { readonly from: number; readonly done: number; readonly target: number };
+
+export type FollowerOptions<Snapshot, F extends Fold<Snapshot>> = {
+  readonly pool: PoolClient;
+  readonly provider: Provider;
+  readonly startBlock: number;
+  /** A new fold, from a snapshot where there is one. */
+  create(snapshot?: Snapshot): F;
+  /** The newest anchor that an earlier run kept. */
+  readonly anchor?: Anchor<Snapshot> | undefined;
+  /** Keeps an anchor for later runs; called at most every two seconds and with the last one. */
+  keep?(anchor: Anchor<Snapshot>): void;
+};
+
+/**
+ * Follows the pool's events to the newest block and beyond, through reorganisations, lagging endpoints and kills.
+ *
+ * What is kept is always a state that is REORG_BLOCKS or more behind the newest block; the rest is read again. So nothing is ever undone:
+ * after a reorganisation the state is built again from the anchor, and from nothing where even the anchor's block is gone.
+ */
+export class Follower<Snapshot, F extends Fold<Snapshot>> {
+  readonly #options: FollowerOptions<Snapshot, F>;
+  #anchor: Anchor<Snapshot> | undefined;
+  /** Becomes the anchor once it is deep enough. */
+  #candidate: Anchor<Snapshot> | undefined;
+  #live: { fold: F; head: Block } | undefined;
+  #rangeBlocks = RANGE_BLOCKS_FIRST;
+
+  constructor(options: FollowerOptions<Snapshot, F>) {
+    this.#options = options;
+    this.#anchor = options.anchor;
+  }
+
+  /** Reads up to the newest block. Throws `ENDPOINT_INCONSISTENT` where the endpoint contradicts itself again and again. */
+  async advance(onProgress?: (progress: Progress) => void): Promise<{ fold: F; head: Block }> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        this.#live = await this.#advanceOnce(onProgress);
+        return this.#live;
+      } catch (error) {
+        this.#live = undefined;
+        this.#candidate = undefined;
+        const retryable = error instanceof BitcloakError && error.code === 'ENDPOINT_INCONSISTENT';
+        if (!retryable || attempt === ATTEMPTS) throw error;
+        // A reorganisation while reading looks like a contradiction, and so does a node whose log index lags behind its head.
+        await new Promise((done) => setTimeout(done, ATTEMPT_PAUSE_MS * attempt));
+        // An endpoint that lied earlier may have got its lies into the anchor.
+        if (attempt === ATTEMPTS - 1) this.#anchor = undefined;
+      }
+    }
+  }
+
+  async #advanceOnce(onProgress?: (progress: Progress) => void): Promise<{ fold: F; head: Block }> {
+    const head = await this.#block('latest');
+    const { fold, next } = await this.#start(head);
+    const settled = head.number - REORG_BLOCKS;
+    let from = next;
+    let kept = Date.now();
+    while (from <= head.number) {
+      const limit = from <= settled ? settled : head.number;
+      const to = await this.#read(fold, from, limit);
+      onProgress?.({ from: next, done: to, target: head.number });
+      if (to <= settled && (to === settled || Date.now() - kept > PERSIST_MS)) {
+        this.#keep({ block: to, hash: (await this.#block(to)).hash ?? '', snapshot: fold.save() });
+        kept = Date.now();
+      }
+      from = to + 1;
+    }
+    await this.#check(fold, head);
+    this.#refreshAnchor(fold, head);
+    return { fold, head };
+  }
+
+  /** The state to go on from: the live one where its block still stands, else the anchor's, else a new one. */
+  async #start(head: Block): Promise<{ fold: F; next: number }> {
+    const live = this.#live;
+    if (live !== undefined && (await this.#stands(live.head.number, live.head.hash, head))) {
+      return { fold: live.fold, next: live.head.number + 1 };
+    }
+    this.#candidate = undefined;
+    const anchor = this.#anchor;
+    if (anchor !== undefined && (await this.#stands(anchor.block, anchor.hash, head))) {
+      return { fold: this.#options.create(anchor.snapshot), next: anchor.block + 1 };
+    }
+    return { fold: this.#options.create(), next: this.#options.startBlock };
+  }
+
+  async #stands(block: number, hash: string | null, head: Block): Promise<boolean> {
+    if (block > head.number) {
+      const shorter = await this.#options.provider.getBlock(block);
+      // A lagging endpoint gets another chance; a chain that really became shorter is read again from an anchor below.
+      if (shorter === null && block - head.number <= REORG_BLOCKS) return false;
+      const message = `the endpoint is at block ${head.number}; block ${block} was seen already. It lags, or the chain was rewound`;
+      throw new BitcloakError('ENDPOINT_INCONSISTENT', message);
+    }
+    return (await this.#block(block)).hash === hash;
+  }
+
+  /** Reads one range from `from` on, as wide as the endpoint takes it; returns its last block. */
+  async #read(fold: F, from: number, limit: number): Promise<number> {
+    for (;;) {
+      const to = Math.min(limit, from + this.#rangeBlocks - 1);
+      let events: PoolEvent[];
+      try {
+        events = await this.#options.pool.events(from, to);
+      } catch (error) {
+        const inconsistent = error instanceof BitcloakError && error.code === 'ENDPOINT_INCONSISTENT';
+        if (inconsistent || this.#rangeBlocks === 1) throw error;
+        this.#rangeBlocks = Math.max(1, Math.floor(this.#rangeBlocks / 4));
+        continue;
+      }
+      for (const event of events) fold.apply(event);
+      this.#rangeBlocks = Math.min(RANGE_BLOCKS_MAX, this.#rangeBlocks * 2);
+      return to;
+    }
+  }
+
+  /** What was read must end where the pool stands, and the block that it ends at must still be there. */
+  async #check(fold: F, head: Block): Promise<void> {
+    const queue = await this.#options.pool.queue(head.number);
+    const { ledger } = fold;
+    const openLeaves = ledger.leavesOf(ledger.openBucket).length;
+    const same =
+      queue.openBucket === ledger.openBucket &&
+      queue.openLeaves === openLeaves &&
+      queue.nextInsertion === ledger.nextInsertion;
+    if (!same || (await this.#block(head.number)).hash !== head.hash) {
+      const message = `the endpoint's events and the pool's state differ at block ${head.number}`;
+      throw new BitcloakError('ENDPOINT_INCONSISTENT', message);
+    }
+  }
+
+  #refreshAnchor(fold: F, head: Block): void {
+    if (this.#candidate !== undefined && this.#candidate.block <= head.number - REORG_BLOCKS) {
+      this.#keep(this.#candidate);
+      this.#candidate = undefined;
+    }
+    this.#candidate ??= { block: head.number, hash: head.hash ?? '', snapshot: fold.save() };
+  }
+
+  #keep(anchor: Anchor<Snapshot>): void {
+    this.#anchor = anchor;
+    this.#options.keep?.(anchor);
+  }
+
+  async #block(tag: number | 'latest'): Promise<Block> {
+    const block = await this.#options.provider.getBlock(tag);
+    if (block?.hash == null) throw new BitcloakError('ENDPOINT_INCONSISTENT', `the endpoint has no block ${tag}`);
+    return block;
+  }
+}

@@ -1,0 +1,192 @@
+import { extDataHash, type ExtData } from '@bitcloak/notes/extData';
+import type { InsertionInput } from '@bitcloak/notes/insertion';
+import type { TransferPublic } from '@bitcloak/notes/transfer';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
+import {
+  Contract,
+  Interface,
+  isCallException,
+  isError,
+  type ContractTransactionReceipt,
+  type ContractTransactionResponse,
+  type Provider,
+  type Signer,
+} from 'ethers';
+import { decodeEvent, POOL_TOPICS, type PoolEvent } from './events.ts';
+import { POOL_ABI } from './generated/abi.ts';
+import { formatAccount } from './manifest.ts';
+
+const poolInterface = new Interface(POOL_ABI);
+
+/** The pool's queue of leaves. Times are unix seconds of block time. */
+export type Queue = {
+  readonly openBucket: number;
+  readonly openLeaves: number;
+  readonly openedAt: bigint;
+  readonly nextInsertion: number;
+  readonly depositsPaused: boolean;
+};
+
+/** A proven transfer, ready for the pool. */
+export type ProvenTransfer = {
+  readonly proof: readonly bigint[];
+  /** `message` is the hash that the owner signed. */
+  readonly shown: Omit<TransferPublic, 'extDataHash'> & { readonly message: bigint };
+  readonly extData: ExtData;
+};
+
+/** What a call asks for beside its arguments. */
+export type Call = { readonly to: string; readonly data: string; readonly value: bigint };
+
+/** A typed client of the pool. Reading needs a provider, sending a signer. */
+export class PoolClient {
+  readonly address: bigint;
+  readonly #contract: Contract;
+
+  constructor(address: bigint, runner: Provider | Signer) {
+    this.address = address;
+    this.#contract = new Contract(formatAccount(address), poolInterface, runner);
+  }
+
+  /** @param block a block's number; the newest one where it is left out. */
+  async queue(block?: number): Promise<Queue> {
+    const queue = (await this.#read('queue', { blockTag: block ?? 'latest' })) as {
+      openBucket: bigint;
+      openLeaves: bigint;
+      openedAt: bigint;
+      nextInsertion: bigint;
+      depositsPaused: boolean;
+    };
+    return {
+      openBucket: Number(queue.openBucket),
+      openLeaves: Number(queue.openLeaves),
+      openedAt: queue.openedAt,
+      nextInsertion: Number(queue.nextInsertion),
+      depositsPaused: queue.depositsPaused,
+    };
+  }
+
+  async currentRoot(): Promise<bigint> {
+    return (await this.#read('currentRoot')) as bigint;
+  }
+
+  async isKnownRoot(root: bigint): Promise<boolean> {
+    return (await this.#read('isKnownRoot', root)) as boolean;
+  }
+
+  async isSpent(nullifier: bigint): Promise<boolean> {
+    return (await this.#read('isSpent', nullifier)) as boolean;
+  }
+
+  /** Seconds that a bucket is open before anybody may close it. */
+  async bucketAge(): Promise<bigint> {
+    return (await this.#read('BUCKET_AGE')) as bigint;
+  }
+
+  depositCall(asset: bigint, amount: bigint, stealth: bigint, ciphertext: Uint8Array): Call {
+    const value = asset === NATIVE_ASSET ? amount : 0n;
+    return this.#call('deposit', [formatAccount(asset), amount, stealth, ciphertext], value);
+  }
+
+  transferCall({ proof, shown, extData }: ProvenTransfer): Call {
+    const { root, message, nullifiers, commitments, withdrawAmount, publicAsset, validAfter } = shown;
+    return this.#call('transfer', [
+      [proof, root, message, nullifiers, commitments, withdrawAmount, formatAccount(publicAsset), validAfter],
+      [formatAccount(extData.recipient), formatAccount(extData.relayer), extData.fee, extData.ciphertext],
+    ]);
+  }
+
+  closeCall(): Call {
+    return this.#call('close', []);
+  }
+
+  /** @param leaves the bucket's real leaves. */
+  insertCall(bucket: number, leaves: readonly bigint[], input: InsertionInput, proof: readonly bigint[]): Call {
+    return this.#call('insert', [bucket, leaves, input.newRoot, input.bucketRoot, proof]);
+  }
+
+  /** Sends a call and waits for its receipt. Throws `TRANSACTION_FAILED`, naming the pool's own error where there is one. */
+  async send(call: Call): Promise<ContractTransactionReceipt> {
+    return sendCall(this.#contract.runner as Signer, call);
+  }
+
+  /** Whether a call would succeed now; else the error that `send` would throw. */
+  async simulate(call: Call, from?: string): Promise<BitcloakError | undefined> {
+    const provider = this.#contract.runner?.provider;
+    try {
+      await provider?.call({ ...call, ...(from === undefined ? {} : { from }) });
+      return undefined;
+    } catch (error) {
+      const failure = callError(error);
+      if (failure.code !== 'TRANSACTION_FAILED') throw failure;
+      return failure;
+    }
+  }
+
+  /** The pool's events of some blocks, both ends included, in their order. Throws what the endpoint says where the range is too wide for it. */
+  async events(fromBlock: number, toBlock: number): Promise<PoolEvent[]> {
+    const provider = this.#contract.runner?.provider;
+    if (provider == null) throw new BitcloakError('USAGE', 'reading events needs a provider');
+    const address = formatAccount(this.address);
+    const logs = await provider.getLogs({ address, topics: [[...POOL_TOPICS]], fromBlock, toBlock });
+    const events: PoolEvent[] = [];
+    for (const log of logs) {
+      // An endpoint may answer with anything: what was not asked for is not the pool's.
+      const asked = log.blockNumber >= fromBlock && log.blockNumber <= toBlock && !log.removed;
+      if (!asked || log.address.toLowerCase() !== address.toLowerCase()) continue;
+      const event = decodeEvent(log);
+      if (event !== undefined) events.push(event);
+    }
+    return events.sort((left, right) => left.block - right.block || left.logIndex - right.logIndex);
+  }
+
+  /** The hash that the owner of a transfer signs for what it carries. */
+  extDataHash(chainId: bigint, extData: ExtData): bigint {
+    return extDataHash(chainId, this.address, extData);
+  }
+
+  #call(method: string, values: readonly unknown[], value = 0n): Call {
+    return { to: formatAccount(this.address), data: poolInterface.encodeFunctionData(method, values), value };
+  }
+
+  async #read(method: string, ...values: unknown[]): Promise<unknown> {
+    try {
+      return (await this.#contract.getFunction(method).staticCall(...values)) as unknown;
+    } catch (error) {
+      throw callError(error);
+    }
+  }
+}
+
+/** Sends a call from a signer and waits for its receipt. */
+export async function sendCall(signer: Signer, call: Call): Promise<ContractTransactionReceipt> {
+  let response: ContractTransactionResponse;
+  try {
+    response = (await signer.sendTransaction(call)) as ContractTransactionResponse;
+    const receipt = await response.wait();
+    if (receipt !== null) return receipt;
+  } catch (error) {
+    throw callError(error);
+  }
+  throw new BitcloakError('TRANSACTION_FAILED', `transaction ${response.hash} was dropped`);
+}
+
+/** Puts an error of ethers into one of ours: the pool's custom errors by name and values, which are public. */
+export function callError(error: unknown): BitcloakError {
+  if (error instanceof BitcloakError) return error;
+  if (isCallException(error)) {
+    const reverted = error.data == null ? null : poolInterface.parseError(error.data);
+    const reason = reverted === null ? (error.reason ?? 'it reverts without a known reason') : describe(reverted);
+    return new BitcloakError('TRANSACTION_FAILED', `the chain refuses the call: ${reason}`, { cause: error });
+  }
+  if (isError(error, 'INSUFFICIENT_FUNDS')) {
+    return new BitcloakError('GAS_INSUFFICIENT', 'the sending account lacks native currency for value and gas', { cause: error });
+  }
+  const message = error instanceof Error ? error.message.slice(0, 200) : 'unknown failure';
+  return new BitcloakError('ENDPOINT_UNREACHABLE', `the endpoint fails: ${message}`, { cause: error });
+}
+
+function describe(reverted: { name: string; args: readonly unknown[] }): string {
+  return `${reverted.name}(${[...reverted.args].map(String).join(', ')})`;
+}

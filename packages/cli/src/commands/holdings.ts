@@ -1,0 +1,210 @@
+import { formatAddress } from '@bitcloak/notes/address';
+import { formatAccount, type Token } from '@bitcloak/chain/manifest';
+import { formatAmount } from '@bitcloak/wallet/amounts';
+import type { Session } from '@bitcloak/wallet/session';
+import type { Balance, HistoryEntry, NoteView, Wait } from '@bitcloak/wallet/types';
+import type { Context } from '../context.ts';
+import {
+  amountJson,
+  amountText,
+  lockJson,
+  lockTerms,
+  lockText,
+  shortAddress,
+  tokenJson,
+  waitJson,
+  waitText,
+} from '../format.ts';
+import { COMMAND } from '../invocation.ts';
+import { table, type Json, type Result } from '../output.ts';
+import type { TokenBook } from '../tokens.ts';
+
+type Named<T> = T & { readonly token: Token };
+
+export const INSERT_HINT = `A keeper closes and inserts buckets; or do it yourself: ${COMMAND} keeper --once`;
+
+export async function showBalance(context: Context): Promise<Result> {
+  const session = await context.openSession();
+  const tokens = await context.tokens();
+  const held = await nameAll(tokens, await session.balances());
+  const notes = await nameAll(
+    tokens,
+    (await session.notes()).filter(({ status }) => status !== 'spent'),
+  );
+  const shown = held.filter(
+    ({ spendable, waiting, locked, reclaimable }) => spendable + waiting + locked + reclaimable > 0n,
+  );
+  return {
+    json: {
+      blockTime: Number(session.blockTime),
+      balances: shown.map((balance) => balanceJson(balance)),
+      waiting: waitingJson(notes),
+    },
+    text: shown.length === 0 ? 'This wallet holds nothing.' : balanceText(session, shown, notes),
+  };
+}
+
+function balanceJson({ token, spendable, waiting, locked, reclaimable }: Named<Balance>): Json {
+  return {
+    token: tokenJson(token),
+    spendable: amountJson(spendable, token),
+    waiting: amountJson(waiting, token),
+    locked: amountJson(locked, token),
+    reclaimable: amountJson(reclaimable, token),
+  };
+}
+
+function balanceText(session: Session, balances: readonly Named<Balance>[], notes: readonly Named<NoteView>[]): string {
+  const titles = ['spendable', 'waiting', 'locked', 'reclaimable'] as const;
+  const rows = balances.map((balance) => [
+    balance.token.symbol,
+    ...titles.map((title) => formatAmount(balance[title], balance.token)),
+  ]);
+  const columns = [{ title: '' }, ...titles.map((title) => ({ title, align: 'right' as const }))];
+  const locks = notes.filter(({ status }) => status === 'locked');
+  return [
+    table(columns, rows),
+    ...waitLines(notes),
+    ...locks.map(({ value, token, lock }) =>
+      lock === undefined ? '' : `${amountText(value, token)} locked to ${lockText(lock, session.blockTime)}`,
+    ),
+    ...(balances.some(({ reclaimable }) => reclaimable > 0n) ? [`Take home what was locked: ${COMMAND} reclaim`] : []),
+  ].join('\n');
+}
+
+export async function showNotes(context: Context, options: { all?: true }): Promise<Result> {
+  const session = await context.openSession();
+  const now = session.blockTime;
+  const views = (await session.notes()).filter(({ status }) => options.all === true || status !== 'spent');
+  const notes = await nameAll(await context.tokens(), views);
+  const detail = ({ lock, wait }: NoteView) =>
+    [wait && waitText(wait), lock && lockText(lock, now)].filter((part) => part !== undefined).join('; ');
+  const rows = notes.map((note) => [
+    String(note.leaf),
+    String(note.block),
+    amountText(note.value, note.token),
+    note.status,
+    note.status === 'spent' ? '' : detail(note),
+  ]);
+  const columns = [
+    { title: 'leaf', align: 'right' },
+    { title: 'block', align: 'right' },
+    { title: 'amount', align: 'right' },
+    { title: 'status' },
+    { title: '' },
+  ] as const;
+  const waits = notes.some(({ wait }) => wait !== undefined);
+  return {
+    json: { blockTime: Number(now), notes: notes.map((note) => noteJson(note, now)) },
+    text: notes.length === 0 ? 'No notes.' : [table(columns, rows), ...(waits ? [INSERT_HINT] : [])].join('\n'),
+  };
+}
+
+function noteJson({ token, value, status, leaf, block, lock, wait }: Named<NoteView>, now: bigint): Json {
+  return {
+    token: tokenJson(token),
+    value: amountJson(value, token),
+    status,
+    leaf,
+    block,
+    lock: lock === undefined ? null : lockJson(lock, now),
+    wait: wait === undefined ? null : waitJson(wait),
+  };
+}
+
+const SIGN: Record<HistoryEntry['kind'], string> = {
+  deposited: '+',
+  received: '+',
+  sent: '-',
+  withdrawn: '-',
+  locked: '',
+  reclaimed: '',
+  merged: '',
+};
+
+export async function showHistory(context: Context): Promise<Result> {
+  const session = await context.openSession();
+  const now = session.blockTime;
+  const entries = await nameAll(await context.tokens(), session.history());
+  const rows = entries.map((entry) => [
+    String(entry.block),
+    entry.kind,
+    `${SIGN[entry.kind]}${amountText(entry.amount, entry.token)}`,
+    entry.fee === 0n ? '' : amountText(entry.fee, entry.token),
+    `${entry.transaction.slice(0, 10)}…`,
+    counterparty(entry),
+  ]);
+  const columns = [
+    { title: 'block', align: 'right' },
+    { title: '' },
+    { title: 'amount', align: 'right' },
+    { title: 'fee', align: 'right' },
+    { title: 'transaction' },
+    { title: '' },
+  ] as const;
+  return {
+    json: { blockTime: Number(now), history: entries.map((entry) => historyJson(entry, now)) },
+    text: entries.length === 0 ? 'Nothing has happened yet.' : table(columns, rows),
+  };
+}
+
+function counterparty({ recipient, account, lock }: HistoryEntry): string {
+  if (recipient !== undefined) return `to ${shortAddress(recipient)}`;
+  if (account !== undefined) return `to ${formatAccount(account)}`;
+  return lock === undefined ? '' : lockTerms(lock);
+}
+
+function historyJson(entry: Named<HistoryEntry>, now: bigint): Json {
+  const { kind, token, amount, fee, block, transaction, recipient, account, lock } = entry;
+  return {
+    kind,
+    token: tokenJson(token),
+    amount: amountJson(amount, token),
+    fee: amountJson(fee, token),
+    block,
+    transaction,
+    recipient: recipient === undefined ? null : formatAddress(recipient),
+    account: account === undefined ? null : formatAccount(account),
+    lock: lock === undefined ? null : lockJson(lock, now),
+  };
+}
+
+export async function syncOnly(context: Context): Promise<Result> {
+  const session = await context.openSession();
+  const notes = await session.notes();
+  const unspent = notes.filter(({ status }) => status !== 'spent').length;
+  const { name } = session.manifest;
+  const blockTime = Number(session.blockTime);
+  return {
+    json: { network: name, blockTime, notes: notes.length, unspent },
+    text: `In step with ${name}: ${unspent} unspent notes.`,
+  };
+}
+
+/** What waits for its insertion, bucket by bucket. */
+export function waitLines(notes: readonly Named<NoteView>[]): string[] {
+  const sums = new Map<string, { token: Token; wait: Wait; value: bigint }>();
+  for (const { token, wait, value } of notes) {
+    if (wait === undefined) continue;
+    const key = `${wait.bucket} ${token.asset}`;
+    sums.set(key, { token, wait, value: value + (sums.get(key)?.value ?? 0n) });
+  }
+  if (sums.size === 0) return [];
+  return [
+    ...[...sums.values()].map(({ token, wait, value }) => `${amountText(value, token)} waits: ${waitText(wait)}`),
+    INSERT_HINT,
+  ];
+}
+
+export function waitingJson(notes: readonly Named<NoteView>[]): Json {
+  return notes.flatMap(({ value, token, wait }) =>
+    wait === undefined ? [] : [{ token: tokenJson(token), value: amountJson(value, token), wait: waitJson(wait) }],
+  );
+}
+
+export async function nameAll<T extends { readonly asset: bigint }>(
+  tokens: TokenBook,
+  items: readonly T[],
+): Promise<Named<T>[]> {
+  return Promise.all(items.map(async (item) => ({ ...item, token: await tokens.of(item.asset) })));
+}

@@ -1,0 +1,247 @@
+import { formatAccount, type Token } from '@bitcloak/chain/manifest';
+import { formatAddress } from '@bitcloak/notes/address';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import { parseAmount } from '@bitcloak/wallet/amounts';
+import type { Session } from '@bitcloak/wallet/session';
+import type { LockRequest } from '@bitcloak/wallet/transfers';
+import type { Outcome, Route } from '@bitcloak/wallet/types';
+import type { Context } from '../context.ts';
+import { amountJson, amountText, lockJson, lockText, outcomeJson, outcomeText, tokenJson } from '../format.ts';
+import type { Json, Result } from '../output.ts';
+import { parseAccount, parseOperatorId, parseOperatorKey, parseShielded } from '../parse.ts';
+import { chooseRoute, type RouteOptions } from '../routes.ts';
+import { parseDuration, parseTime } from '../time.ts';
+import { nameAll, waitingJson, waitLines } from './holdings.ts';
+
+export type LockOptions = {
+  readonly operator?: string;
+  readonly until?: string;
+  readonly for?: string;
+  readonly operatorKey?: string;
+};
+
+/** An amount as it was typed, which is read before anybody is asked for a passphrase. */
+type Asked = { readonly token: Token; readonly amount: bigint };
+
+async function readAmount(context: Context, amount: string, tokenName: string | undefined): Promise<Asked> {
+  const [native] = (await context.manifest()).tokens;
+  const token =
+    tokenName === undefined && native !== undefined ? native : await (await context.tokens()).resolve(tokenName ?? '');
+  return { token, amount: parseAmount(amount, token) };
+}
+
+export async function deposit(
+  context: Context,
+  typed: string,
+  tokenName: string | undefined,
+  options: LockOptions,
+): Promise<Result> {
+  const { token, amount } = await readAmount(context, typed, tokenName);
+  const plan = readLock(options);
+  const session = await openSpending(context);
+  const lock = plan?.(session.blockTime);
+  const outcome = await session.deposit({ asset: token.asset, amount, lock }, context.progress.stage);
+  const done = `Deposited ${amountText(amount, token)}${lock === undefined ? '' : `, locked to ${lockText(lock, session.blockTime)}`}`;
+  return report(context, session, { token, amount, lock, outcomes: [outcome], done });
+}
+
+export async function send(
+  context: Context,
+  typed: string,
+  tokenName: string,
+  address: string,
+  options: RouteOptions,
+): Promise<Result> {
+  const { token, amount } = await readAmount(context, typed, tokenName);
+  const to = parseShielded(address);
+  const { session, route } = await prepare(context, options, token);
+  const outcome = await withHoldings(session, { token, amount, feeOnTop: route.kind === 'relayer' }, () =>
+    session.send({ asset: token.asset, amount, to, route }, context.progress.stage),
+  );
+  const done = `Sent ${amountText(amount, token)} to ${formatAddress(to)}`;
+  return report(context, session, { token, amount, outcomes: [outcome], done, more: { recipient: formatAddress(to) } });
+}
+
+export async function withdraw(
+  context: Context,
+  typed: string,
+  tokenName: string,
+  accountText: string,
+  options: RouteOptions,
+): Promise<Result> {
+  const { token, amount } = await readAmount(context, typed, tokenName);
+  const to = parseAccount(accountText);
+  const account = formatAccount(to);
+  const { session, route } = await prepare(context, options, token, account);
+  const outcome = await withHoldings(session, { token, amount, feeOnTop: false }, () =>
+    session.withdraw({ asset: token.asset, amount, to, route }, context.progress.stage),
+  );
+  const received = amount - outcome.fee;
+  const done = `Withdrew ${amountText(amount, token)}; ${account} received ${amountText(received, token)}`;
+  const more = { account, received: amountJson(received, token) };
+  return report(context, session, { token, amount, outcomes: [outcome], done, more });
+}
+
+export async function lock(
+  context: Context,
+  typed: string,
+  tokenName: string,
+  options: RouteOptions & LockOptions,
+): Promise<Result> {
+  const { token, amount } = await readAmount(context, typed, tokenName);
+  const plan = readLock(options);
+  if (plan === undefined)
+    throw new BitcloakError('USAGE', 'lock: --operator ID and --until TIME or --for DURATION are needed');
+  const { session, route } = await prepare(context, options, token);
+  const request = plan(session.blockTime);
+  const outcome = await withHoldings(session, { token, amount, feeOnTop: route.kind === 'relayer' }, () =>
+    session.lock({ asset: token.asset, amount, lock: request, route }, context.progress.stage),
+  );
+  const done = `Locked ${amountText(amount, token)} to ${lockText(request, session.blockTime)}`;
+  return report(context, session, { token, amount, lock: request, outcomes: [outcome], done });
+}
+
+export async function merge(context: Context, tokenName: string, options: RouteOptions): Promise<Result> {
+  const token = await (await context.tokens()).resolve(tokenName);
+  const { session, route } = await prepare(context, options, token);
+  const outcome = await session.merge({ asset: token.asset, route }, context.progress.stage);
+  return report(context, session, {
+    token,
+    outcomes: [outcome],
+    done: `Joined the two smallest notes of ${token.symbol}`,
+  });
+}
+
+export async function reclaim(context: Context, tokenName: string | undefined, options: RouteOptions): Promise<Result> {
+  const tokens = await context.tokens();
+  const only = tokenName === undefined ? undefined : await tokens.resolve(tokenName);
+  const session = await openSpending(context);
+  const balances = await nameAll(tokens, await session.balances());
+  const due = balances.filter(
+    ({ asset, reclaimable }) => reclaimable > 0n && (only === undefined || only.asset === asset),
+  );
+  if (due.length === 0) return { json: { reclaimed: [] }, text: 'Nothing can be taken home yet.' };
+  const results: Result[] = [];
+  for (const { token, reclaimable } of due) {
+    const route = await routeOf(context, session, options, token);
+    const outcomes = await session.reclaim({ asset: token.asset, route }, context.progress.stage);
+    const amount = outcomes.reduce((left, { fee }) => left - fee, reclaimable);
+    const done = `Took home ${amountText(amount, token)}`;
+    results.push(await report(context, session, { token, amount, outcomes, done }));
+  }
+  return { json: { reclaimed: results.map(({ json }) => json) }, text: results.map(({ text }) => text).join('\n\n') };
+}
+
+/** Reads the options of a lock; the function returned knows the expiry once it is told the block time. */
+function readLock({
+  operator,
+  until,
+  for: duration,
+  operatorKey,
+}: LockOptions): ((now: bigint) => LockRequest) | undefined {
+  if (operator === undefined) {
+    if (until === undefined && duration === undefined && operatorKey === undefined) return undefined;
+    throw new BitcloakError('USAGE', 'lock: --operator ID names whom the note is locked to');
+  }
+  if ((until === undefined) === (duration === undefined)) {
+    throw new BitcloakError('USAGE', 'lock: give either --until TIME or --for DURATION');
+  }
+  const operatorId = parseOperatorId(operator);
+  const key = operatorKey === undefined ? undefined : parseOperatorKey(operatorKey);
+  const end = until === undefined ? undefined : parseTime(until);
+  const seconds = duration === undefined ? 0n : parseDuration(duration);
+  return (now) => ({ operatorId, expiry: end ?? now + seconds, operatorKey: key });
+}
+
+async function openSpending(context: Context): Promise<Session> {
+  // A watch-only wallet is told so before it reads the chain.
+  (await context.openWallet()).account();
+  return context.openSession();
+}
+
+async function prepare(
+  context: Context,
+  options: RouteOptions,
+  token: Token,
+  recipient?: string,
+): Promise<{ session: Session; route: Route }> {
+  const session = await openSpending(context);
+  return { session, route: await routeOf(context, session, options, token, recipient) };
+}
+
+async function routeOf(
+  context: Context,
+  session: Session,
+  options: RouteOptions,
+  token: Token,
+  recipient?: string,
+): Promise<Route> {
+  const payer = (await context.openWallet()).account().address;
+  return chooseRoute(context, session, options, { token, payer, ...(recipient === undefined ? {} : { recipient }) });
+}
+
+const HOLDINGS_LACK = ['BALANCE_INSUFFICIENT', 'NOTES_WAITING', 'NOTES_SCATTERED'];
+
+/** Does what spends. The wallet knows base units only: where the holdings do not do, they are named in the token's own units. */
+async function withHoldings(
+  session: Session,
+  { token, amount, feeOnTop }: Asked & { readonly feeOnTop: boolean },
+  work: () => Promise<Outcome>,
+): Promise<Outcome> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof BitcloakError) || !HOLDINGS_LACK.includes(error.code)) throw error;
+    const balance = (await session.balances()).find(({ asset }) => asset === token.asset);
+    const { spendable = 0n, waiting = 0n, locked = 0n, reclaimable = 0n } = balance ?? {};
+    const held = Object.entries({ spendable, waiting, locked, reclaimable })
+      .filter(([name, value]) => name === 'spendable' || value > 0n)
+      .map(([name, value]) => `${amountText(value, token)} ${name}`);
+    const scattered = error.code === 'NOTES_SCATTERED' ? ' in more notes than the two that a transfer spends' : '';
+    const fee = feeOnTop ? " and the relayer's fee" : '';
+    const message = `needed: ${amountText(amount, token)}${fee}; there: ${held.join(', ')}${scattered}`;
+    throw new BitcloakError(error.code, message, { cause: error });
+  }
+}
+
+type Done = {
+  readonly token: Token;
+  readonly amount?: bigint;
+  readonly lock?: LockRequest | undefined;
+  readonly outcomes: readonly Outcome[];
+  readonly done: string;
+  readonly more?: { readonly [field: string]: Json };
+};
+
+async function report(
+  context: Context,
+  session: Session,
+  { token, amount, lock: made, outcomes, done, more }: Done,
+): Promise<Result> {
+  const waiting = await waitingNow(context, session, token);
+  return {
+    json: {
+      token: tokenJson(token),
+      ...(amount === undefined ? {} : { amount: amountJson(amount, token) }),
+      ...(made === undefined ? {} : { lock: lockJson(made, session.blockTime) }),
+      ...more,
+      transactions: outcomes.map((outcome) => outcomeJson(outcome, token)),
+      waiting: waitingJson(waiting),
+    },
+    text: [done, ...outcomes.map((outcome) => outcomeText(outcome, token)), ...waitLines(waiting)].join('\n'),
+  };
+}
+
+/** The notes of a token that wait after a transaction. What was done is done: a failure to look is no failure of the command. */
+async function waitingNow(context: Context, session: Session, token: Token) {
+  try {
+    await context.sync(session);
+    const notes = await session.notes();
+    return notes
+      .filter(({ asset, wait }) => asset === token.asset && wait !== undefined)
+      .map((note) => ({ ...note, token }));
+  } catch {
+    context.progress.abandon();
+    return [];
+  }
+}

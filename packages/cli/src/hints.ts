@@ -1,0 +1,18 @@
+import { COMMAND } from './invocation.ts';
+
+const HINTS: Readonly<Record<string, string>> = {
+  USAGE: `${COMMAND} --help, or --help after a command, shows what can be typed.`,
+  WALLET_MISSING: `Make one with ${COMMAND} wallet new, or name another with --wallet.`,
+  NOTES_WAITING: `${COMMAND} wallet balance shows the wait; ${COMMAND} keeper --once ends it where the bucket can be closed.`,
+  NOTES_SCATTERED: `A payment spends at most two notes: ${COMMAND} merge TOKEN joins small ones.`,
+  NOTE_LOCKED: `${COMMAND} wallet notes shows the locks; ${COMMAND} reclaim takes home what has expired.`,
+  GAS_INSUFFICIENT: `${COMMAND} wallet account shows what is there; on a development chain ${COMMAND} faucet gives some.`,
+  RELAYER_UNREACHABLE:
+    'Another relayer can be named with --relayer URL; --direct needs none, and shows your public account.',
+  RELAYER_FEE_EXCESSIVE: `${COMMAND} relayer-info shows what the relayer asks.`,
+};
+
+/** What to do about an error, for people. */
+export function hintFor(code: string): string | undefined {
+  return HINTS[code];
+}

@@ -1,0 +1,86 @@
+import type { Token } from '@bitcloak/chain/manifest';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import { parseAmount } from '@bitcloak/wallet/amounts';
+import type { Session } from '@bitcloak/wallet/session';
+import type { Route } from '@bitcloak/wallet/types';
+import type { Context } from './context.ts';
+import { Stopped } from './errors.ts';
+import { amountText } from './format.ts';
+import { parseUrl } from './parse.ts';
+import { askYesNo, canAsk } from './prompts.ts';
+
+export type RouteOptions = {
+  /** true where the option came without a URL. */
+  readonly relayer?: string | true;
+  readonly direct?: true;
+  readonly feeMax?: string;
+};
+
+/** What a transfer does, as far as its route is concerned. */
+export type Purpose = {
+  readonly token: Token;
+  /** Public recipient of a withdrawal. */
+  readonly recipient?: string;
+  /** The public account that pays for the gas of a direct transfer. */
+  readonly payer: string;
+};
+
+/**
+ * Through a relayer where one is named or known, else directly. Says before what a relayer takes or what a direct transfer shows, and asks
+ * where neither the options nor --yes have agreed to it.
+ */
+export async function chooseRoute(
+  context: Context,
+  session: Session,
+  options: RouteOptions,
+  purpose: Purpose,
+): Promise<Route> {
+  const named = options.relayer === true ? undefined : options.relayer;
+  const url = named === undefined ? session.manifest.relayer : parseUrl(named, '--relayer');
+  if (options.direct === true || (url === undefined && options.relayer === undefined)) {
+    return directRoute(context, options.direct === true, purpose);
+  }
+  if (url === undefined) {
+    throw new BitcloakError('USAGE', 'relayer: the manifest names none, so --relayer needs a URL');
+  }
+  return relayerRoute(context, session, { url, feeMax: options.feeMax }, purpose);
+}
+
+async function directRoute(context: Context, wasNamed: boolean, { payer, recipient }: Purpose): Promise<Route> {
+  const shown =
+    recipient === undefined
+      ? `a transfer of your public account ${payer} at this time (asset, amount and recipient stay hidden)`
+      : `your public account ${payer} as the sender of this withdrawal, its asset and amount, and links it to ${recipient}`;
+  context.progress.warn(
+    `WARNING: sent directly, not through a relayer. The chain shows ${shown}, to everybody and for ever. A relayer sends in its own name: --relayer URL`,
+  );
+  await agree(context, { agreed: wasNamed, question: 'Send directly?', option: '--direct' });
+  return { kind: 'direct' };
+}
+
+async function relayerRoute(
+  context: Context,
+  session: Session,
+  { url, feeMax }: { url: string; feeMax: string | undefined },
+  { token, recipient }: Purpose,
+): Promise<Route> {
+  if (feeMax !== undefined) return { kind: 'relayer', url, feeMax: parseAmount(feeMax, token) };
+  const fee = await session.quote(url, token.asset, recipient === undefined ? 'transfer' : 'withdrawal');
+  const text = amountText(fee, token);
+  context.progress.note(`The relayer ${new URL(url).host} takes ${text} for each transfer, out of the notes.`);
+  await agree(context, { agreed: false, question: `Pay the relayer ${text}?`, option: '--fee-max' });
+  return { kind: 'relayer', url, feeMax: fee };
+}
+
+/** On a terminal asks; elsewhere takes the option that was typed for an agreement, and refuses where there was none. */
+async function agree(
+  context: Context,
+  { agreed, question, option }: { agreed: boolean; question: string; option: string },
+): Promise<void> {
+  if (context.options.yes === true) return;
+  if (!canAsk()) {
+    if (agreed) return;
+    throw new BitcloakError('USAGE', `no terminal to ask "${question}": use ${option} or --yes`);
+  }
+  if (!(await askYesNo(question))) throw new Stopped('CANCELLED', 'nothing was sent', 1);
+}

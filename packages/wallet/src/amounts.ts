@@ -1,0 +1,25 @@
+import type { Token } from '@bitcloak/chain/manifest';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import { AMOUNT_MAX } from '@bitcloak/protocol/parameters';
+
+/** A decimal amount in a token's own units as base units. Throws `AMOUNT_INVALID` for anything but a positive plain decimal that fits. */
+export function parseAmount(text: string, token: Token): bigint {
+  const invalid = (expected: string) =>
+    new BitcloakError('AMOUNT_INVALID', `amount: expected ${expected}, got "${text.slice(0, 60)}"`);
+  const match = /^(\d{1,40})(?:\.(\d{1,40}))?$/.exec(text);
+  if (match === null) throw invalid('a decimal number such as 1.5');
+  const [, whole = '', fraction = ''] = match;
+  if (fraction.length > token.decimals) throw invalid(`at most ${token.decimals} digits after the point for ${token.symbol}`);
+  const value = BigInt(whole + fraction.padEnd(token.decimals, '0'));
+  if (value === 0n) throw invalid('more than 0');
+  if (value > AMOUNT_MAX) throw invalid('less than 2^120 base units');
+  return value;
+}
+
+/** Base units as a decimal in a token's own units, without needless zeros. */
+export function formatAmount(value: bigint, token: Token): string {
+  const digits = value.toString().padStart(token.decimals + 1, '0');
+  const whole = digits.slice(0, digits.length - token.decimals);
+  const fraction = digits.slice(digits.length - token.decimals).replace(/0+$/, '');
+  return fraction === '' ? whole : `${whole}.${fraction}`;
+}

@@ -1,0 +1,71 @@
+import { formatAccount } from '@bitcloak/chain/manifest';
+import { callError, sendCall, type PoolClient } from '@bitcloak/chain/pool';
+import { stealthOf } from '@bitcloak/notes/note';
+import { OutputMaker } from '@bitcloak/notes/outputs';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import { AMOUNT_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
+import { Contract, Interface, type HDNodeWallet } from 'ethers';
+import { lockedOutput, type LockRequest } from './transfers.ts';
+import type { Outcome, Stage } from './types.ts';
+import type { Wallet } from './wallet.ts';
+
+export type DepositRequest = { readonly asset: bigint; readonly amount: bigint; readonly lock?: LockRequest | undefined };
+
+type Context = { wallet: Wallet; pool: PoolClient; signer: HDNodeWallet; blockTime: bigint };
+
+const token = new Interface([
+  'function allowance(address, address) view returns (uint256)',
+  'function approve(address, uint256)',
+]);
+
+/** Lets the pool take exactly `amount` of a token. Some tokens change an allowance from 0 only. */
+async function approve({ pool, signer }: Context, asset: bigint, amount: bigint): Promise<void> {
+  const spender = formatAccount(pool.address);
+  const to = formatAccount(asset);
+  let allowed: bigint;
+  try {
+    const contract = new Contract(to, token, signer);
+    allowed = (await contract.getFunction('allowance').staticCall(signer.address, spender)) as bigint;
+  } catch (error) {
+    const failure = callError(error);
+    if (failure.code !== 'TRANSACTION_FAILED') throw failure;
+    throw new BitcloakError('ASSET_INVALID', `${to} is no ERC-20 on this chain`, { cause: error });
+  }
+  if (allowed >= amount) return;
+  const grants = allowed === 0n ? [amount] : [0n, amount];
+  for (const grant of grants) {
+    await sendCall(signer, { to, data: token.encodeFunctionData('approve', [spender, grant]), value: 0n });
+  }
+}
+
+/** Makes a note out of public funds. Nothing is proven: the pool computes the commitment itself. */
+export async function deposit(
+  context: Context,
+  { asset, amount, lock }: DepositRequest,
+  onStage?: (stage: Stage) => void,
+): Promise<Outcome> {
+  const { wallet, pool, signer, blockTime } = context;
+  if (amount <= 0n || amount > AMOUNT_MAX) {
+    throw new BitcloakError('AMOUNT_INVALID', `amount: expected 1 to 2^120 - 1 base units, got ${amount}`);
+  }
+  if ((await pool.queue()).depositsPaused) {
+    throw new BitcloakError('DEPOSITS_PAUSED', 'the guardian has paused deposits; sending and withdrawing go on');
+  }
+  const maker = new OutputMaker(asset);
+  const { address, viewing } = wallet;
+  const note =
+    lock === undefined
+      ? maker.plain(amount, address)
+      : maker.locked(amount, lockedOutput(viewing, lock, blockTime), address.viewingKey);
+  if (asset !== NATIVE_ASSET) {
+    onStage?.('approving');
+    await approve(context, asset, amount);
+  }
+  const call = pool.depositCall(asset, amount, stealthOf(note), maker.ciphertext());
+  onStage?.('simulating');
+  const refusal = await pool.simulate(call, signer.address);
+  if (refusal !== undefined) throw refusal;
+  onStage?.('sending');
+  const receipt = await pool.send(call);
+  return { transaction: receipt.hash, block: receipt.blockNumber, gasUsed: receipt.gasUsed, fee: 0n, proofMs: 0 };
+}

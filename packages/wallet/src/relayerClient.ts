@@ -1,0 +1,147 @@
+import { randomBytes } from 'node:crypto';
+import { decodeEvent } from '@bitcloak/chain/events';
+import { callError, type ProvenTransfer } from '@bitcloak/chain/pool';
+import { decodeInfo, decodeRelayed, encodeTransfer, type RelayerInfo } from '@bitcloak/chain/relayWire';
+import { AgreementKey } from '@bitcloak/crypto/x25519';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import type { Provider, TransactionReceipt } from 'ethers';
+
+const INFO_MS_MAX = 10_000;
+/** Longer than a relayer takes: who gives up before it answers does not know whether it sent. */
+const RELAY_MS_MAX = 45_000;
+const ANSWER_BYTES_MAX = 65_536;
+const CONFIRMED_MS_MAX = 300_000;
+const POLL_MS = 500;
+
+/**
+ * Asks a relayer for its fees and whom to pay. Nothing in the answer is to be trusted: the caller compares chain and pool, and its fee
+ * with the most that the user agreed to.
+ */
+export async function relayerInfo(url: string): Promise<RelayerInfo> {
+  const info = decode(await exchange(url, 'v1/info', INFO_MS_MAX), decodeInfo);
+  const key = new AgreementKey(randomBytes(32));
+  // Found out here, not by a failure when the fee note is sealed.
+  if (key.agree(info.address.viewingKey) === undefined)
+    throw malformed('address: expected a viewing key that secrets can be shared with');
+  return info;
+}
+
+/** Has a relayer send a transfer. @returns what it says is the transaction's hash; `waitForRelayed` finds out whether that is so. */
+export async function relay(url: string, transfer: ProvenTransfer): Promise<string> {
+  return decode(await exchange(url, 'v1/relay', RELAY_MS_MAX, encodeTransfer(transfer)), decodeRelayed);
+}
+
+/** Waits until the chain shows that a relayer's transaction is this transfer. */
+export async function waitForRelayed(
+  provider: Provider,
+  pool: bigint,
+  transaction: string,
+  transfer: ProvenTransfer,
+): Promise<{ block: number; gasUsed: bigint }> {
+  const deadline = performance.now() + CONFIRMED_MS_MAX;
+  while (performance.now() < deadline) {
+    const receipt = await provider.getTransactionReceipt(transaction).catch((error: unknown) => {
+      throw callError(error);
+    });
+    if (receipt === null) {
+      await new Promise((done) => setTimeout(done, POLL_MS));
+      continue;
+    }
+    if (receipt.status !== 1)
+      throw new BitcloakError('TRANSACTION_FAILED', `the relayer's transaction ${transaction} reverted`);
+    if (!showsTransfer(receipt, pool, transfer)) {
+      const message = `the relayer named transaction ${transaction}, which is not this transfer; synchronise before trying again`;
+      throw new BitcloakError('RELAYER_REFUSED', message);
+    }
+    return { block: receipt.blockNumber, gasUsed: receipt.gasUsed };
+  }
+  const message = `the relayer's transaction ${transaction} is not on the chain yet; synchronise before trying again`;
+  throw new BitcloakError('TRANSACTION_FAILED', message);
+}
+
+/** Commitments are fresh for every transfer, and only its owner's proof has the pool publish them. */
+function showsTransfer(receipt: TransactionReceipt, pool: bigint, { shown }: ProvenTransfer): boolean {
+  return receipt.logs.some((log) => {
+    if (BigInt(log.address) !== pool) return false;
+    const event = decodeEvent(log);
+    return (
+      event?.kind === 'transferred' && event.commitments.every((commitment, i) => commitment === shown.commitments[i])
+    );
+  });
+}
+
+/** One request. A redirection is not followed: it would send the user's address and transfer somewhere that nobody agreed to. */
+async function exchange(base: string, path: string, msMax: number, body?: object): Promise<unknown> {
+  const url = relayerUrl(base, path);
+  const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  const options: RequestInit = {
+    redirect: 'error',
+    signal: AbortSignal.timeout(msMax),
+    ...(body === undefined ? {} : post),
+  };
+  let answer: { ok: boolean; status: number; text: string };
+  try {
+    const response = await fetch(url, options);
+    answer = { ok: response.ok, status: response.status, text: await readText(response) };
+  } catch (error) {
+    const sent =
+      body === undefined ? '' : '; it may have sent the transfer all the same, so synchronise before trying again';
+    throw new BitcloakError('RELAYER_UNREACHABLE', `no answer from the relayer ${url.host}${sent}`, { cause: error });
+  }
+  const json = parseJson(answer.text);
+  if (answer.ok) return json;
+  throw refused(answer.status, json);
+}
+
+function relayerUrl(base: string, path: string): URL {
+  const url = URL.parse(base.endsWith('/') ? base : `${base}/`);
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
+    throw new BitcloakError('USAGE', 'relayer: expected a URL such as http://127.0.0.1:8546');
+  }
+  return new URL(path, url);
+}
+
+async function readText(response: Response): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    size += chunk.length;
+    if (size > ANSWER_BYTES_MAX) throw new RangeError(`expected an answer of at most ${ANSWER_BYTES_MAX} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw malformed('expected JSON');
+  }
+}
+
+/** The relayer's own reason, cut and without control characters: it goes to a terminal. */
+function refused(status: number, json: unknown): BitcloakError {
+  const { code, message } = (json ?? {}) as { code?: unknown; message?: unknown };
+  if (typeof code !== 'string' || !/^[A-Z_]{1,40}$/.test(code) || typeof message !== 'string') {
+    return malformed(`status ${status} without code and message`);
+  }
+  const shown = message.slice(0, 300).replaceAll(/[^\x20-\x7e]/g, '?');
+  return new BitcloakError('RELAYER_REFUSED', `the relayer refuses with ${code}: ${shown}`);
+}
+
+function decode<T>(json: unknown, decoder: (json: unknown) => T): T {
+  try {
+    return decoder(json);
+  } catch (error) {
+    if (error instanceof RangeError) throw malformed(error.message);
+    throw error;
+  }
+}
+
+function malformed(why: string): BitcloakError {
+  return new BitcloakError(
+    'RELAYER_UNREACHABLE',
+    `the relayer answers with something else than a relayer's answer: ${why}`,
+  );
+}

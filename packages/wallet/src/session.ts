@@ -1,0 +1,326 @@
+import type { Endpoint } from '@bitcloak/chain/endpoint';
+import { Follower } from '@bitcloak/chain/follower';
+import { formatAccount, type Manifest } from '@bitcloak/chain/manifest';
+import { PoolClient, type ProvenTransfer } from '@bitcloak/chain/pool';
+import type { ShieldedAddress } from '@bitcloak/notes/address';
+import { placeOf } from '@bitcloak/notes/tree';
+import type { Prover } from '@bitcloak/prover/prover';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import { NATIVE_ASSET, VALID_AFTER_GRID_SECONDS } from '@bitcloak/protocol/parameters';
+import { Contract, type Block, type HDNodeWallet } from 'ethers';
+import { deposit, type DepositRequest } from './deposits.ts';
+import type { RelayerInfo } from '@bitcloak/chain/relayWire';
+import { relay, relayerInfo, waitForRelayed } from './relayerClient.ts';
+import { selectForMerge, selectNotes } from './selection.ts';
+import type { StateFile } from './stateFile.ts';
+import { lockedOutput, proveTransfer, type Intent, type LockRequest } from './transfers.ts';
+import type {
+  Balance,
+  HistoryEntry,
+  NoteStatus,
+  NoteView,
+  Outcome,
+  Route,
+  Stage,
+  SyncProgress,
+  Wait,
+} from './types.ts';
+import type { Wallet } from './wallet.ts';
+import { WalletState, type OwnedNote, type WalletSnapshot } from './walletState.ts';
+
+export type OnStage = (stage: Stage) => void;
+
+type SessionParts = {
+  wallet: Wallet;
+  manifest: Manifest;
+  endpoint: Endpoint;
+  stateFile: StateFile;
+  prover: Prover;
+  release: () => void;
+};
+
+/** A relayer as an intent needs it: whom to pay and how much. */
+type Relaying = { url: string; info: RelayerInfo; fee: bigint };
+
+/** A wallet at work on one network. */
+export class Session {
+  readonly manifest: Manifest;
+  readonly endpoint: Endpoint;
+  readonly pool: PoolClient;
+  readonly #parts: SessionParts;
+  readonly #follower: Follower<WalletSnapshot, WalletState>;
+  #synced: { fold: WalletState; head: Block } | undefined;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    this.manifest = parts.manifest;
+    this.endpoint = parts.endpoint;
+    this.pool = new PoolClient(parts.manifest.pool, parts.endpoint);
+    this.#follower = new Follower<WalletSnapshot, WalletState>({
+      pool: this.pool,
+      provider: parts.endpoint,
+      startBlock: parts.manifest.startBlock,
+      create: (snapshot) => new WalletState(parts.wallet.viewing, snapshot),
+      anchor: parts.stateFile.read(),
+      keep: (anchor) => {
+        parts.stateFile.write(anchor);
+      },
+    });
+  }
+
+  /** Releases the wallet and the endpoint. */
+  close(): void {
+    this.endpoint.destroy();
+    this.#parts.release();
+  }
+
+  /** Reads the chain up to its newest block; what an earlier run read is not read again. */
+  async sync(onProgress?: (progress: SyncProgress) => void): Promise<void> {
+    this.#synced = await this.#follower.advance(onProgress);
+  }
+
+  /** Unix seconds of the newest block that was read. */
+  get blockTime(): bigint {
+    return BigInt(this.#state().head.timestamp);
+  }
+
+  async balances(): Promise<Balance[]> {
+    const notes = await this.notes();
+    return [...new Set(notes.map(({ asset }) => asset))].map((asset) => {
+      const of = (status: NoteStatus) =>
+        notes.reduce((sum, note) => (note.asset === asset && note.status === status ? sum + note.value : sum), 0n);
+      return {
+        asset,
+        spendable: of('spendable'),
+        waiting: of('waiting'),
+        locked: of('locked'),
+        reclaimable: of('reclaimable'),
+      };
+    });
+  }
+
+  async notes(): Promise<NoteView[]> {
+    const { fold, head } = this.#state();
+    const bucketAge = await this.pool.bucketAge();
+    const queue = await this.pool.queue(head.number);
+    const closableAt = queue.openedAt + bucketAge;
+    const wait = (leaf: number): Wait => {
+      const { bucket } = placeOf(leaf);
+      const closed = bucket < fold.ledger.openBucket;
+      return {
+        bucket,
+        leaves: fold.ledger.leavesOf(bucket).length,
+        closed,
+        bucketsBefore: bucket - fold.ledger.nextInsertion,
+        closableInSeconds: closed || closableAt <= this.blockTime ? 0n : closableAt - this.blockTime,
+      };
+    };
+    return fold.notes().map((owned) => {
+      const status = this.#statusOf(owned);
+      const { asset, value, lock } = owned.note;
+      const waits = !owned.spent && owned.bucketPath === undefined;
+      const { leaf, block } = owned;
+      return { asset, value, status, leaf, block, lock, wait: waits ? wait(leaf) : undefined };
+    });
+  }
+
+  history(): readonly HistoryEntry[] {
+    return this.#state().fold.history();
+  }
+
+  /** Base units of an asset that the public account holds. */
+  async publicBalance(asset: bigint): Promise<bigint> {
+    const { address } = this.#parts.wallet.account();
+    if (asset === NATIVE_ASSET) return this.endpoint.getBalance(address);
+    const abi = ['function balanceOf(address) view returns (uint256)'];
+    const token = new Contract(formatAccount(asset), abi, this.endpoint);
+    return (await token.getFunction('balanceOf').staticCall(address)) as bigint;
+  }
+
+  /** Turns public funds of the wallet's account into a note, locked to an operator where the request says so. */
+  async deposit(request: DepositRequest, onStage?: OnStage): Promise<Outcome> {
+    await this.#refresh();
+    const { wallet } = this.#parts;
+    const signer = this.#signer();
+    return deposit({ wallet, pool: new PoolClient(this.manifest.pool, signer), signer, blockTime: this.blockTime }, request, onStage);
+  }
+
+  /** Pays a shielded address. */
+  async send(
+    { asset, amount, to, route }: { asset: bigint; amount: bigint; to: ShieldedAddress; route: Route },
+    onStage?: OnStage,
+  ): Promise<Outcome> {
+    const relaying = await this.#relaying(route, asset, 'transfer');
+    await this.#refresh();
+    const inputs = this.#select(asset, amount + relaying.fee);
+    return this.#transfer({ asset, inputs, output: { kind: 'payment', value: amount, to } }, relaying, onStage);
+  }
+
+  /** Pays a public account. `amount` leaves the notes; a relayer's fee is taken out of it. */
+  async withdraw(
+    { asset, amount, to, route }: { asset: bigint; amount: bigint; to: bigint; route: Route },
+    onStage?: OnStage,
+  ): Promise<Outcome> {
+    const relaying = await this.#relaying(route, asset, 'withdrawal');
+    if (relaying.fee >= amount) {
+      const message = `the relayer's fee of ${relaying.fee} base units leaves nothing of ${amount}`;
+      throw new BitcloakError('RELAYER_FEE_EXCESSIVE', message);
+    }
+    await this.#refresh();
+    const withdrawal = { amount, recipient: to };
+    return this.#transfer({ asset, inputs: this.#select(asset, amount), withdrawal }, relaying, onStage);
+  }
+
+  /** Moves notes into a note that is locked to an operator. */
+  async lock(
+    { asset, amount, lock, route }: { asset: bigint; amount: bigint; lock: LockRequest; route: Route },
+    onStage?: OnStage,
+  ): Promise<Outcome> {
+    const relaying = await this.#relaying(route, asset, 'transfer');
+    await this.#refresh();
+    const locked = lockedOutput(this.#parts.wallet.viewing, lock, this.blockTime);
+    const inputs = this.#select(asset, amount + relaying.fee);
+    return this.#transfer({ asset, inputs, output: { kind: 'locked', value: amount, locked } }, relaying, onStage);
+  }
+
+  /** Joins the two smallest notes of an asset. */
+  async merge({ asset, route }: { asset: bigint; route: Route }, onStage?: OnStage): Promise<Outcome> {
+    const relaying = await this.#relaying(route, asset, 'transfer');
+    await this.#refresh();
+    return this.#transfer({ asset, inputs: selectForMerge(this.#spendable(asset)) }, relaying, onStage);
+  }
+
+  /** Takes home every note of an asset whose lock has expired: at most two of one trading account in a transfer. */
+  async reclaim({ asset, route }: { asset: bigint; route: Route }, onStage?: OnStage): Promise<Outcome[]> {
+    const relaying = await this.#relaying(route, asset, 'transfer');
+    await this.#refresh();
+    const outcomes: Outcome[] = [];
+    for (;;) {
+      const inputs = this.#reclaimablePair(asset);
+      if (inputs.length === 0) return outcomes;
+      outcomes.push(await this.#transfer({ asset, inputs }, relaying, onStage));
+      await this.sync();
+    }
+  }
+
+  /** What a relayer asks for an asset now. */
+  async quote(url: string, asset: bigint, purpose: 'withdrawal' | 'transfer'): Promise<bigint> {
+    const fee = (await this.#relayerInfo(url)).fees.get(asset)?.[purpose];
+    if (fee === undefined) {
+      throw new BitcloakError('RELAYER_REFUSED', `the relayer takes no fees in ${formatAccount(asset)}`);
+    }
+    return fee;
+  }
+
+  #state(): { fold: WalletState; head: Block } {
+    if (this.#synced === undefined) throw new BitcloakError('USAGE', 'the session must sync first');
+    return this.#synced;
+  }
+
+  async #refresh(): Promise<void> {
+    await this.sync();
+  }
+
+  #validAfter(): bigint {
+    return this.blockTime - (this.blockTime % VALID_AFTER_GRID_SECONDS);
+  }
+
+  #statusOf({ note, spent, bucketPath }: OwnedNote): NoteStatus {
+    if (spent) return 'spent';
+    if (note.lock !== undefined && note.lock.expiry > this.#validAfter()) return 'locked';
+    if (bucketPath === undefined) return 'waiting';
+    return note.lock === undefined ? 'spendable' : 'reclaimable';
+  }
+
+  #withStatus(asset: bigint, status: NoteStatus): OwnedNote[] {
+    return this.#state()
+      .fold.notes()
+      .filter((owned) => owned.note.asset === asset && this.#statusOf(owned) === status);
+  }
+
+  #spendable(asset: bigint): OwnedNote[] {
+    return this.#withStatus(asset, 'spendable');
+  }
+
+  #select(asset: bigint, amount: bigint): OwnedNote[] {
+    const waiting = this.#withStatus(asset, 'waiting').reduce((sum, { note }) => sum + note.value, 0n);
+    return selectNotes(this.#spendable(asset), amount, waiting);
+  }
+
+  #reclaimablePair(asset: bigint): OwnedNote[] {
+    const [first, ...others] = this.#withStatus(asset, 'reclaimable');
+    if (first === undefined) return [];
+    const { note, leaf } = first;
+    const second = others.find((other) => other.note.owner === note.owner && placeOf(other.leaf).tree === placeOf(leaf).tree);
+    return second === undefined ? [first] : [first, second];
+  }
+
+  #signer(): HDNodeWallet {
+    return this.#parts.wallet.account().connect(this.endpoint) as HDNodeWallet;
+  }
+
+  async #relayerInfo(url: string): Promise<RelayerInfo> {
+    const info = await relayerInfo(url);
+    if (info.chainId !== this.manifest.chainId || info.pool !== this.manifest.pool) {
+      throw new BitcloakError('RELAYER_REFUSED', 'the relayer serves another chain or pool');
+    }
+    return info;
+  }
+
+  async #relaying(
+    route: Route,
+    asset: bigint,
+    purpose: 'withdrawal' | 'transfer',
+  ): Promise<Partial<Relaying> & { fee: bigint }> {
+    if (route.kind === 'direct') return { fee: 0n };
+    const info = await this.#relayerInfo(route.url);
+    const fee = info.fees.get(asset)?.[purpose];
+    if (fee === undefined) {
+      throw new BitcloakError('RELAYER_REFUSED', `the relayer takes no fees in ${formatAccount(asset)}`);
+    }
+    if (fee > route.feeMax) {
+      const message = `fee: expected at most ${route.feeMax} base units, the relayer asks ${fee}`;
+      throw new BitcloakError('RELAYER_FEE_EXCESSIVE', message);
+    }
+    return { url: route.url, info, fee };
+  }
+
+  async #transfer(
+    intent: Omit<Intent, 'fee'>,
+    relaying: Partial<Relaying> & { fee: bigint },
+    onStage?: OnStage,
+  ): Promise<Outcome> {
+    const { fold } = this.#state();
+    const { wallet, prover, manifest } = this.#parts;
+    const fee = relaying.info === undefined ? undefined : { amount: relaying.fee, ...relaying.info };
+    onStage?.('witness and proof');
+    const started = performance.now();
+    const proven = await proveTransfer(
+      { wallet, prover, ledger: fold.ledger, chainId: manifest.chainId, pool: manifest.pool, validAfter: this.#validAfter() },
+      { ...intent, fee },
+    );
+    const proofMs = performance.now() - started;
+    const outcome = await this.#submit(proven, relaying, onStage);
+    return { ...outcome, fee: relaying.fee, proofMs };
+  }
+
+  async #submit(
+    proven: ProvenTransfer,
+    { url }: Partial<Relaying>,
+    onStage?: OnStage,
+  ): Promise<Pick<Outcome, 'transaction' | 'block' | 'gasUsed'>> {
+    onStage?.('simulating');
+    const call = this.pool.transferCall(proven);
+    const refusal = await this.pool.simulate(call);
+    if (refusal !== undefined) throw refusal;
+    if (url !== undefined) {
+      onStage?.('relaying');
+      const transaction = await relay(url, proven);
+      onStage?.('confirming');
+      return { transaction, ...(await waitForRelayed(this.endpoint, this.manifest.pool, transaction, proven)) };
+    }
+    onStage?.('sending');
+    const receipt = await new PoolClient(this.manifest.pool, this.#signer()).send(call);
+    return { transaction: receipt.hash, block: receipt.blockNumber, gasUsed: receipt.gasUsed };
+  }
+}

@@ -1,0 +1,132 @@
+import { rmSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Endpoint } from '@bitcloak/chain/endpoint';
+import { openEndpoint } from '@bitcloak/chain/endpoint';
+import { formatManifest, type Manifest } from '@bitcloak/chain/manifest';
+import { PoolClient } from '@bitcloak/chain/pool';
+import { Keyring } from '@bitcloak/notes/keys';
+import { seedOf } from '@bitcloak/notes/mnemonic';
+import type { Prover } from '@bitcloak/prover/prover';
+import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
+import { buildRelayer } from '@bitcloak/relayer/app';
+import { writeFileWhole } from '@bitcloak/wallet/files';
+import { runKeeper, type KeeperReport } from '@bitcloak/wallet/keeper';
+import { HDNodeWallet, parseEther } from 'ethers';
+import hre from 'hardhat';
+import { deployContract, deployPool } from '../deploy/contracts.ts';
+
+/** Where `--network devnet` looks for the manifest. */
+export const DEVNET_MANIFEST = resolve(import.meta.dirname, '../../.devnet/manifest.json');
+
+// Published with every Ethereum tool: whoever reads this has the keys too, so it is good for development chains only.
+const DEVELOPMENT_MNEMONIC = 'test test test test test test test test test test test junk';
+const ACCOUNT = { deployer: 0, guardian: 1, governor: 2, keeper: 3, relayer: 4 } as const;
+
+export type DevnetOptions = {
+  /** 0 for any free port. */
+  readonly port: number;
+  readonly relayerPort: number;
+  readonly prover: Prover;
+  readonly bucketAgeSeconds: bigint;
+  /** Milliseconds between blocks, beside those that transactions make; 0 for none. */
+  readonly blockMs: number;
+  readonly keeper: boolean;
+  readonly onKeeper?: (report: KeeperReport) => void;
+};
+
+export type Devnet = {
+  readonly manifest: Manifest;
+  readonly endpoint: Endpoint;
+  readonly timelock: string;
+  close(): Promise<void>;
+};
+
+function account(index: number): HDNodeWallet {
+  return HDNodeWallet.fromPhrase(DEVELOPMENT_MNEMONIC, undefined, `m/44'/60'/0'/0/${index}`);
+}
+
+/** Starts a chain, deploys the pool and a test token, and runs a relayer and a keeper. Listens on 127.0.0.1 only: its accounts are everybody's. */
+export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
+  const mining = { auto: true, interval: options.blockMs };
+  const server = await hre.network.createServer({ network: 'default', override: { mining } }, '127.0.0.1', options.port);
+  const { address, port } = await server.listen();
+  const endpoint = await openEndpoint(`http://${address}:${port}`);
+  const signer = (index: number) => account(index).connect(endpoint);
+
+  const deployer = signer(ACCOUNT.deployer);
+  const { pool, timelock, startBlock } = await deployPool(deployer, {
+    guardian: account(ACCOUNT.guardian).address,
+    governor: account(ACCOUNT.governor).address,
+    bucketAgeSeconds: options.bucketAgeSeconds,
+  });
+  const token = BigInt(await (await deployContract(deployer, 'DevelopmentToken')).getAddress());
+  const genesisHash = (await endpoint.getBlock(0))?.hash ?? '';
+  const { chainId } = await endpoint.getNetwork();
+
+  const relayer = await buildRelayer({
+    pool: new PoolClient(BigInt(pool), endpoint),
+    endpoint,
+    account: account(ACCOUNT.relayer),
+    keyring: new Keyring(seedOf(DEVELOPMENT_MNEMONIC)),
+    chainId,
+    fees: new Map([
+      [NATIVE_ASSET, { withdrawal: parseEther('0.001'), transfer: parseEther('0.001') }],
+      [token, { withdrawal: 1_000_000n, transfer: 1_000_000n }],
+    ]),
+    gasMax: 1_000_000n,
+    ratePerMinute: 120,
+    pollMs: 250,
+  });
+  const relayerUrl = await relayer.listen({ host: '127.0.0.1', port: options.relayerPort });
+
+  const manifest: Manifest = {
+    name: 'devnet',
+    endpoint: endpoint.url,
+    chainId,
+    genesisHash,
+    pool: BigInt(pool),
+    startBlock,
+    tokens: [
+      { symbol: 'ETH', asset: NATIVE_ASSET, decimals: 18 },
+      { symbol: 'DUSD', asset: token, decimals: 6 },
+    ],
+    relayer: relayerUrl,
+  };
+  const stop = new AbortController();
+  const keeper = options.keeper
+    ? runKeeper({
+        pool: manifest.pool,
+        endpoint,
+        signer: signer(ACCOUNT.keeper),
+        startBlock,
+        prover: options.prover,
+        closeAfterSeconds: options.bucketAgeSeconds,
+        pollMs: 500,
+        once: false,
+        signal: stop.signal,
+        report: options.onKeeper ?? (() => undefined),
+      })
+    : Promise.resolve();
+
+  return {
+    manifest,
+    endpoint,
+    timelock,
+    async close() {
+      stop.abort();
+      await keeper;
+      await relayer.close();
+      endpoint.destroy();
+      await server.close();
+    },
+  };
+}
+
+export function writeDevnetManifest(manifest: Manifest): void {
+  writeFileWhole(DEVNET_MANIFEST, Buffer.from(formatManifest(manifest)));
+}
+
+/** A manifest whose chain is gone would only mislead. */
+export function removeDevnetManifest(): void {
+  rmSync(DEVNET_MANIFEST, { force: true });
+}

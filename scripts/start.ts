@@ -1,0 +1,77 @@
+import { parseArgs } from 'node:util';
+import { LocalProver, terminateProver } from '@bitcloak/prover/prover';
+import { removeDevnetManifest, startDevnet, writeDevnetManifest } from './devnet/devnet.ts';
+import { roundTrip, type StepReport } from './devnet/roundTrip.ts';
+
+const USAGE = `npm start [-- --once] [--port PORT] [--relayer-port PORT]
+
+Starts a development chain with the pool, a relayer and a keeper, and shows one round trip with real proofs: deposit, send, withdraw.
+Then it serves until Ctrl-C.
+  --once  ends after the round trip; its status says whether it went well.`;
+
+const { values } = parseArgs({
+  options: {
+    once: { type: 'boolean', default: false },
+    port: { type: 'string', default: '8545' },
+    'relayer-port': { type: 'string', default: '8560' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+function portOf(text: string, option: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65_535) throw new Error(`--${option}: expected a port, got ${text}`);
+  return port;
+}
+
+function showStep({ step, milliseconds, gas, proofMs }: StepReport): void {
+  const columns = [
+    step.padEnd(38),
+    `${(milliseconds / 1000).toFixed(1)} s`.padStart(8),
+    (gas === undefined ? '' : `${gas.toLocaleString('en')} gas`).padStart(14),
+    proofMs === 0 ? '' : `proof ${(proofMs / 1000).toFixed(1)} s`,
+  ];
+  console.log(`  ${columns.join('  ').trimEnd()}`);
+}
+
+async function main(): Promise<void> {
+  const prover = new LocalProver();
+  const devnet = await startDevnet({
+    port: portOf(values.port, 'port'),
+    relayerPort: portOf(values['relayer-port'], 'relayer-port'),
+    prover,
+    bucketAgeSeconds: 4n,
+    blockMs: 2000,
+    keeper: true,
+    onKeeper: (report) => {
+      if (report.kind === 'failed') console.error(`  keeper: ${report.code} ${report.message}`);
+    },
+  });
+  const stopped = new Promise<void>((resolve) => {
+    process.once('SIGINT', resolve);
+    process.once('SIGTERM', resolve);
+  });
+  try {
+    const { manifest } = devnet;
+    console.log(`chain ${manifest.chainId} at ${manifest.endpoint}, relayer at ${manifest.relayer ?? ''}`);
+    console.log('round trip with real proofs:');
+    await Promise.race([roundTrip(manifest, prover, showStep), stopped]);
+    if (values.once) return;
+    writeDevnetManifest(manifest);
+    console.log(`
+The chain, the relayer and the keeper go on until Ctrl-C. Type next, in another terminal:
+
+  npm run bitcloak -- wallet new
+  npm run bitcloak -- faucet
+  npm run bitcloak -- deposit 5 ETH
+`);
+    await stopped;
+  } finally {
+    removeDevnetManifest();
+    await devnet.close();
+    await terminateProver();
+  }
+}
+
+if (values.help) console.log(USAGE);
+else await main();
