@@ -55,9 +55,11 @@ export function circuitFiles(root, circuit) {
 export function describeCircuit(root, circuit) {
   const files = circuitFiles(root, circuit);
   const r1cs = readFileSync(files.r1cs);
+  const { constraints, publicSignals } = readSizes(r1cs);
   return {
     circuit,
-    ...readSizes(r1cs),
+    constraints,
+    publicSignals,
     r1csSha256: sha256(r1cs),
     wasmSha256: sha256(readFileSync(files.wasm)),
   };
@@ -243,7 +245,7 @@ function sourceFiles(root) {
  * The sizes in the header of an r1cs file (https://github.com/iden3/r1csfile).
  * @param {Buffer} r1cs
  */
-function readSizes(r1cs) {
+export function readSizes(r1cs) {
   const HEADER_SECTION = 1;
   let offset = 12; // magic, version and number of sections, four bytes each
   while (offset < r1cs.length) {
@@ -255,6 +257,7 @@ function readSizes(r1cs) {
       return {
         constraints: r1cs.readUInt32LE(counts + 24),
         publicSignals: r1cs.readUInt32LE(counts + 4) + r1cs.readUInt32LE(counts + 8),
+        wires: r1cs.readUInt32LE(counts),
       };
     }
     offset = start + length;

@@ -1,19 +1,21 @@
 import { parseArgs } from 'node:util';
 import { LocalProver, terminateProver } from '@bitcloak/prover/prover';
-import { removeDevnetManifest, startDevnet, writeDevnetManifest } from './devnet/devnet.ts';
+import { DEVNET_MANIFEST, removeManifest, startDevnet, writeManifest } from './devnet/devnet.ts';
 import { roundTrip, type StepReport } from './devnet/roundTrip.ts';
 
-const USAGE = `npm start [-- --once] [--port PORT] [--relayer-port PORT]
+const USAGE = `npm start [-- --once] [--port PORT] [--relayer-port PORT] [--manifest FILE]
 
 Starts a development chain with the pool, a relayer and a keeper, and shows one round trip with real proofs: deposit, send, withdraw.
 Then it serves until Ctrl-C.
-  --once  ends after the round trip; its status says whether it went well.`;
+  --once      ends after the round trip; its status says whether it went well.
+  --manifest  where to write what wallets need to know; .devnet/manifest.json unless given, where --network devnet looks.`;
 
 const { values } = parseArgs({
   options: {
     once: { type: 'boolean', default: false },
     port: { type: 'string', default: '8545' },
     'relayer-port': { type: 'string', default: '8560' },
+    manifest: { type: 'string', default: DEVNET_MANIFEST },
     help: { type: 'boolean', default: false },
   },
 });
@@ -57,7 +59,7 @@ async function main(): Promise<void> {
     console.log('round trip with real proofs:');
     await Promise.race([roundTrip(manifest, prover, showStep), stopped]);
     if (values.once) return;
-    writeDevnetManifest(manifest);
+    writeManifest(values.manifest, manifest);
     console.log(`
 The chain, the relayer and the keeper go on until Ctrl-C. Type next, in another terminal:
 
@@ -67,7 +69,7 @@ The chain, the relayer and the keeper go on until Ctrl-C. Type next, in another 
 `);
     await stopped;
   } finally {
-    removeDevnetManifest();
+    removeManifest(values.manifest);
     await devnet.close();
     await terminateProver();
   }

@@ -25,6 +25,7 @@ library Parameters {
     uint256 internal constant DEPOSIT_CIPHERTEXT_BYTES = 276;
     uint256 internal constant TRANSFER_CIPHERTEXT_BYTES = 764;
     uint256 internal constant TIMELOCK_SECONDS_MIN = 172800;
+    uint256 internal constant BUCKET_AGE_SECONDS_MIN = 60;
     uint256 internal constant BUCKET_AGE_SECONDS_MAX = 3600;
 
     /// @dev Identifier of the circuit transfer, the number of its public signals and the place of each.

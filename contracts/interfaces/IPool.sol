@@ -89,6 +89,8 @@ interface IPool {
     error NotTimelock(address caller);
     error TimelockTooShort(uint256 delay);
     error BucketAgeTooLong(uint256 age);
+    /// @notice Allowed on development chains only.
+    error BucketAgeTooShort(uint256 age);
     error GuardianMissing();
 
     /// @notice Turns `amount` of `asset` into a note. Needs no proof: the pool computes the commitment.

@@ -25,6 +25,9 @@ abstract contract LeafQueue is IPool {
 
     constructor(IVerifier verifier, uint256 bucketAge) {
         if (bucketAge > Parameters.BUCKET_AGE_SECONDS_MAX) revert BucketAgeTooLong(bucketAge);
+        if (bucketAge < Parameters.BUCKET_AGE_SECONDS_MIN && !Parameters.isDevelopmentChain(block.chainid)) {
+            revert BucketAgeTooShort(bucketAge);
+        }
         VERIFIER = verifier;
         BUCKET_AGE = bucketAge;
     }

@@ -217,10 +217,12 @@ contract Pool is LeafQueue, ReentrancyGuardTransient {
         emit Withdrawn(asset, amount, extData.recipient, extData.relayer, extData.fee);
         if (asset != Parameters.NATIVE_ASSET) held[asset] -= amount;
         _send(asset, extData.recipient, amount - extData.fee);
-        if (extData.fee != 0) _send(asset, extData.relayer, extData.fee);
+        _send(asset, extData.relayer, extData.fee);
     }
 
     function _send(address asset, address to, uint256 amount) private {
+        // There are tokens, and recipients, that refuse to be given nothing.
+        if (amount == 0) return;
         if (asset == Parameters.NATIVE_ASSET) {
             Address.sendValue(payable(to), amount);
         } else {

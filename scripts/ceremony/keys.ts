@@ -68,7 +68,9 @@ async function checkKey(circuit: Circuit, phase1: string): Promise<boolean> {
   const present = await fileDigest(pathOf.zkey(circuit), 'sha256');
   const again = await fileDigest(await makeKey(circuit, phase1), 'sha256');
   const verified = await snarkjs.zKey.verifyFromR1cs(pathOf.r1cs(circuit), phase1, pathOf.zkey(circuit), logger);
-  console.log(`${circuit}: pinned ${String(pinned)}\n  present ${present}\n  made again ${again}\n  verified ${verified}`);
+  console.log(
+    `${circuit}: pinned ${String(pinned)}\n  present ${present}\n  made again ${again}\n  verified ${verified}`,
+  );
   return verified && present === pinned && again === pinned;
 }
 

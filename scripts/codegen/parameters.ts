@@ -2,6 +2,7 @@ import {
   AMOUNT_BITS,
   AMOUNT_MAX,
   BUCKET_AGE_SECONDS_MAX,
+  BUCKET_AGE_SECONDS_MIN,
   BUCKET_HEIGHT,
   BUCKET_LEAVES,
   CIRCUITS,
@@ -83,6 +84,7 @@ export async function solidityParameters(): Promise<string> {
   constant('', 'DEPOSIT_CIPHERTEXT_BYTES', DEPOSIT_CIPHERTEXT_BYTES);
   constant('', 'TRANSFER_CIPHERTEXT_BYTES', TRANSFER_CIPHERTEXT_BYTES);
   constant('', 'TIMELOCK_SECONDS_MIN', TIMELOCK_SECONDS_MIN);
+  constant('', 'BUCKET_AGE_SECONDS_MIN', BUCKET_AGE_SECONDS_MIN);
   constant('', 'BUCKET_AGE_SECONDS_MAX', BUCKET_AGE_SECONDS_MAX);
 
   CIRCUITS.forEach((circuit, identifier) => {

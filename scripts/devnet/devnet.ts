@@ -48,7 +48,11 @@ function account(index: number): HDNodeWallet {
 /** Starts a chain, deploys the pool and a test token, and runs a relayer and a keeper. Listens on 127.0.0.1 only: its accounts are everybody's. */
 export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   const mining = { auto: true, interval: options.blockMs };
-  const server = await hre.network.createServer({ network: 'default', override: { mining } }, '127.0.0.1', options.port);
+  const server = await hre.network.createServer(
+    { network: 'default', override: { mining } },
+    '127.0.0.1',
+    options.port,
+  );
   const { address, port } = await server.listen();
   const endpoint = await openEndpoint(`http://${address}:${port}`);
   const signer = (index: number) => account(index).connect(endpoint);
@@ -122,11 +126,11 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   };
 }
 
-export function writeDevnetManifest(manifest: Manifest): void {
-  writeFileWhole(DEVNET_MANIFEST, Buffer.from(formatManifest(manifest)));
+export function writeManifest(path: string, manifest: Manifest): void {
+  writeFileWhole(path, Buffer.from(formatManifest(manifest)));
 }
 
 /** A manifest whose chain is gone would only mislead. */
-export function removeDevnetManifest(): void {
-  rmSync(DEVNET_MANIFEST, { force: true });
+export function removeManifest(path: string): void {
+  rmSync(path, { force: true });
 }

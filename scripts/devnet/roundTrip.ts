@@ -61,7 +61,9 @@ export async function roundTrip(
     );
     const arrived = await bob.session.endpoint.getBalance(alice.wallet.account(7).address);
     if (arrived !== amount('3') - fee) {
-      throw new Error(`the withdrawal paid ${formatAmount(arrived, native)} ETH, not ${formatAmount(amount('3') - fee, native)}`);
+      throw new Error(
+        `the withdrawal paid ${formatAmount(arrived, native)} ETH, not ${formatAmount(amount('3') - fee, native)}`,
+      );
     }
   } finally {
     alice.session.close();

@@ -104,6 +104,18 @@ export function compileCopy(circuit: Circuit, edits: readonly Edit[]): Promise<C
   );
 }
 
+/** Compiles a circuit of a test's own, which stands where those of circuits/main do. */
+export function compileSource(name: string, source: string): Promise<Calculator> {
+  return inTurn(() =>
+    inScratchDirectory(name, async (directory) => {
+      copySources(directory, []);
+      writeFileSync(path.join(directory, 'main', `${name}.circom`), source);
+      await compileUnsimplified(directory, `main/${name}.circom`, ['--wasm']);
+      return new Calculator(path.join(directory, `${name}_js`, `${name}.wasm`));
+    }),
+  );
+}
+
 /** The constraints of a copy only, which compile faster; unsimplified, each of them is still that of one component. */
 export function compileConstraints(circuit: Circuit, edits: readonly Edit[]): Promise<NamedConstraints> {
   return inTurn(() =>
@@ -153,21 +165,21 @@ export function project(copy: Copy, target: NamedConstraints, witness: readonly 
   const projected = new Array<bigint | undefined>(target.r1cs.wireCount);
   projected[0] = 1n;
   for (const [name, wire] of target.symbols) {
-    if (wire >= 0) projected[wire] = witness[copy.symbols.get(name) as number] as bigint;
+    if (wire >= 0) projected[wire] = witness[copy.symbols.get(name) as number];
   }
   if (projected.includes(undefined)) throw new Error('a wire of the genuine circuit has no name');
   return projected as bigint[];
 }
 
 /** What becomes of one false statement. */
-export type Verdict = { readonly acceptedByCopy: boolean; readonly acceptedByNamedConstraints: boolean };
+export type Verdict = { readonly acceptedByCopy: boolean; readonly acceptedByGenuine: boolean };
 
 /** Has a copy compute the witness, and asks both systems of constraints about it. */
 export function judge(copy: Copy, target: NamedConstraints, input: CircuitInput): Verdict {
   const witness = copy.calculate(input);
   return {
     acceptedByCopy: copy.r1cs.firstViolated(witness) === null,
-    acceptedByNamedConstraints: target.r1cs.firstViolated(project(copy, target, witness)) === null,
+    acceptedByGenuine: target.r1cs.firstViolated(project(copy, target, witness)) === null,
   };
 }
 
@@ -182,7 +194,7 @@ export class Ahead<T> {
 
   get(index: number): Promise<T> {
     const wanted = this.#start(index);
-    if (index + 1 < this.#makers.length) this.#start(index + 1);
+    if (index + 1 < this.#makers.length) void this.#start(index + 1);
     return wanted;
   }
 

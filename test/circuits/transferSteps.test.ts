@@ -413,17 +413,15 @@ const CASES: readonly Case[] = [
       };
     },
   },
-  ...[0, 1, 2].map(
-    (output): Case => ({
-      step: '11',
-      title: `commitment ${output} changed after the signature: the money goes to the prover`,
-      tell: (scene) => {
-        const input = honest(scene);
-        const outputStealth = input.outputStealth.map((own, at) => (at === output ? scene.random.field() : own));
-        return { input: evaluated(withDerivedSignals({ ...input, outputStealth })) };
-      },
-    }),
-  ),
+  ...[0, 1, 2].map((output): Case => ({
+    step: '11',
+    title: `commitment ${output} changed after the signature: the money goes to the prover`,
+    tell: (scene) => {
+      const input = honest(scene);
+      const outputStealth = input.outputStealth.map((own, at) => (at === output ? scene.random.field() : own));
+      return { input: evaluated(withDerivedSignals({ ...input, outputStealth })) };
+    },
+  })),
   {
     step: '11',
     title: 'publicAsset changed after the signature',
@@ -442,17 +440,15 @@ const CASES: readonly Case[] = [
     title: 'validAfter changed after the signature',
     tell: (scene) => ({ input: evaluated({ ...honest(scene), validAfter: VALID_AFTER - 3600n }) }),
   },
-  ...TRANSFER_SHOWN.map(
-    (name, at): Case => ({
-      step: '12',
-      title: `the pool sees another ${name} than the owner signed`,
-      tell: (scene) => {
-        const input = honest(scene);
-        const seen = shownBy(input).map((value, index) => (index === at ? scene.random.field() : value));
-        return { input: { ...input, evaluation: evaluate(seen, input.challenge) } };
-      },
-    }),
-  ),
+  ...TRANSFER_SHOWN.map((name, at): Case => ({
+    step: '12',
+    title: `the pool sees another ${name} than the owner signed`,
+    tell: (scene) => {
+      const input = honest(scene);
+      const seen = shownBy(input).map((value, index) => (index === at ? scene.random.field() : value));
+      return { input: { ...input, evaluation: evaluate(seen, input.challenge) } };
+    },
+  })),
   {
     step: '12',
     title: 'the pool takes what is shown as coefficients from the highest down',

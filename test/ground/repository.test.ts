@@ -121,10 +121,12 @@ describe('the repository', () => {
       'packages/notes/package.json': '{"dependencies":{"@scure/base":"1.0.0"}}',
       'packages/notes/src/a.ts': `import '@scure/base/x'; import '@bitcloak/crypto/x'; import 'node:fs'; import 'ethers';`,
       'scripts/a.ts': `import 'ethers/utils'; import '@scure/base';`,
+      'test/a.test.ts': `import '@scure/base'; import 'mocha';`,
     };
     assert.deepEqual(undeclaredDependencies(files(sample)), [
       'packages/notes/src/a.ts imports ethers, which packages/notes/package.json does not declare',
       'scripts/a.ts imports @scure/base, which package.json does not declare',
+      'test/a.test.ts imports mocha, which package.json does not declare',
     ]);
   });
 

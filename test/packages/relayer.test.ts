@@ -35,6 +35,7 @@ describe('relayer', () => {
   let account: HDNodeWallet;
   let withdrawal: ProvenTransfer;
   let send: ProvenTransfer;
+  let lyingSend: ProvenTransfer;
   let restore: () => Promise<void>;
   const open: FastifyInstance[] = [];
   const reports: RelayerReport[] = [];
@@ -47,6 +48,7 @@ describe('relayer', () => {
     account = await fundedAccount(bench.chain, 0);
     withdrawal = await provenWithdrawal(bench, first, BigInt(account.address));
     send = await provenSend(bench, second);
+    lyingSend = await provenSend(bench, second, 1n);
     restore = await bench.chain.snapshot();
   });
 
@@ -204,6 +206,7 @@ describe('relayer', () => {
     const none: Partial<ProvenTransfer['extData']> = { recipient: 0n, relayer: 0n, fee: 0n };
     const forms: [RegExp, (transfer: ProvenTransfer, pool: bigint) => Change][] = [
       [/^root/, () => ({ shown: { root: FIELD_MODULUS } })],
+      [/^message/, ({ shown }) => ({ shown: { message: shown.message + FIELD_MODULUS } })],
       [
         /^nullifiers: .*field/,
         ({ shown }) => ({
@@ -259,6 +262,10 @@ describe('relayer', () => {
       assertRefused(await relay(app, send), 422, 'FEE_INSUFFICIENT', /expected output 2 to be a note to the relayer/);
     });
 
+    it('a third note that holds less than its ciphertext says', async () => {
+      assertRefused(await relay(await start(), lyingSend), 422, 'FEE_INSUFFICIENT', /expected output 2 to be a note/);
+    });
+
     it('an asset without a fee', async () => {
       const app = await start({ fees: new Map([[7n, FEE]]) });
       assertRefused(await relay(app, withdrawal), 422, 'RELAYER_REFUSED', /no fee for 0xEeee/);
@@ -306,6 +313,7 @@ describe('relayer', () => {
 
   describe('cannot have its transfer altered', () => {
     const changes: Record<string, (transfer: ProvenTransfer) => Change> = {
+      message: ({ shown }) => ({ shown: { message: shown.message ^ 1n } }),
       recipient: () => ({ extData: { recipient: RECIPIENT + 1n } }),
       'a larger fee': ({ extData }) => ({ extData: { fee: extData.fee + 1n } }),
       ciphertext: ({ extData }) => ({

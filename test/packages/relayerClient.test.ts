@@ -19,6 +19,7 @@ const transfer: ProvenTransfer = {
   proof: [1n, 2n, 3n, 4n, 5n, 6n, 7n, 2n ** 256n - 1n],
   shown: {
     root: 9n,
+    message: 8n,
     nullifiers: [10n, 11n] as Nullifier[],
     commitments: [12n, 13n, 14n] as Commitment[],
     withdrawAmount: 2n ** 120n - 1n,
@@ -115,7 +116,7 @@ describe("a relayer's client", () => {
     }
 
     it('a transaction', async () => {
-      for (const answer of [{}, { transaction: '0x5' }, { transaction: HASH, more: 1 }, [HASH], null, 'text']) {
+      for (const answer of [{}, { transaction: '0x5' }, { transaction: HASH, more: 1 }, [HASH], null, '"text"', '{']) {
         await assert.rejects(relay(await answering(answer), transfer), { code: 'RELAYER_UNREACHABLE' });
         server?.close();
       }

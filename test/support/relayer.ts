@@ -47,7 +47,7 @@ export function addressOf({ viewing }: Keyring): ShieldedAddress {
   return { owner: viewing.main.owner, viewingKey: viewing.agreement.publicKey };
 }
 
-/** What most tests want of a relayer; `account` is the chain's relayer account 0 unless given. */
+/** What most tests want of a relayer; fees, keys and account are always the same unless changed. */
 export async function relayerOptions(bench: PoolBench, changes: Partial<RelayerOptions> = {}): Promise<RelayerOptions> {
   const endpoint = changes.endpoint ?? bench.chain.provider;
   return {
@@ -69,7 +69,7 @@ export async function relayerFor(bench: PoolBench, changes: Partial<RelayerOptio
   return buildRelayer(await relayerOptions(bench, changes));
 }
 
-/** A pool with three notes of one owner in the tree. */
+/** A pool with two notes of one owner in the tree. */
 export async function benchWithNotes(): Promise<{ bench: PoolBench; key: SpendingKey; notes: TestNote[] }> {
   const bench = await PoolBench.open({ seed: 'relayer' });
   const key = bench.keyring().spending;
@@ -87,11 +87,16 @@ export async function provenWithdrawal(bench: PoolBench, input: TestNote, relaye
   return bench.prove({ key: input.key, inputs: [input], withdrawAmount: 5_000n, extData });
 }
 
-/** A transfer that pays the relayer with its third note. */
-export async function provenSend(bench: PoolBench, input: TestNote): Promise<ProvenTransfer> {
+/** A transfer that pays the relayer with its third note; with `value`, the note holds that, whatever its ciphertext says. */
+export async function provenSend(
+  bench: PoolBench,
+  input: TestNote,
+  value: bigint = FEE.transfer,
+): Promise<ProvenTransfer> {
   const maker = new OutputMaker(NATIVE_ASSET);
-  const payee = addressOf(bench.keyring());
-  const value = input.note.value - FEE.transfer;
-  const outputs = [maker.plain(value, payee), maker.nothing(), maker.plain(FEE.transfer, addressOf(relayerKeys))];
+  const payment = maker.plain(input.note.value - value, addressOf(bench.keyring()));
+  const nothing = maker.nothing();
+  const fee = { ...maker.plain(FEE.transfer, addressOf(relayerKeys)), value };
+  const outputs = [payment, nothing, fee];
   return bench.prove({ key: input.key, inputs: [input], outputs, extData: { ciphertext: maker.ciphertext() } });
 }

@@ -89,7 +89,9 @@ export function undeclaredDependencies(files: readonly RepositoryFile[]): string
       .join('/');
     const packageName = packageOf(from);
     const owner = packageName === undefined ? '.' : `packages/${packageName}`;
-    if (declared.get(owner)?.has(dependency)) return [];
+    // A test of a package may use what the package uses.
+    const owners = areaOf(from) === 'test' ? [...declared.keys()] : [owner];
+    if (owners.some((directory) => declared.get(directory)?.has(dependency))) return [];
     return [`${from} imports ${specifier}, which ${path.posix.join(owner, 'package.json')} does not declare`];
   });
 }

@@ -2,7 +2,9 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import {
   FetchRequest,
   JsonRpcProvider,
+  keccak256,
   Network,
+  type JsonRpcError,
   type JsonRpcPayload,
   type JsonRpcResult,
 } from 'ethers';
@@ -10,6 +12,8 @@ import {
 const ATTEMPTS = 5;
 const FIRST_PAUSE_MS = 200;
 const REQUEST_MS_MAX = 30_000;
+/** After this long nothing more is tried: an endpoint that takes calls and never answers is as good as gone. */
+const RETRY_MS_MAX = 60_000;
 
 const pause = (milliseconds: number) => new Promise((done) => setTimeout(done, milliseconds));
 
@@ -24,25 +28,47 @@ export class Endpoint extends JsonRpcProvider {
   }
 
   override async _send(payload: JsonRpcPayload | JsonRpcPayload[]): Promise<JsonRpcResult[]> {
-    // A transaction that was sent and whose answer was lost may have arrived: sending the same bytes again is harmless.
-    return retry(this.url, () => super._send(payload));
+    let attempts = 0;
+    const results = await retry(this.url, () => {
+      attempts++;
+      return super._send(payload);
+    });
+    if (attempts === 1) return results;
+    const calls = Array.isArray(payload) ? payload : [payload];
+    return Promise.all(results.map((result) => this.#recogniseSent(calls, result)));
+  }
+
+  /** A transaction whose first answer was lost is refused as known when it is sent again; it did arrive. */
+  async #recogniseSent(calls: JsonRpcPayload[], answer: JsonRpcResult | JsonRpcError): Promise<JsonRpcResult> {
+    const call = calls.find(({ id }) => id === answer.id);
+    if (!('error' in answer) || call?.method !== 'eth_sendRawTransaction') return answer as JsonRpcResult;
+    const hash = keccak256((call.params as [string])[0]);
+    const lookup: JsonRpcPayload = { ...call, method: 'eth_getTransactionByHash', params: [hash] };
+    const [found] = await retry(this.url, () => super._send(lookup));
+    return found?.result == null ? (answer as unknown as JsonRpcResult) : { id: answer.id, result: hash };
   }
 }
 
 async function retry<T>(url: string, attempt: () => Promise<T>): Promise<T> {
-  let last: unknown;
-  for (let count = 0; count < ATTEMPTS; count++) {
-    if (count > 0) await pause(FIRST_PAUSE_MS * 2 ** (count - 1));
+  const started = performance.now();
+  for (let count = 1; ; count++) {
     try {
       return await attempt();
     } catch (error) {
-      last = error;
+      const wait = FIRST_PAUSE_MS * 2 ** (count - 1);
+      if (count === ATTEMPTS || performance.now() - started + wait > RETRY_MS_MAX) throw unreachable(url, count, error);
+      await pause(wait);
     }
   }
-  const shown = new URL(url);
-  // An endpoint's path and query often hold an access key.
-  const message = `no answer from the endpoint ${shown.protocol}//${shown.host} after ${ATTEMPTS} attempts`;
-  throw new BitcloakError('ENDPOINT_UNREACHABLE', message, { cause: last });
+}
+
+/** An endpoint's path and query often hold an access key, and ethers' errors the whole address: so neither is in here, nor in a cause. */
+function unreachable(url: string, attempts: number, error: unknown): BitcloakError {
+  const { protocol, host } = new URL(url);
+  const { shortMessage, code } = error as { shortMessage?: unknown; code?: unknown };
+  const reason = [shortMessage, code].find((text) => typeof text === 'string' && text !== '') ?? 'no answer';
+  const message = `no answer from the endpoint ${protocol}//${host} after ${attempts} attempts: ${String(reason)}`;
+  return new BitcloakError('ENDPOINT_UNREACHABLE', message);
 }
 
 /** Connects to an EVM endpoint. Throws `ENDPOINT_UNREACHABLE` where nothing answers. */
@@ -59,9 +85,9 @@ export async function openEndpoint(url: string): Promise<Endpoint> {
   const answer = await retry(url, async () => {
     const response = await probe.clone().send();
     response.assertOk();
-    return response.bodyJson as { result?: unknown };
+    return response.bodyJson as { result?: unknown } | null;
   });
-  if (typeof answer.result !== 'string' || !/^0x[0-9a-f]+$/i.test(answer.result)) {
+  if (typeof answer?.result !== 'string' || !/^0x[0-9a-f]{1,16}$/i.test(answer.result)) {
     throw new BitcloakError('ENDPOINT_INCONSISTENT', 'eth_chainId: expected a hexadecimal number from the endpoint');
   }
   return new Endpoint(request, Network.from(BigInt(answer.result)));

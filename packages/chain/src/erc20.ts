@@ -4,7 +4,8 @@ import { callError, type Call } from './pool.ts';
 
 const erc20 = new Interface([
   'function symbol() view returns (string)',
-  'function decimals() view returns (uint8)',
+  // A uint8 by the standard; read whole, since a decoder of bytes would cut nonsense down to a number that looks right.
+  'function decimals() view returns (uint256)',
   'function balanceOf(address) view returns (uint256)',
   'function mint(address, uint256)',
 ]);

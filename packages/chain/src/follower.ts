@@ -2,7 +2,7 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { Block, Provider } from 'ethers';
 import type { PoolEvent } from './events.ts';
 import type { Ledger } from './ledger.ts';
-import type { PoolClient } from './pool.ts';
+import { callError, type PoolClient, type Queue } from './pool.ts';
 
 /** A reorganisation up to this deep costs no more than reading its blocks again; a deeper one costs reading everything again. */
 export const REORG_BLOCKS = 64;
@@ -71,6 +71,13 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
     }
   }
 
+  /** Forgets everything that was read, this run's and the anchor: the next `advance` reads the chain from the first block on. */
+  forget(): void {
+    this.#anchor = undefined;
+    this.#candidate = undefined;
+    this.#live = undefined;
+  }
+
   async #advanceOnce(onProgress?: (progress: Progress) => void): Promise<{ fold: F; head: Block }> {
     const head = await this.#block('latest');
     const { fold, next } = await this.#start(head);
@@ -82,7 +89,10 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
       const to = await this.#read(fold, from, limit);
       onProgress?.({ from: next, done: to, target: head.number });
       if (to <= settled && (to === settled || Date.now() - kept > PERSIST_MS)) {
-        this.#keep({ block: to, hash: (await this.#block(to)).hash ?? '', snapshot: fold.save() });
+        const hash = (await this.#block(to)).hash ?? '';
+        // Only where the newest block is still the one that reading began with, hash and events are of one chain.
+        await this.#mustStand(head);
+        this.#keep({ block: to, hash, snapshot: fold.save() });
         kept = Date.now();
       }
       from = to + 1;
@@ -94,27 +104,32 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
 
   /** The state to go on from: the live one where its block still stands, else the anchor's, else a new one. */
   async #start(head: Block): Promise<{ fold: F; next: number }> {
+    const { startBlock, create } = this.#options;
     const live = this.#live;
     if (live !== undefined && (await this.#stands(live.head.number, live.head.hash, head))) {
       return { fold: live.fold, next: live.head.number + 1 };
     }
     this.#candidate = undefined;
+    const seen = this.#anchor?.block ?? startBlock;
+    if (head.number < seen) {
+      const message = `the endpoint is at block ${head.number}, and block ${seen} was there already: it lags, or the chain was rewound`;
+      throw new BitcloakError('ENDPOINT_INCONSISTENT', message);
+    }
     const anchor = this.#anchor;
     if (anchor !== undefined && (await this.#stands(anchor.block, anchor.hash, head))) {
-      return { fold: this.#options.create(anchor.snapshot), next: anchor.block + 1 };
+      return { fold: create(anchor.snapshot), next: anchor.block + 1 };
     }
-    return { fold: this.#options.create(), next: this.#options.startBlock };
+    return { fold: create(), next: startBlock };
   }
 
   async #stands(block: number, hash: string | null, head: Block): Promise<boolean> {
-    if (block > head.number) {
-      const shorter = await this.#options.provider.getBlock(block);
-      // A lagging endpoint gets another chance; a chain that really became shorter is read again from an anchor below.
-      if (shorter === null && block - head.number <= REORG_BLOCKS) return false;
-      const message = `the endpoint is at block ${head.number}; block ${block} was seen already. It lags, or the chain was rewound`;
-      throw new BitcloakError('ENDPOINT_INCONSISTENT', message);
-    }
-    return (await this.#block(block)).hash === hash;
+    return block <= head.number && (await this.#block(block)).hash === hash;
+  }
+
+  async #mustStand(head: Block): Promise<void> {
+    if (await this.#stands(head.number, head.hash, head)) return;
+    const message = `block ${head.number} is another one than before: the chain was reorganised while it was read`;
+    throw new BitcloakError('ENDPOINT_INCONSISTENT', message);
   }
 
   /** Reads one range from `from` on, as wide as the endpoint takes it; returns its last block. */
@@ -125,8 +140,13 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
       try {
         events = await this.#options.pool.events(from, to);
       } catch (error) {
-        const inconsistent = error instanceof BitcloakError && error.code === 'ENDPOINT_INCONSISTENT';
-        if (inconsistent || this.#rangeBlocks === 1) throw error;
+        if (error instanceof BitcloakError && error.code === 'ENDPOINT_INCONSISTENT') throw error;
+        // Where it does not answer this either, the range is not the reason.
+        await this.#block('latest');
+        if (this.#rangeBlocks === 1) {
+          const message = `the endpoint refuses the logs of block ${from}`;
+          throw new BitcloakError('ENDPOINT_INCONSISTENT', message, { cause: error });
+        }
         this.#rangeBlocks = Math.max(1, Math.floor(this.#rangeBlocks / 4));
         continue;
       }
@@ -137,23 +157,37 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
   }
 
   /** What was read must end where the pool stands, and the block that it ends at must still be there. */
-  async #check(fold: F, head: Block): Promise<void> {
-    const queue = await this.#options.pool.queue(head.number);
-    const { ledger } = fold;
-    const openLeaves = ledger.leavesOf(ledger.openBucket).length;
+  async #check({ ledger }: F, head: Block): Promise<void> {
+    const { queue, root } = await this.#poolAt(head);
     const same =
       queue.openBucket === ledger.openBucket &&
-      queue.openLeaves === openLeaves &&
-      queue.nextInsertion === ledger.nextInsertion;
-    if (!same || (await this.#block(head.number)).hash !== head.hash) {
+      queue.openLeaves === ledger.leavesOf(ledger.openBucket).length &&
+      queue.nextInsertion === ledger.nextInsertion &&
+      root === ledger.root;
+    if (!same) {
       const message = `the endpoint's events and the pool's state differ at block ${head.number}`;
       throw new BitcloakError('ENDPOINT_INCONSISTENT', message);
+    }
+    await this.#mustStand(head);
+  }
+
+  async #poolAt(head: Block): Promise<{ queue: Queue; root: bigint }> {
+    const { pool } = this.#options;
+    try {
+      const [queue, root] = await Promise.all([pool.queue(head.number), pool.currentRoot(head.number)]);
+      return { queue, root };
+    } catch (error) {
+      // A block that was reorganised away, or that another node behind the same address has not seen yet.
+      await this.#mustStand(head);
+      const message = `the endpoint does not tell the pool's state at block ${head.number}`;
+      throw new BitcloakError('ENDPOINT_INCONSISTENT', message, { cause: error });
     }
   }
 
   #refreshAnchor(fold: F, head: Block): void {
     if (this.#candidate !== undefined && this.#candidate.block <= head.number - REORG_BLOCKS) {
-      this.#keep(this.#candidate);
+      // After many new blocks at once a newer one has been kept already.
+      if (this.#candidate.block > (this.#anchor?.block ?? 0)) this.#keep(this.#candidate);
       this.#candidate = undefined;
     }
     this.#candidate ??= { block: head.number, hash: head.hash ?? '', snapshot: fold.save() };
@@ -165,7 +199,9 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
   }
 
   async #block(tag: number | 'latest'): Promise<Block> {
-    const block = await this.#options.provider.getBlock(tag);
+    const block = await this.#options.provider.getBlock(tag).catch((error: unknown) => {
+      throw callError(error);
+    });
     if (block?.hash == null) throw new BitcloakError('ENDPOINT_INCONSISTENT', `the endpoint has no block ${tag}`);
     return block;
   }

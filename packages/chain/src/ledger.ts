@@ -44,6 +44,11 @@ export class Ledger {
     return this.#bucketRoots.length;
   }
 
+  /** Root of the tree that was inserted into last, as the pool's `currentRoot` has it. */
+  get root(): bigint {
+    return this.#treeOf(Math.max(0, this.nextInsertion - 1)).root();
+  }
+
   /** Number that the next leaf will have. */
   get nextLeaf(): number {
     return this.openBucket * BUCKET_LEAVES + this.#open.length;

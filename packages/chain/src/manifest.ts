@@ -31,7 +31,11 @@ export function formatAccount(address: bigint): string {
 /** The JSON text of a manifest. */
 export function formatManifest(manifest: Manifest): string {
   const { name, endpoint, genesisHash, startBlock, relayer } = manifest;
-  const tokens = manifest.tokens.map(({ symbol, asset, decimals }) => ({ symbol, address: formatAccount(asset), decimals }));
+  const tokens = manifest.tokens.map(({ symbol, asset, decimals }) => ({
+    symbol,
+    address: formatAccount(asset),
+    decimals,
+  }));
   const plain = {
     name,
     endpoint,
@@ -99,7 +103,9 @@ export function readManifest(path: string): Manifest {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new BitcloakError('NETWORK_UNKNOWN', `${path} cannot be read; is the devnet (npm start) running?`, { cause: error });
+    throw new BitcloakError('NETWORK_UNKNOWN', `${path} cannot be read; is the devnet (npm start) running?`, {
+      cause: error,
+    });
   }
   return parseManifest(text, path);
 }

@@ -14,10 +14,12 @@ import {
   type Signer,
 } from 'ethers';
 import { decodeEvent, POOL_TOPICS, type PoolEvent } from './events.ts';
-import { POOL_ABI } from './generated/abi.ts';
+import { POOL_ABI, VERIFIER_ABI } from './generated/abi.ts';
 import { formatAccount } from './manifest.ts';
 
 const poolInterface = new Interface(POOL_ABI);
+/** The verifier's errors come through the pool. */
+const verifierInterface = new Interface(VERIFIER_ABI);
 
 /** The pool's queue of leaves. Times are unix seconds of block time. */
 export type Queue = {
@@ -67,8 +69,9 @@ export class PoolClient {
     };
   }
 
-  async currentRoot(): Promise<bigint> {
-    return (await this.#read('currentRoot')) as bigint;
+  /** @param block a block's number; the newest one where it is left out. */
+  async currentRoot(block?: number): Promise<bigint> {
+    return (await this.#read('currentRoot', { blockTag: block ?? 'latest' })) as bigint;
   }
 
   async isKnownRoot(root: bigint): Promise<boolean> {
@@ -176,12 +179,15 @@ export async function sendCall(signer: Signer, call: Call): Promise<ContractTran
 export function callError(error: unknown): BitcloakError {
   if (error instanceof BitcloakError) return error;
   if (isCallException(error)) {
-    const reverted = error.data == null ? null : poolInterface.parseError(error.data);
+    const { data } = error;
+    const reverted = data == null ? null : (poolInterface.parseError(data) ?? verifierInterface.parseError(data));
     const reason = reverted === null ? (error.reason ?? 'it reverts without a known reason') : describe(reverted);
     return new BitcloakError('TRANSACTION_FAILED', `the chain refuses the call: ${reason}`, { cause: error });
   }
   if (isError(error, 'INSUFFICIENT_FUNDS')) {
-    return new BitcloakError('GAS_INSUFFICIENT', 'the sending account lacks native currency for value and gas', { cause: error });
+    return new BitcloakError('GAS_INSUFFICIENT', 'the sending account lacks native currency for value and gas', {
+      cause: error,
+    });
   }
   const message = error instanceof Error ? error.message.slice(0, 200) : 'unknown failure';
   return new BitcloakError('ENDPOINT_UNREACHABLE', `the endpoint fails: ${message}`, { cause: error });

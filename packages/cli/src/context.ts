@@ -140,8 +140,15 @@ export class Context {
     return endsByItself;
   }
 
+  /** Gives everything back. What was done is done: a failure to tidy up is no failure of the command. */
   async close(): Promise<void> {
-    for (const close of this.#closers.splice(0).reverse()) await close();
+    for (const close of this.#closers.splice(0).reverse()) {
+      try {
+        await close();
+      } catch {
+        continue;
+      }
+    }
   }
 
   async #connect(): Promise<Endpoint> {

@@ -6,7 +6,7 @@ import { CommanderError, type Command } from 'commander';
 import { Context, type GlobalOptions } from './context.ts';
 import { failureOf, interrupted } from './errors.ts';
 import { hintFor } from './hints.ts';
-import { surviveClosedPipes, writeFailure, writeResult } from './output.ts';
+import { surviveClosedPipes, writeFailure, writeResult, type Result } from './output.ts';
 import { buildProgram } from './program.ts';
 
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -19,23 +19,23 @@ const asJson = words.slice(0, words.includes('--') ? words.indexOf('--') : undef
 
 /** The command that is running; there is one. */
 let running: Context | undefined;
-/** Whether the one failure has been told. What then still fails was in the way of the end. */
+/** Whether the result or the one failure has been told. What then still fails was in the way of the end. */
 let ended = false;
 
-async function run(
-  command: Command,
-  work: (context: Context) => Promise<Parameters<typeof writeResult>[0]>,
-): Promise<void> {
+async function run(command: Command, work: (context: Context) => Promise<Result>): Promise<void> {
   const context = new Context(command.optsWithGlobals<GlobalOptions>());
   running = context;
+  let result: Result;
   try {
-    const result = await work(context);
+    result = await work(context);
     context.progress.clear();
-    writeResult(result, asJson);
   } finally {
     context.progress.abandon();
     await context.close();
   }
+  if (ended) return;
+  ended = true;
+  writeResult(result, asJson);
 }
 
 function fail(error: unknown): void {
@@ -73,6 +73,10 @@ function onSignals(): void {
     process.exit();
   };
   for (const signal of ENDING_SIGNALS) process.on(signal, (name) => void onSignal(name as typeof signal));
+  process.on('uncaughtException', (error) => {
+    fail(error);
+    process.exit();
+  });
 }
 
 async function main(): Promise<void> {

@@ -6,11 +6,13 @@ export type Json = string | number | boolean | null | readonly Json[] | { readon
 /** What a command ends with: one value for programs, a text for people. */
 export type Result = { readonly json: Json; readonly text: string };
 
-/** Where the other end of a pipe is gone, the command still finishes what it began: it only stops talking. */
+const NOBODY_LISTENS = ['EPIPE', 'EIO'];
+
+/** Where the other end of a pipe or the terminal is gone, the command still finishes what it began: it only stops talking. */
 export function surviveClosedPipes(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
+      if (!NOBODY_LISTENS.includes(error.code ?? '')) throw error;
     });
   }
 }

@@ -1,4 +1,4 @@
-import type { Token } from '@bitcloak/chain/manifest';
+import type { Manifest, Token } from '@bitcloak/chain/manifest';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { parseAmount } from '@bitcloak/wallet/amounts';
 import type { Session } from '@bitcloak/wallet/session';
@@ -25,25 +25,33 @@ export type Purpose = {
   readonly payer: string;
 };
 
-/**
- * Through a relayer where one is named or known, else directly. Says before what a relayer takes or what a direct transfer shows, and asks
- * where neither the options nor --yes have agreed to it.
- */
+/** What the options ask for, before anything is looked up. */
+export type RouteChoice =
+  | { readonly kind: 'direct'; readonly wasNamed: boolean }
+  | { readonly kind: 'relayer'; readonly url: string; readonly feeMax: bigint | undefined };
+
+/** Through a relayer where one is named or known, else directly. */
+export function readRoute(manifest: Manifest, { relayer, direct, feeMax }: RouteOptions, token: Token): RouteChoice {
+  if (direct === true) return { kind: 'direct', wasNamed: true };
+  const url = typeof relayer === 'string' ? parseUrl(relayer, '--relayer') : manifest.relayer;
+  if (url !== undefined) {
+    return { kind: 'relayer', url, feeMax: feeMax === undefined ? undefined : parseAmount(feeMax, token) };
+  }
+  if (relayer === undefined && feeMax === undefined) return { kind: 'direct', wasNamed: false };
+  throw new BitcloakError('USAGE', 'relayer: the manifest names none, so --relayer URL is needed');
+}
+
+/** Says what a relayer takes or what a direct transfer shows, and asks where neither the options nor --yes have agreed to it. */
 export async function chooseRoute(
   context: Context,
   session: Session,
-  options: RouteOptions,
+  choice: RouteChoice,
   purpose: Purpose,
 ): Promise<Route> {
-  const named = options.relayer === true ? undefined : options.relayer;
-  const url = named === undefined ? session.manifest.relayer : parseUrl(named, '--relayer');
-  if (options.direct === true || (url === undefined && options.relayer === undefined)) {
-    return directRoute(context, options.direct === true, purpose);
-  }
-  if (url === undefined) {
-    throw new BitcloakError('USAGE', 'relayer: the manifest names none, so --relayer needs a URL');
-  }
-  return relayerRoute(context, session, { url, feeMax: options.feeMax }, purpose);
+  if (choice.kind === 'direct') return directRoute(context, choice.wasNamed, purpose);
+  const { url, feeMax } = choice;
+  if (feeMax !== undefined) return { kind: 'relayer', url, feeMax };
+  return { kind: 'relayer', url, feeMax: await agreedFee(context, session, url, purpose) };
 }
 
 async function directRoute(context: Context, wasNamed: boolean, { payer, recipient }: Purpose): Promise<Route> {
@@ -58,18 +66,17 @@ async function directRoute(context: Context, wasNamed: boolean, { payer, recipie
   return { kind: 'direct' };
 }
 
-async function relayerRoute(
+async function agreedFee(
   context: Context,
   session: Session,
-  { url, feeMax }: { url: string; feeMax: string | undefined },
+  url: string,
   { token, recipient }: Purpose,
-): Promise<Route> {
-  if (feeMax !== undefined) return { kind: 'relayer', url, feeMax: parseAmount(feeMax, token) };
+): Promise<bigint> {
   const fee = await session.quote(url, token.asset, recipient === undefined ? 'transfer' : 'withdrawal');
   const text = amountText(fee, token);
   context.progress.note(`The relayer ${new URL(url).host} takes ${text} for each transfer, out of the notes.`);
   await agree(context, { agreed: false, question: `Pay the relayer ${text}?`, option: '--fee-max' });
-  return { kind: 'relayer', url, feeMax: fee };
+  return fee;
 }
 
 /** On a terminal asks; elsewhere takes the option that was typed for an agreement, and refuses where there was none. */

@@ -54,6 +54,8 @@ export function equationHolds(left: bigint, r8: Point, right: bigint, publicKey:
 
 /** The sum of two points of the curve. */
 export function add(left: Point, right: Point): Point {
-  const { x, y } = Curve.fromAffine({ ...left }).add(Curve.fromAffine({ ...right })).toAffine();
+  const { x, y } = Curve.fromAffine({ ...left })
+    .add(Curve.fromAffine({ ...right }))
+    .toAffine();
   return { x, y };
 }

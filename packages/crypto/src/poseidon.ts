@@ -10,7 +10,7 @@ const F = instance.F;
  * @param tag the initial state (circomlib's `PoseidonEx`): a domain tag of the parameter table, 0 for what the chain computes too.
  */
 export function poseidon(inputs: readonly bigint[], tag = 0n): bigint {
-  return F.toObject(instance(inputs as bigint[], tag));
+  return F.toObject(instance(inputs, tag));
 }
 
 /** Field elements in the hash's own form (32 bytes, Montgomery), so that a tree is hashed without conversions in between. */

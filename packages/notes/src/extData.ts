@@ -16,6 +16,8 @@ export type ExtData = {
 
 /** keccak over chain, pool and all of `extData`, reduced modulo the field's order, as the pool computes it. */
 export function extDataHash(chainId: bigint, pool: bigint, extData: ExtData): bigint {
-  const words = [chainId, pool, extData.recipient, extData.relayer, extData.fee].map((word) => integerToBytes(word, 32));
+  const words = [chainId, pool, extData.recipient, extData.relayer, extData.fee].map((word) =>
+    integerToBytes(word, 32),
+  );
   return bytesToInteger(keccak_256(concatBytes(...words, keccak_256(extData.ciphertext)))) % FIELD_MODULUS;
 }

@@ -79,7 +79,10 @@ export class ViewingKey {
       return new ViewingKey(decompress(bytes.subarray(1, 33)), nullifierKey, bytes.slice(65));
     } catch {
       // The text is a secret, so no part of it goes into the error.
-      throw new BitcloakError('VIEWING_KEY_INVALID', 'this is no viewing key (it starts with cloakview1 and has a checksum)');
+      throw new BitcloakError(
+        'VIEWING_KEY_INVALID',
+        'this is no viewing key (it starts with cloakview1 and has a checksum)',
+      );
     }
   }
 }

@@ -9,7 +9,15 @@ export type NoteMessage =
   /** To the owner of a plain note; its blinding comes from the slot's own secret. */
   | { kind: 'received'; asset: bigint; value: bigint }
   /** To the owner of a locked note, at the main viewing key; the secret is that of the note's blinding. */
-  | { kind: 'locked'; asset: bigint; value: bigint; operatorId: bigint; expiry: bigint; index: number; secret: Uint8Array }
+  | {
+      kind: 'locked';
+      asset: bigint;
+      value: bigint;
+      operatorId: bigint;
+      expiry: bigint;
+      index: number;
+      secret: Uint8Array;
+    }
   /** To the operator of a locked note: what it needs to prove for the trading account; the blinding comes from the slot's secret. */
   | { kind: 'operator'; asset: bigint; value: bigint; expiry: bigint; publicKey: Point; nullifierKey: bigint }
   /** To the sender itself: whom a payment went to. */

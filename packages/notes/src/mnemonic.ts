@@ -11,7 +11,10 @@ export function newMnemonic(): string {
 export function normalizeMnemonic(words: string): string {
   const normalized = words.trim().toLowerCase().split(/\s+/).join(' ');
   if (!validateMnemonic(normalized, wordlist)) {
-    throw new BitcloakError('MNEMONIC_INVALID', 'the recovery phrase is not 12 to 24 words of BIP-39 with a right checksum');
+    throw new BitcloakError(
+      'MNEMONIC_INVALID',
+      'the recovery phrase is not 12 to 24 words of BIP-39 with a right checksum',
+    );
   }
   return normalized;
 }

@@ -63,7 +63,10 @@ export function shownValues(transfer: Omit<TransferPublic, 'root'>): bigint[] {
 }
 
 /** What stands between the pool and the circuit: the hash that the owner signs, the challenge, and the shown values' polynomial at it. */
-export function bindShown(root: bigint, shown: readonly bigint[]): { message: bigint; challenge: bigint; evaluation: bigint } {
+export function bindShown(
+  root: bigint,
+  shown: readonly bigint[],
+): { message: bigint; challenge: bigint; evaluation: bigint } {
   const message = poseidon(shown, TAG.TRANSFER);
   const challenge = challengeOf([root, message, ...shown]);
   return { message, challenge, evaluation: evaluate(shown, challenge) };

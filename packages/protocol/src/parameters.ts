@@ -80,6 +80,11 @@ export const LOCK_SECONDS_MAX = 90n * 24n * 3600n;
 
 /** Unpausing deposits and changing the guardian wait at least this long. */
 export const TIMELOCK_SECONDS_MIN = 2n * 24n * 3600n;
+/**
+ * The shortest minimum age of a bucket outside development chains: without one, somebody who closes after every deposit makes everybody wait for an insertion
+ * proof each, for the price of a deposit.
+ */
+export const BUCKET_AGE_SECONDS_MIN = 60n;
 /** The longest minimum age of a bucket that a pool may be deployed with: nobody waits longer to be able to close one. */
 export const BUCKET_AGE_SECONDS_MAX = 3600n;
 

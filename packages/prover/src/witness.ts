@@ -53,7 +53,8 @@ export class WitnessGenerator {
       const [high, low] = hashName(name);
       const elements = flatten(value);
       const size = calculator.getInputSignalSize(high, low);
-      if (size !== elements.length) throw new RangeError(`signal ${name}: expected ${size} values, got ${elements.length}`);
+      if (size !== elements.length)
+        throw new RangeError(`signal ${name}: expected ${size} values, got ${elements.length}`);
       elements.forEach((element, index) => {
         this.#write(element);
         calculator.setInputSignal(high, low, index);

@@ -41,6 +41,7 @@ export type RelayerReport = SendReport | { readonly kind: 'refused'; readonly co
 /** A transfer takes some 3,200 bytes. */
 const BODY_BYTES_MAX = 8192;
 const HEAD_AND_BODY_MS_MAX = 10_000;
+const CONNECTIONS_MAX = 1_000;
 /** For everything that a request waits for. */
 const HANDLER_MS_MAX = 30_000;
 const POLL_MS = 2_000;
@@ -129,6 +130,7 @@ async function openServer(options: RelayerOptions, report: (line: RelayerReport)
       answer(error, reply);
     },
   });
+  app.server.maxConnections = CONNECTIONS_MAX;
   app.removeContentTypeParser('text/plain');
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     const { code, status } = answer(error, reply);

@@ -9,7 +9,8 @@ export function parseAmount(text: string, token: Token): bigint {
   const match = /^(\d{1,40})(?:\.(\d{1,40}))?$/.exec(text);
   if (match === null) throw invalid('a decimal number such as 1.5');
   const [, whole = '', fraction = ''] = match;
-  if (fraction.length > token.decimals) throw invalid(`at most ${token.decimals} digits after the point for ${token.symbol}`);
+  if (fraction.length > token.decimals)
+    throw invalid(`at most ${token.decimals} digits after the point for ${token.symbol}`);
   const value = BigInt(whole + fraction.padEnd(token.decimals, '0'));
   if (value === 0n) throw invalid('more than 0');
   if (value > AMOUNT_MAX) throw invalid('less than 2^120 base units');

@@ -9,7 +9,11 @@ import { lockedOutput, type LockRequest } from './transfers.ts';
 import type { Outcome, Stage } from './types.ts';
 import type { Wallet } from './wallet.ts';
 
-export type DepositRequest = { readonly asset: bigint; readonly amount: bigint; readonly lock?: LockRequest | undefined };
+export type DepositRequest = {
+  readonly asset: bigint;
+  readonly amount: bigint;
+  readonly lock?: LockRequest | undefined;
+};
 
 type Context = { wallet: Wallet; pool: PoolClient; signer: HDNodeWallet; blockTime: bigint };
 

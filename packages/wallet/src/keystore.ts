@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes, scrypt } fro
 import { normalizeMnemonic } from '@bitcloak/notes/mnemonic';
 import { ViewingKey } from '@bitcloak/notes/keys';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { readFileIfPresent, writeFileWhole } from './files.ts';
+import { readFileIfPresent, writeNewFileWhole } from './files.ts';
 
 /** What a wallet is made of: a recovery phrase, or a viewing key that spends nothing. */
 export type WalletSecret = { readonly mnemonic: string } | { readonly viewingKey: string };
@@ -60,28 +60,43 @@ function checkSecret(secret: WalletSecret): WalletSecret {
 
 /** Writes a new key file. Throws `WALLET_EXISTS`: a key file is never overwritten. */
 export async function createKeyFile(path: string, secret: WalletSecret, passphrase: string): Promise<OpenedKeys> {
-  if (readFileIfPresent(path) !== undefined) throw new BitcloakError('WALLET_EXISTS', `${path} exists already`);
+  const exists = () => new BitcloakError('WALLET_EXISTS', `${path} exists already`);
+  if (readFileIfPresent(path) !== undefined) throw exists();
   if (passphrase === '') throw new BitcloakError('PASSPHRASE_MISSING', 'a wallet needs a passphrase that is not empty');
   const opened = { secret: checkSecret(secret), dataKey: new Uint8Array(randomBytes(32)) };
   const [salt, nonce] = [randomBytes(16), randomBytes(12)];
   const plaintext = JSON.stringify({ ...opened.secret, dataKey: Buffer.from(opened.dataKey).toString('hex') });
   const sealed = seal(await deriveKey(passphrase, salt), nonce, Buffer.from(plaintext), FORMAT);
-  const hex = { format: FORMAT, salt: salt.toString('hex'), nonce: nonce.toString('hex'), sealed: sealed.toString('hex') };
+  const hex = {
+    format: FORMAT,
+    salt: salt.toString('hex'),
+    nonce: nonce.toString('hex'),
+    sealed: sealed.toString('hex'),
+  };
   const file: KeyFile = { ...hex, checksum: checksumOf(hex) };
-  writeFileWhole(path, Buffer.from(`${JSON.stringify(file, null, 2)}\n`));
+  try {
+    writeNewFileWhole(path, Buffer.from(`${JSON.stringify(file, null, 2)}\n`));
+  } catch (error) {
+    // Another process made one meanwhile.
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw exists();
+    throw error;
+  }
   return opened;
 }
 
 function parseKeyFile(path: string, bytes: Buffer): KeyFile {
   const corrupt = (why: string) =>
-    new BitcloakError('WALLET_CORRUPT', `${path}: ${why}; restore the wallet from its recovery phrase into another directory`);
-  let file: Partial<KeyFile>;
+    new BitcloakError(
+      'WALLET_CORRUPT',
+      `${path}: ${why}; restore the wallet from its recovery phrase into another directory`,
+    );
+  let file: Partial<KeyFile> | null;
   try {
-    file = JSON.parse(bytes.toString()) as Partial<KeyFile>;
+    file = JSON.parse(bytes.toString()) as Partial<KeyFile> | null;
   } catch {
     throw corrupt('the file is no JSON');
   }
-  const { format, salt, nonce, sealed, checksum } = file;
+  const { format, salt, nonce, sealed, checksum } = file ?? {};
   const hex = (value: unknown, bytesMin: number): value is string =>
     typeof value === 'string' && /^([0-9a-f]{2})+$/.test(value) && value.length >= 2 * bytesMin;
   if (format !== FORMAT) throw corrupt(`expected the format "${FORMAT}"`);

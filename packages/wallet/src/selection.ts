@@ -18,7 +18,7 @@ function selectPair(sorted: readonly OwnedNote[], amount: bigint): OwnedNote[] |
   for (const tree of new Set(sorted.map(treeOf))) {
     const notes = sorted.filter((owned) => treeOf(owned) === tree);
     let high = notes.length - 1;
-    for (let low = 0; low < high; ) {
+    for (let low = 0; low < high;) {
       const pair = [notes[low], notes[high]] as [OwnedNote, OwnedNote];
       if (sum(pair) < amount) {
         low++;
@@ -58,7 +58,10 @@ export function selectNotes(spendable: readonly OwnedNote[], amount: bigint, wai
     const message = `${available} base units can be spent now, ${waiting} wait for their insertion into the tree; needed are ${amount}`;
     throw new BitcloakError('NOTES_WAITING', message);
   }
-  throw new BitcloakError('BALANCE_INSUFFICIENT', `expected ${amount} base units or more, there are ${available + waiting}`);
+  throw new BitcloakError(
+    'BALANCE_INSUFFICIENT',
+    `expected ${amount} base units or more, there are ${available + waiting}`,
+  );
 }
 
 /** The two smallest notes under one tree, to be joined. Throws `BALANCE_INSUFFICIENT` where there are no two. */

@@ -142,7 +142,11 @@ export class Session {
     await this.#refresh();
     const { wallet } = this.#parts;
     const signer = this.#signer();
-    return deposit({ wallet, pool: new PoolClient(this.manifest.pool, signer), signer, blockTime: this.blockTime }, request, onStage);
+    return deposit(
+      { wallet, pool: new PoolClient(this.manifest.pool, signer), signer, blockTime: this.blockTime },
+      request,
+      onStage,
+    );
   }
 
   /** Pays a shielded address. */
@@ -251,12 +255,14 @@ export class Session {
     const [first, ...others] = this.#withStatus(asset, 'reclaimable');
     if (first === undefined) return [];
     const { note, leaf } = first;
-    const second = others.find((other) => other.note.owner === note.owner && placeOf(other.leaf).tree === placeOf(leaf).tree);
+    const second = others.find(
+      (other) => other.note.owner === note.owner && placeOf(other.leaf).tree === placeOf(leaf).tree,
+    );
     return second === undefined ? [first] : [first, second];
   }
 
   #signer(): HDNodeWallet {
-    return this.#parts.wallet.account().connect(this.endpoint) as HDNodeWallet;
+    return this.#parts.wallet.account().connect(this.endpoint);
   }
 
   async #relayerInfo(url: string): Promise<RelayerInfo> {
@@ -296,7 +302,14 @@ export class Session {
     onStage?.('witness and proof');
     const started = performance.now();
     const proven = await proveTransfer(
-      { wallet, prover, ledger: fold.ledger, chainId: manifest.chainId, pool: manifest.pool, validAfter: this.#validAfter() },
+      {
+        wallet,
+        prover,
+        ledger: fold.ledger,
+        chainId: manifest.chainId,
+        pool: manifest.pool,
+        validAfter: this.#validAfter(),
+      },
       { ...intent, fee },
     );
     const proofMs = performance.now() - started;

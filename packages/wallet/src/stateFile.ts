@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { deserialize, serialize } from 'node:v8';
 import type { Anchor } from '@bitcloak/chain/follower';
 import { readFileIfPresent, writeFileWhole } from './files.ts';
@@ -28,7 +29,17 @@ export class StateFile {
     const bytes = readFileIfPresent(this.#path);
     if (bytes === undefined || bytes.length < NONCE_BYTES) return undefined;
     const plaintext = unseal(this.#key, bytes.subarray(0, NONCE_BYTES), bytes.subarray(NONCE_BYTES), this.#associated);
-    return plaintext === undefined ? undefined : (deserialize(plaintext) as Anchor<WalletSnapshot>);
+    if (plaintext === undefined) return undefined;
+    try {
+      return deserialize(plaintext) as Anchor<WalletSnapshot>;
+    } catch {
+      // Written by a newer Node.
+      return undefined;
+    }
+  }
+
+  remove(): void {
+    rmSync(this.#path, { force: true });
   }
 
   write(anchor: Anchor<WalletSnapshot>): void {

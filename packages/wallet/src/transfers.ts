@@ -29,8 +29,7 @@ export type Intent = {
   /** One or two notes of one owner under one tree. */
   readonly inputs: readonly OwnedNote[];
   readonly output?:
-    | { kind: 'payment'; value: bigint; to: ShieldedAddress }
-    | { kind: 'locked'; value: bigint; locked: LockedOutput };
+    { kind: 'payment'; value: bigint; to: ShieldedAddress } | { kind: 'locked'; value: bigint; locked: LockedOutput };
   readonly withdrawal?: { amount: bigint; recipient: bigint };
   /** What a relayer gets: out of the withdrawal where there is one, else as a note to its shielded address. */
   readonly fee: { amount: bigint; account: bigint; address: ShieldedAddress } | undefined;
@@ -52,8 +51,7 @@ export function lockedOutput(viewing: ViewingKey, request: LockRequest, blockTim
     throw new BitcloakError('OPERATOR_ID_INVALID', 'operator id: expected a field element above 0');
   }
   if (expiry <= blockTime || expiry > blockTime + LOCK_SECONDS_MAX) {
-    const message =
-      `lock: expected an expiry after block time ${blockTime} and at most ${LOCK_SECONDS_MAX} s later, got ${expiry}`;
+    const message = `lock: expected an expiry after block time ${blockTime} and at most ${LOCK_SECONDS_MAX} s later, got ${expiry}`;
     throw new BitcloakError('LOCK_INVALID', message);
   }
   return { keys: viewing.tradingAccount(operatorId, index), index, lock: { operatorId, expiry }, operatorKey };

@@ -3,7 +3,14 @@ import { Ledger, type LedgerSnapshot } from '@bitcloak/chain/ledger';
 import { openSlots, type OpenedSlot } from '@bitcloak/crypto/noteEncryption';
 import type { OwnerKeys, ViewingKey } from '@bitcloak/notes/keys';
 import { decodeMessage, type NoteMessage } from '@bitcloak/notes/message';
-import { blindingFrom, commitmentOf, nullifierOf, type Commitment, type Note, type Nullifier } from '@bitcloak/notes/note';
+import {
+  blindingFrom,
+  commitmentOf,
+  nullifierOf,
+  type Commitment,
+  type Note,
+  type Nullifier,
+} from '@bitcloak/notes/note';
 import { Bucket, placeOf, type Siblings } from '@bitcloak/notes/tree';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { SLOTS_PER_NOTE } from '@bitcloak/protocol/parameters';
@@ -67,7 +74,8 @@ export class WalletState {
     this.ledger.apply(event);
     if (event.kind === 'deposited') {
       const [found] = this.#find(event, event.leaf, [event.commitment], this.#open(event.ciphertext));
-      if (found !== undefined) this.#record(event, found.owned, found.owned.account === undefined ? 'deposited' : 'locked');
+      if (found !== undefined)
+        this.#record(event, found.owned, found.owned.account === undefined ? 'deposited' : 'locked');
     } else if (event.kind === 'transferred') {
       this.#applyTransfer(event);
     } else if (event.kind === 'withdrawn') {
@@ -100,7 +108,15 @@ export class WalletState {
       const leaf = firstLeaf + output;
       const nullifier = nullifierOf(keys.nullifierKey, commitment, placeOf(leaf).treeIndex);
       if (this.#notes.has(nullifier)) continue;
-      const owned: OwnedNote = { note, account, leaf, block: event.block, nullifier, bucketPath: undefined, spent: false };
+      const owned: OwnedNote = {
+        note,
+        account,
+        leaf,
+        block: event.block,
+        nullifier,
+        bucketPath: undefined,
+        spent: false,
+      };
       this.#notes.set(nullifier, owned);
       found.push({ owned, message });
     }
@@ -117,7 +133,13 @@ export class WalletState {
     if (message.kind === 'locked') {
       const { operatorId, expiry, index } = message;
       const keys = this.#viewing.tradingAccount(operatorId, index);
-      const note = { asset, value, owner: keys.owner, blinding: blindingFrom(message.secret), lock: { operatorId, expiry } };
+      const note = {
+        asset,
+        value,
+        owner: keys.owner,
+        blinding: blindingFrom(message.secret),
+        lock: { operatorId, expiry },
+      };
       return { note, account: { operatorId, index }, keys };
     }
     return undefined;

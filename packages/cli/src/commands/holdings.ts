@@ -1,5 +1,5 @@
-import { formatAddress } from '@bitcloak/notes/address';
 import { formatAccount, type Token } from '@bitcloak/chain/manifest';
+import { formatAddress } from '@bitcloak/notes/address';
 import { formatAmount } from '@bitcloak/wallet/amounts';
 import type { Session } from '@bitcloak/wallet/session';
 import type { Balance, HistoryEntry, NoteView, Wait } from '@bitcloak/wallet/types';

@@ -1,7 +1,8 @@
-import { formatAccount, type Manifest, type Token } from '@bitcloak/chain/manifest';
-import { PoolClient, sendCall } from '@bitcloak/chain/pool';
+import process from 'node:process';
 import type { Endpoint } from '@bitcloak/chain/endpoint';
 import { mintCall } from '@bitcloak/chain/erc20';
+import { formatAccount, type Manifest, type Token } from '@bitcloak/chain/manifest';
+import { PoolClient, sendCall } from '@bitcloak/chain/pool';
 import { formatAddress } from '@bitcloak/notes/address';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { DEVELOPMENT_CHAIN_IDS, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
@@ -9,7 +10,6 @@ import { runKeeper, type KeeperReport } from '@bitcloak/wallet/keeper';
 import { relayerInfo } from '@bitcloak/wallet/relayerClient';
 import type { Wait } from '@bitcloak/wallet/types';
 import type { Wallet } from '@bitcloak/wallet/wallet';
-import process from 'node:process';
 import type { Context } from '../context.ts';
 import { amountJson, amountText, tokenJson, waitJson, waitText } from '../format.ts';
 import { COMMAND } from '../invocation.ts';
@@ -60,7 +60,8 @@ function faucetAmount({ asset, decimals }: Token): bigint {
 
 /** From the node's own unlocked account, else by setting the balance, which only development nodes do. Returns who can pay for more. */
 async function giveGas(endpoint: Endpoint, wallet: Account, amount: bigint): Promise<Signer> {
-  const [unlocked] = await endpoint.listAccounts();
+  // A node without accounts of its own need not know the question.
+  const [unlocked] = await endpoint.listAccounts().catch(() => []);
   if (unlocked !== undefined) {
     await sendCall(unlocked, { to: wallet.address, data: '0x', value: amount });
     return unlocked;
@@ -193,6 +194,10 @@ export async function showRelayer(context: Context, urlText: string | undefined)
   const url = urlText === undefined ? (await context.manifest()).relayer : parseUrl(urlText, 'relayer');
   if (url === undefined) throw new BitcloakError('USAGE', 'relayer: the manifest names none, so a URL is needed');
   const info = await relayerInfo(url);
+  const { chainId, pool, name } = await context.manifest();
+  if (info.chainId !== chainId || info.pool !== pool) {
+    context.progress.warn(`WARNING: this relayer serves another chain or pool than ${name}.`);
+  }
   const tokens = await context.tokens();
   const quotes = await Promise.all(
     [...info.fees].map(async ([asset, fees]) => ({ token: await tokens.of(asset), ...fees })),

@@ -9,7 +9,7 @@ import type { Context } from '../context.ts';
 import { amountJson, amountText, lockJson, lockText, outcomeJson, outcomeText, tokenJson } from '../format.ts';
 import type { Json, Result } from '../output.ts';
 import { parseAccount, parseOperatorId, parseOperatorKey, parseShielded } from '../parse.ts';
-import { chooseRoute, type RouteOptions } from '../routes.ts';
+import { chooseRoute, readRoute, type RouteChoice, type RouteOptions } from '../routes.ts';
 import { parseDuration, parseTime } from '../time.ts';
 import { nameAll, waitingJson, waitLines } from './holdings.ts';
 
@@ -123,7 +123,7 @@ export async function reclaim(context: Context, tokenName: string | undefined, o
   if (due.length === 0) return { json: { reclaimed: [] }, text: 'Nothing can be taken home yet.' };
   const results: Result[] = [];
   for (const { token, reclaimable } of due) {
-    const route = await routeOf(context, session, options, token);
+    const route = await routeOf(context, session, readRoute(session.manifest, options, token), token);
     const outcomes = await session.reclaim({ asset: token.asset, route }, context.progress.stage);
     const amount = outcomes.reduce((left, { fee }) => left - fee, reclaimable);
     const done = `Took home ${amountText(amount, token)}`;
@@ -165,19 +165,20 @@ async function prepare(
   token: Token,
   recipient?: string,
 ): Promise<{ session: Session; route: Route }> {
+  const choice = readRoute(await context.manifest(), options, token);
   const session = await openSpending(context);
-  return { session, route: await routeOf(context, session, options, token, recipient) };
+  return { session, route: await routeOf(context, session, choice, token, recipient) };
 }
 
 async function routeOf(
   context: Context,
   session: Session,
-  options: RouteOptions,
+  choice: RouteChoice,
   token: Token,
   recipient?: string,
 ): Promise<Route> {
   const payer = (await context.openWallet()).account().address;
-  return chooseRoute(context, session, options, { token, payer, ...(recipient === undefined ? {} : { recipient }) });
+  return chooseRoute(context, session, choice, { token, payer, ...(recipient === undefined ? {} : { recipient }) });
 }
 
 const HOLDINGS_LACK = ['BALANCE_INSUFFICIENT', 'NOTES_WAITING', 'NOTES_SCATTERED'];

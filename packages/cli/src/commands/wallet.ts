@@ -1,9 +1,9 @@
+import process from 'node:process';
 import { formatAddress } from '@bitcloak/notes/address';
 import { ViewingKey } from '@bitcloak/notes/keys';
 import { newMnemonic, normalizeMnemonic } from '@bitcloak/notes/mnemonic';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { Wallet } from '@bitcloak/wallet/wallet';
-import process from 'node:process';
 import { readTextFile, type Context } from '../context.ts';
 import { amountJson, amountText, tokenJson } from '../format.ts';
 import { COMMAND, userPath } from '../invocation.ts';

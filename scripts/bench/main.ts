@@ -1,0 +1,102 @@
+import { table } from '@bitcloak/cli/output';
+import { parseOptions, UsageError, type OptionTable, type Run } from './benchmark.ts';
+import { describeCommit, describeMachine } from './machine.ts';
+
+type Entry = {
+  readonly summary: string;
+  readonly options: OptionTable;
+  /** Loaded when it runs: help and mistakes are answered without proofs and chains. */
+  readonly load: () => Promise<{ run: Run }>;
+};
+
+const BENCHMARKS: Readonly<Record<string, Entry>> = {
+  circuits: {
+    summary: 'constraints, public signals, wires, domain and headroom of every circuit',
+    options: {},
+    load: () => import('./circuits.ts'),
+  },
+  gas: {
+    summary: 'deposit, transfer, withdrawal and insertion in the real pool with real proofs, on a chain inside this process',
+    options: {},
+    load: () => import('./gas.ts'),
+  },
+  prove: {
+    summary: 'witness and proof, in a fresh process and warm; beside another circuit where one is given',
+    options: {
+      rounds: { default: '9', help: 'warm proofs of each circuit, the circuits taking turns' },
+      cold: { default: '3', help: 'proofs of each circuit in a process of their own' },
+      peer: {
+        default: '',
+        help: 'directory with peer.r1cs, peer.wasm, peer.zkey and input.json of a circuit to compare with',
+      },
+    },
+    load: () => import('./prove.ts'),
+  },
+  scan: {
+    summary: 'notes per second of a wallet that is restored: decoding events, trial decryption and the fold, on one thread',
+    options: {
+      notes: { default: '20000', help: 'notes of each history' },
+      rounds: { default: '5', help: 'readings of each history, the histories taking turns' },
+      own: { default: '100', help: 'one call in so many is of the wallet itself, in the histories with notes of its own' },
+    },
+    load: () => import('./scan.ts'),
+  },
+  tree: {
+    summary: 'leaves per second when the tree is built again, from all leaves and from the roots of the buckets',
+    options: {
+      leaves: { default: '1000000', help: 'leaves of the tree' },
+      processes: { default: '2', help: 'processes that share the full rebuild' },
+      naive: { default: '2000', help: 'leaves inserted one by one for comparison' },
+    },
+    load: () => import('./tree.ts'),
+  },
+};
+
+function usage(): string {
+  const rows = Object.entries(BENCHMARKS).flatMap(([name, { summary, options }]) => [
+    [name, summary],
+    ...Object.entries(options).map(([option, { default: value, help }]) => [
+      `  --${option}`,
+      value === '' ? help : `${help} (${value})`,
+    ]),
+  ]);
+  const list = table([{ title: 'name' }, { title: 'what it measures' }], rows);
+  return `npm run bench -- NAME [--json] [options]
+
+${list}
+
+--json prints one JSON object on standard output; progress always goes to standard error.
+Examples:
+  npm run bench -- circuits
+  npm run --silent bench -- prove --rounds 7 --json > prove.json`;
+}
+
+async function bench(words: readonly string[]): Promise<void> {
+  const [name, ...rest] = words;
+  if (name === undefined || rest.includes('--help') || name === '--help') {
+    console.log(usage());
+    return;
+  }
+  const entry = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
+  if (entry === undefined) throw new UsageError(`there is no benchmark ${name}`);
+  const { options, json } = parseOptions(rest, entry.options);
+  const { run } = await entry.load();
+  const [commit, machine] = [describeCommit(), describeMachine()];
+  const { parameters, results, text } = await run(options, (line) => process.stderr.write(`${line}\n`));
+  if (json) {
+    console.log(JSON.stringify({ name, commit, machine, parameters, results }));
+    return;
+  }
+  const { cpu, cores, memory, node, platform } = machine;
+  const gibibytes = (memory / 2 ** 30).toFixed(0);
+  console.log(`${name} at ${commit}\n${cpu}, ${cores} cores, ${gibibytes} GiB, Node ${node}, ${platform}`);
+  console.log(`parameters: ${JSON.stringify(parameters)}\n\n${text}`);
+}
+
+try {
+  await bench(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(`${error.message}\n\n${usage()}`);
+  process.exitCode = 2;
+}

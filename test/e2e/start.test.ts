@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { countFresh } from '../support/proofCounts.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+
+/** Runs scripts/start.ts as `npm start` does; the ports are free ones. */
+function start(options: readonly string[], onOutput: (text: string, interrupt: () => void) => void = () => undefined) {
+  const program = resolve(root, 'scripts/start.ts');
+  const ports = ['--port', '0', '--relayer-port', '0'];
+  const child = spawn(process.execPath, [program, ...ports, ...options], { cwd: root });
+  const outcome = { code: null as number | null, stdout: '', stderr: '' };
+  return new Promise<typeof outcome>((done, fail) => {
+    child.once('error', fail);
+    child.stdout.on('data', (chunk: Buffer) => {
+      outcome.stdout += chunk.toString();
+      onOutput(outcome.stdout, () => child.kill('SIGINT'));
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      outcome.stderr += chunk.toString();
+    });
+    child.once('close', (code) => {
+      done({ ...outcome, code });
+    });
+  });
+}
+
+describe('npm start', () => {
+  // Not the one of .devnet: a developer's own chain may be running.
+  const manifest = resolve(root, '.cache/test/start/manifest.json');
+
+  it('shows a round trip with real proofs, serves with a manifest, and ends on Ctrl-C', async function () {
+    this.timeout(240_000);
+    let served = false;
+    const { code, stdout, stderr } = await start(['--manifest', manifest], (text, interrupt) => {
+      if (served || !text.includes('bitcloak -- deposit')) return;
+      served = existsSync(manifest);
+      interrupt();
+    });
+    assert.equal(code, 0, stderr);
+    assert.ok(served, 'the manifest was there while the chain was served');
+    assert.ok(!existsSync(manifest), 'the manifest of a chain that is gone is gone');
+    for (const step of ['deposit 10 ETH', 'send 4 ETH', 'withdraw 3 ETH through the relayer']) {
+      assert.match(stdout, new RegExp(`${step}.*gas`), step);
+    }
+    assert.equal(stdout.match(/proof \d/g)?.length, 2);
+    for (const circuit of ['transfer', 'transfer', 'insertion', 'insertion']) countFresh(circuit);
+  });
+
+  it('refuses a port that is none', async () => {
+    const { code, stderr } = await start(['--port', '70000']);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /--port: expected a port, got 70000/);
+  });
+});
