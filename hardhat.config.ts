@@ -22,7 +22,13 @@ export default defineConfig({
       'contracts/generated/Poseidon3.sol': { ...compiler, settings: { ...settings, viaIR: false } },
     },
   },
-  paths: { sources: 'contracts', artifacts: 'artifacts', cache: 'cache' },
+  paths: {
+    sources: 'contracts',
+    artifacts: 'artifacts',
+    cache: 'cache',
+    // No folder: what test/ has in Solidity, doubles and hostile tokens, is compiled by the tests that use it and is no artifact.
+    tests: { solidity: 'test/solidity' },
+  },
   networks: {
     default: { type: 'edr-simulated', chainType: 'l1', hardfork: 'osaka', chainId: 31337 },
   },

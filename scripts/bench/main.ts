@@ -16,7 +16,8 @@ const BENCHMARKS: Readonly<Record<string, Entry>> = {
     load: () => import('./circuits.ts'),
   },
   gas: {
-    summary: 'deposit, transfer, withdrawal and insertion in the real pool with real proofs, on a chain inside this process',
+    summary:
+      'deposit, transfer, withdrawal and insertion in the real pool with real proofs, on a chain inside this process',
     options: {},
     load: () => import('./gas.ts'),
   },
@@ -33,11 +34,15 @@ const BENCHMARKS: Readonly<Record<string, Entry>> = {
     load: () => import('./prove.ts'),
   },
   scan: {
-    summary: 'notes per second of a wallet that is restored: decoding events, trial decryption and the fold, on one thread',
+    summary:
+      'notes per second of a wallet that is restored: decoding events, trial decryption and the fold, on one thread',
     options: {
       notes: { default: '20000', help: 'notes of each history' },
       rounds: { default: '5', help: 'readings of each history, the histories taking turns' },
-      own: { default: '100', help: 'one call in so many is of the wallet itself, in the histories with notes of its own' },
+      own: {
+        default: '100',
+        help: 'one call in so many is of the wallet itself, in the histories with notes of its own',
+      },
     },
     load: () => import('./scan.ts'),
   },

@@ -31,7 +31,8 @@ class Answers {
   constructor({ logs }: PoolHistory) {
     this.lastBlock = Number(logs.at(-1)?.blockNumber);
     for (let from = 0; from <= this.lastBlock; from += RANGE_BLOCKS) {
-      const inRange = ({ blockNumber }: { blockNumber: string }) => Math.floor(Number(blockNumber) / RANGE_BLOCKS) * RANGE_BLOCKS === from;
+      const inRange = ({ blockNumber }: { blockNumber: string }) =>
+        Math.floor(Number(blockNumber) / RANGE_BLOCKS) * RANGE_BLOCKS === from;
       this.#ranges.push(JSON.stringify(logs.filter(inRange)));
     }
   }
@@ -64,7 +65,8 @@ function makeHistory(calls: readonly Call[], notes: number, ownEvery: number): P
 async function readLogs(answers: Answers): Promise<Log[]> {
   const provider = answers.provider();
   const logs: Log[] = [];
-  for await (const [fromBlock, toBlock] of answers.ranges()) logs.push(...(await provider.getLogs({ fromBlock, toBlock })));
+  for await (const [fromBlock, toBlock] of answers.ranges())
+    logs.push(...(await provider.getLogs({ fromBlock, toBlock })));
   return logs;
 }
 
@@ -147,10 +149,12 @@ export async function run(options: Options, say: Say): Promise<Report> {
   const text = `${table(
     [
       { title: 'history' },
-      ...['notes', 'own', 'events', 'notes/s', 'by the wall clock', 'µs an event', 'notes/s from JSON on'].map((title) => ({
-        title,
-        align: 'right' as const,
-      })),
+      ...['notes', 'own', 'events', 'notes/s', 'by the wall clock', 'µs an event', 'notes/s from JSON on'].map(
+        (title) => ({
+          title,
+          align: 'right' as const,
+        }),
+      ),
     ],
     histories.map((entry) => [
       entry.history,
@@ -167,5 +171,9 @@ export async function run(options: Options, say: Say): Promise<Report> {
 notes/s: of computing time on one thread, from the log on (decoding, trial decryption, fold); aim 13,000.
 One key agreement, of which every deposit and every transfer needs one: ${agreement.toFixed(1)} µs.`;
   const results = { histories, agreementMicroseconds: agreement };
-  return { parameters: { notes, rounds, ownEvery, mixed: MIXED, seed: SEED, aimNotesPerSecond: 13_000 }, results, text };
+  return {
+    parameters: { notes, rounds, ownEvery, mixed: MIXED, seed: SEED, aimNotesPerSecond: 13_000 },
+    results,
+    text,
+  };
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { POOL_ABI, VERIFIER_ABI } from '@bitcloak/chain/generated/abi';
 import { Ledger } from '@bitcloak/chain/ledger';
 import { formatAccount } from '@bitcloak/chain/manifest';
-import { PoolClient, type Call, type ProvenTransfer } from '@bitcloak/chain/pool';
+import type { Call, PoolClient, ProvenTransfer } from '@bitcloak/chain/pool';
 import { extDataHash, type ExtData } from '@bitcloak/notes/extData';
 import { appendBucket, type InsertionInput } from '@bitcloak/notes/insertion';
 import { Keyring, type SpendingKey } from '@bitcloak/notes/keys';
@@ -20,7 +20,7 @@ import {
 import { Contract, Interface, MaxUint256, toQuantity, ZeroHash, type InterfaceAbi } from 'ethers';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { readArtifact, type Chain } from './chain.ts';
-import { SeededRandom } from './circuit.ts';
+import { Dice } from './dice.ts';
 import { DoubledProver } from './doubledProver.ts';
 import { PoolBench } from './pool.ts';
 import { commitmentOf, PoolModel, type HeldNote, type ModelTransfer, type NewNote, type Payment } from './poolModel.ts';
@@ -37,44 +37,6 @@ const PAYEES = 6;
 /** What each actor has of each token: enough for any number of the largest deposits. */
 const TOKENS_EACH = 2n ** 160n;
 const FULL_CHECK_STEPS = 100;
-
-/** Draws that a seed determines. */
-export class Dice {
-  readonly random: SeededRandom;
-
-  constructor(seed: string) {
-    this.random = new SeededRandom(seed);
-  }
-
-  /** Uniform from 0 to below `bound`. */
-  int(bound: number): number {
-    return Number(this.random.below(BigInt(bound)));
-  }
-
-  /** Uniform between both, included. */
-  between(low: bigint, high: bigint): bigint {
-    return low + this.random.below(high - low + 1n);
-  }
-
-  chance(wins: number, outOf: number): boolean {
-    return this.int(outOf) < wins;
-  }
-
-  pick<T>(choices: readonly T[]): T {
-    if (choices.length === 0) throw new RangeError('there is nothing to choose from');
-    return choices[this.int(choices.length)] as T;
-  }
-
-  pickIfAny<T>(choices: readonly T[]): T | undefined {
-    return choices.length === 0 ? undefined : this.pick(choices);
-  }
-
-  /** In an order of its own. */
-  shuffled<T>(choices: readonly T[]): T[] {
-    const rest = [...choices];
-    return choices.map(() => rest.splice(this.int(rest.length), 1)[0] as T);
-  }
-}
 
 /** Somebody with notes. The keys of the trading accounts are those of locked notes. */
 export type Actor = { readonly account: string; readonly main: SpendingKey; readonly trading: readonly SpendingKey[] };
@@ -237,7 +199,13 @@ export class PoolRun {
 
   /** A note that nobody can spend and that is worth nothing. */
   nothing(asset: bigint): NewNote {
-    const note: Note = { asset, value: 0n, owner: this.dice.random.field(), blinding: this.dice.random.field(), lock: undefined };
+    const note: Note = {
+      asset,
+      value: 0n,
+      owner: this.dice.random.field(),
+      blinding: this.dice.random.field(),
+      lock: undefined,
+    };
     return { key: undefined, note };
   }
 
@@ -283,8 +251,10 @@ export class PoolRun {
 
   /** The custom error of a transaction that was reverted. */
   #nameOf(error: unknown): string {
-    const data = (error as { error?: { data?: unknown } }).error?.data;
-    if (typeof data !== 'string') throw error;
+    const reverted = (error as { error?: { data?: string | { data?: string } } }).error?.data;
+    // Hardhat nests what it cannot name.
+    const data = typeof reverted === 'object' ? reverted.data : reverted;
+    if (data === undefined) throw error;
     return data === '0x' ? 'no reason' : (this.#errors.parseError(data)?.name ?? `an unknown error ${data}`);
   }
 
@@ -293,10 +263,11 @@ export class PoolRun {
     const addresses = [this.client.address, ...this.assets.slice(1), BigInt(this.timelock.target as string)];
     return Promise.all(
       addresses.map(async (address) => {
-        const proof = (await this.chain.provider.send('eth_getProof', [formatAccount(address), [], 'latest'])) as Record<
-          string,
-          unknown
-        >;
+        const proof = (await this.chain.provider.send('eth_getProof', [
+          formatAccount(address),
+          [],
+          'latest',
+        ])) as Record<string, unknown>;
         return `${String(proof['storageHash'])} ${String(proof['balance'])} ${String(proof['nonce'])}`;
       }),
     );
@@ -424,7 +395,11 @@ export class PoolRun {
       this.#read('guardian'),
       Promise.all(this.assets.map((asset) => this.balanceOf(asset, client.address))),
     ]);
-    assert.deepEqual(balances, this.assets.map((asset) => model.balance(asset)), 'balances of the pool');
+    assert.deepEqual(
+      balances,
+      this.assets.map((asset) => model.balance(asset)),
+      'balances of the pool',
+    );
     const held = await Promise.all(this.assets.slice(1).map((asset) => this.#read('held', formatAccount(asset))));
     assert.deepEqual(held, balances.slice(1), 'what the pool says that it holds');
     const { openBucket, openLeaves, openedAt, nextInsertion, depositsPaused } = model;

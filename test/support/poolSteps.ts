@@ -4,6 +4,7 @@ import { stealthOf, type Lock } from '@bitcloak/notes/note';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import {
   AMOUNT_MAX,
+  BUCKET_LEAVES,
   DEPOSIT_CIPHERTEXT_BYTES,
   NATIVE_ASSET,
   TIMELOCK_SECONDS_MIN,
@@ -13,21 +14,18 @@ import {
 import { formatAccount } from '@bitcloak/chain/manifest';
 import { toBeHex, ZeroHash } from 'ethers';
 import { BUCKET_AGE_SECONDS } from './pool.ts';
+import { BAD_DEPOSITS, BAD_INSERTIONS, BUCKET_ATTACKS, TRESPASSES } from './poolAttacks.ts';
+import type { HeldNote, NewNote, Payment } from './poolModel.ts';
+import { amountText, PoolRun, type Operation, type ReadyInsertion, type ReadyTransfer, type Wish } from './poolRun.ts';
 import {
   ALTERATIONS,
-  BAD_DEPOSITS,
-  BAD_INSERTIONS,
-  BUCKET_ATTACKS,
   FALSE_STATEMENTS,
   FORGERIES,
   isBeside,
   newestRoot,
   spendable,
-  TRESPASSES,
   type Attempt,
-} from './poolAttacks.ts';
-import type { HeldNote, NewNote, Payment } from './poolModel.ts';
-import { amountText, PoolRun, type Operation, type ReadyInsertion, type ReadyTransfer, type Wish } from './poolRun.ts';
+} from './transferAttacks.ts';
 
 /** Above this many notes transfers merge and withdraw more than they make. */
 const NOTES_MANY = 80;
@@ -116,7 +114,10 @@ function drawEmpty(run: PoolRun, asset: bigint): NewNote {
 }
 
 function drawValidAfter(run: PoolRun, inputs: readonly HeldNote[]): bigint {
-  const expiry = inputs.reduce((latest, { note: { lock } }) => (lock && lock.expiry > latest ? lock.expiry : latest), 0n);
+  const expiry = inputs.reduce(
+    (latest, { note: { lock } }) => (lock && lock.expiry > latest ? lock.expiry : latest),
+    0n,
+  );
   const hour = run.time - (run.time % VALID_AFTER_GRID_SECONDS);
   return run.dice.pick([hour, run.time, expiry].filter((time) => time >= expiry));
 }
@@ -168,7 +169,9 @@ function describeTransfer(run: PoolRun, { key, asset, inputs, outputs, payment, 
   const from = inputs.map(({ leaf, note }) => `leaf ${leaf} (${amountText(run, asset, note.value)})`).join(' and ');
   const to = outputs.filter(({ note }) => note.value > 0n).map(({ note }) => amountText(run, asset, note.value));
   const paid = payment === undefined ? '' : `, withdrawing ${amountText(run, asset, payment.amount)}`;
-  run.describe(`actor ${run.actorOf(key)}: ${from || 'nothing'} into ${to.join(', ') || 'nothing'}${paid}, valid after ${validAfter}`);
+  run.describe(
+    `actor ${run.actorOf(key)}: ${from || 'nothing'} into ${to.join(', ') || 'nothing'}${paid}, valid after ${validAfter}`,
+  );
 }
 
 async function transfer(run: PoolRun): Promise<void> {
@@ -230,14 +233,18 @@ async function insert(run: PoolRun): Promise<void> {
     run.count('insertion held back');
     return;
   }
-  run.count(ready.leaves.length === 64 ? 'insertion of a full bucket' : 'insertion of a partial bucket');
+  run.count(ready.leaves.length === BUCKET_LEAVES ? 'insertion of a full bucket' : 'insertion of a partial bucket');
   if (wasHeld) run.count('insertion sent later');
   await run.acceptInsertion(ready, anyone(run));
 }
 
 async function wait(run: PoolRun): Promise<void> {
   const expiries = [...run.model.unspent.values()].flatMap(({ note: { lock } }) => (lock ? [lock.expiry] : []));
-  const seconds = run.dice.pick([run.dice.between(1n, 120n), run.dice.between(1n, 7200n), run.dice.between(1n, DAY_SECONDS)]);
+  const seconds = run.dice.pick([
+    run.dice.between(1n, 120n),
+    run.dice.between(1n, 7200n),
+    run.dice.between(1n, DAY_SECONDS),
+  ]);
   const next = run.dice.pickIfAny(expiries.filter((expiry) => expiry > run.nextTime));
   const until = next !== undefined && run.dice.chance(1, 2) ? next : run.time + seconds;
   run.describe(`waiting until ${until}`);
@@ -251,7 +258,8 @@ async function govern(run: PoolRun): Promise<void> {
   const isUnpausing = run.operations.some(({ kind }) => kind === 'unpause');
   if (run.operations.length > 0 && run.dice.chance(1, 2)) return execute(run, run.dice.pick(run.operations));
   if (run.model.depositsPaused && !isUnpausing) return schedule(run, 'unpause');
-  if (run.dice.chance(1, 3)) return schedule(run, run.dice.pick(['unpause', 'set guardian']));
+  if (run.model.depositsPaused || run.dice.chance(1, 2))
+    return schedule(run, run.dice.pick(['unpause', 'set guardian']));
   run.describe('pausing deposits');
   run.count('pausing');
   await run.accept(run.call('pauseDeposits', []), formatAccount(run.model.guardian));
@@ -260,7 +268,8 @@ async function govern(run: PoolRun): Promise<void> {
 
 async function schedule(run: PoolRun, kind: Operation['kind']): Promise<void> {
   const guardian = BigInt(run.dice.pick(run.actors).account);
-  const { data } = kind === 'unpause' ? run.call('unpauseDeposits', []) : run.call('setGuardian', [formatAccount(guardian)]);
+  const { data } =
+    kind === 'unpause' ? run.call('unpauseDeposits', []) : run.call('setGuardian', [formatAccount(guardian)]);
   const salt = toBeHex(run.dice.random.field(), 32);
   const delay = TIMELOCK_SECONDS_MIN + run.dice.between(0n, DAY_SECONDS);
   const pool = formatAccount(run.client.address);
@@ -366,7 +375,7 @@ function drawStep(run: PoolRun, isPatient: boolean): (run: PoolRun) => Promise<v
     [isPatient ? 0 : 6, close],
     [isPatient && run.model.nextInsertion === run.model.openBucket ? 0 : 8, insert],
     [6, wait],
-    [run.model.depositsPaused ? 8 : 2, govern],
+    [run.model.depositsPaused ? 20 : 2, govern],
     [26, attack],
   ];
   let left = run.dice.int(steps.reduce((sum, [weight]) => sum + weight, 0));

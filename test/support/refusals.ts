@@ -46,14 +46,21 @@ export async function stateOf(chain: Chain, contracts: readonly string[]): Promi
   );
 }
 
+/** What a transaction reverted with: Hardhat's chain wraps it up where it does not recognise the error. */
+function revertData(error: unknown): string | undefined {
+  const data = (error as { error?: { data?: unknown } }).error?.data;
+  const inner = typeof data === 'object' && data !== null && 'data' in data ? data.data : data;
+  return typeof inner === 'string' ? inner : undefined;
+}
+
 /** Puts a call into a block and returns what it reverted with, as `describeRevert` says it. */
 async function refusalInBlock(chain: Chain, call: Call, from: string): Promise<string> {
   const transaction = { from, to: call.to, data: call.data, value: toQuantity(call.value), gas: toQuantity(GAS) };
   try {
     await chain.provider.send('eth_sendTransaction', [transaction]);
   } catch (error) {
-    const data = (error as { error?: { data?: unknown } }).error?.data;
-    if (typeof data !== 'string') throw error;
+    const data = revertData(error);
+    if (data === undefined) throw error;
     const block = (await chain.provider.send('eth_getBlockByNumber', ['latest', false])) as { transactions: string[] };
     const receipt = await chain.provider.getTransactionReceipt(block.transactions.at(-1) ?? '');
     assert.equal(receipt?.status, 0, 'the refused call is in the newest block');

@@ -65,9 +65,9 @@ async function retry<T>(url: string, attempt: () => Promise<T>): Promise<T> {
 /** An endpoint's path and query often hold an access key, and ethers' errors the whole address: so neither is in here, nor in a cause. */
 function unreachable(url: string, attempts: number, error: unknown): BitcloakError {
   const { protocol, host } = new URL(url);
-  const { shortMessage, code } = error as { shortMessage?: unknown; code?: unknown };
-  const reason = [shortMessage, code].find((text) => typeof text === 'string' && text !== '') ?? 'no answer';
-  const message = `no answer from the endpoint ${protocol}//${host} after ${attempts} attempts: ${String(reason)}`;
+  // Undefined for what is neither of ethers nor of the system.
+  const { shortMessage, code = 'unknown failure' } = error as { shortMessage?: string; code?: string };
+  const message = `no answer from the endpoint ${protocol}//${host} after ${attempts} attempts: ${shortMessage ?? code}`;
   return new BitcloakError('ENDPOINT_UNREACHABLE', message);
 }
 

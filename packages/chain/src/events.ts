@@ -1,6 +1,6 @@
-import { bytesToInteger } from '@bitcloak/crypto/field';
 import type { Commitment, Nullifier } from '@bitcloak/notes/note';
 import { BitcloakError } from '@bitcloak/protocol/errors';
+import { ASSET_BITS } from '@bitcloak/protocol/parameters';
 import { id, type Log } from 'ethers';
 
 /** Where an event stands on the chain. */
@@ -33,19 +33,22 @@ const TOPIC = {
 /** The topics of the events that the tree and the notes follow from. */
 export const POOL_TOPICS: readonly string[] = Object.values(TOPIC);
 
-const WORD = 32;
+const WORD_BYTES = 32;
+const WORD_DIGITS = 2 * WORD_BYTES;
 
-/** Reads the words of an event's data; by hand, because scanning decodes every note of the pool. */
+/** Reads the words of an event's data; by hand and out of its digits, because scanning decodes every note of the pool. */
 class Words {
-  readonly #bytes: Uint8Array;
+  /** Hexadecimal, after 0x. */
+  readonly #digits: string;
 
   constructor(data: string) {
-    this.#bytes = Buffer.from(data.slice(2), 'hex');
+    this.#digits = data.slice(2);
   }
 
   integer(index: number): bigint {
-    if ((index + 1) * WORD > this.#bytes.length) throw new RangeError('event data is too short');
-    return bytesToInteger(this.#bytes.subarray(index * WORD, (index + 1) * WORD));
+    const end = (index + 1) * WORD_DIGITS;
+    if (end > this.#digits.length) throw new RangeError('event data is too short');
+    return BigInt(`0x${this.#digits.slice(end - WORD_DIGITS, end)}`);
   }
 
   count(index: number): number {
@@ -54,11 +57,18 @@ class Words {
     return Number(value);
   }
 
+  address(index: number): bigint {
+    const value = this.integer(index);
+    if (value >> BigInt(ASSET_BITS) !== 0n) throw new RangeError('an address in event data is too large');
+    return value;
+  }
+
   /** The dynamic bytes whose offset stands at word `index`. */
   dynamic(index: number): Uint8Array {
     const offset = this.count(index);
-    const length = this.count(offset / WORD);
-    const bytes = this.#bytes.subarray(offset + WORD, offset + WORD + length);
+    const length = this.count(offset / WORD_BYTES);
+    const start = 2 * (offset + WORD_BYTES);
+    const bytes = Buffer.from(this.#digits.slice(start, start + 2 * length), 'hex');
     if (bytes.length !== length) throw new RangeError('event data is too short');
     return bytes;
   }
@@ -75,7 +85,7 @@ export function decodeEvent(log: Log): PoolEvent | undefined {
           kind: 'deposited',
           ...place,
           leaf: words.count(0),
-          asset: words.integer(1),
+          asset: words.address(1),
           amount: words.integer(2),
           commitment: words.integer(3) as Commitment,
           ciphertext: words.dynamic(4),
@@ -89,16 +99,16 @@ export function decodeEvent(log: Log): PoolEvent | undefined {
           commitments: [3, 4, 5].map((index) => words.integer(index) as Commitment),
           ciphertext: words.dynamic(6),
         };
-      case TOPIC.withdrawn: {
-        const [asset, amount, recipient, relayer, fee] = [0, 1, 2, 3, 4].map((index) => words.integer(index)) as [
-          bigint,
-          bigint,
-          bigint,
-          bigint,
-          bigint,
-        ];
-        return { kind: 'withdrawn', ...place, asset, amount, recipient, relayer, fee };
-      }
+      case TOPIC.withdrawn:
+        return {
+          kind: 'withdrawn',
+          ...place,
+          asset: words.address(0),
+          amount: words.integer(1),
+          recipient: words.address(2),
+          relayer: words.address(3),
+          fee: words.integer(4),
+        };
       case TOPIC.closed:
         return { kind: 'closed', ...place, bucket: words.count(0), leaves: words.count(1) };
       case TOPIC.inserted:

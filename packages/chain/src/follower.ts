@@ -104,7 +104,7 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
 
   /** The state to go on from: the live one where its block still stands, else the anchor's, else a new one. */
   async #start(head: Block): Promise<{ fold: F; next: number }> {
-    const { startBlock, create } = this.#options;
+    const { startBlock } = this.#options;
     const live = this.#live;
     if (live !== undefined && (await this.#stands(live.head.number, live.head.hash, head))) {
       return { fold: live.fold, next: live.head.number + 1 };
@@ -117,9 +117,9 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
     }
     const anchor = this.#anchor;
     if (anchor !== undefined && (await this.#stands(anchor.block, anchor.hash, head))) {
-      return { fold: create(anchor.snapshot), next: anchor.block + 1 };
+      return { fold: this.#options.create(anchor.snapshot), next: anchor.block + 1 };
     }
-    return { fold: create(), next: startBlock };
+    return { fold: this.#options.create(), next: startBlock };
   }
 
   async #stands(block: number, hash: string | null, head: Block): Promise<boolean> {

@@ -3,6 +3,8 @@ import { COMMAND } from './invocation.ts';
 const HINTS: Readonly<Record<string, string>> = {
   USAGE: `${COMMAND} --help, or --help after a command, shows what can be typed.`,
   WALLET_MISSING: `Make one with ${COMMAND} wallet new, or name another with --wallet.`,
+  ENDPOINT_UNREACHABLE:
+    'The endpoint is that of the manifest, or --endpoint URL; for the devnet, npm start must be running.',
   NOTES_WAITING: `${COMMAND} wallet balance shows the wait; ${COMMAND} keeper --once ends it where the bucket can be closed.`,
   NOTES_SCATTERED: `A payment spends at most two notes: ${COMMAND} merge TOKEN joins small ones.`,
   NOTE_LOCKED: `${COMMAND} wallet notes shows the locks; ${COMMAND} reclaim takes home what has expired.`,

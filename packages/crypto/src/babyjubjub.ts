@@ -1,5 +1,6 @@
 import { SUBGROUP_ORDER } from '@bitcloak/protocol/parameters';
 import { babyjubjub } from '@noble/curves/misc.js';
+import { isField } from './field.ts';
 
 /** A point of BabyJubJub in circomlib's coordinates (a = 168700, d = 168696). */
 export type Point = { readonly x: bigint; readonly y: bigint };
@@ -22,6 +23,8 @@ export function multiplyBase(scalar: bigint): Point {
 
 /** Whether `point` lies on the curve, in the prime subgroup, and is not its identity. */
 export function isPublicKey(point: Point): boolean {
+  // The curve's own check takes a coordinate and its aliases above the modulus for the same.
+  if (!isField(point.x) || !isField(point.y)) return false;
   try {
     const candidate = Curve.fromAffine({ x: point.x, y: point.y });
     candidate.assertValidity();

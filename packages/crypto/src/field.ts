@@ -1,14 +1,12 @@
 import { FIELD_MODULUS } from '@bitcloak/protocol/parameters';
-import { randomBytes } from '@noble/hashes/utils.js';
+import { bytesToHex, randomBytes } from '@noble/hashes/utils.js';
 
 /** Bytes of one field element or curve coordinate on the wire, big-endian. */
 export const FIELD_BYTES = 32;
 
 /** Big-endian bytes of any length as an integer. */
 export function bytesToInteger(bytes: Uint8Array): bigint {
-  let hex = '';
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
-  return hex === '' ? 0n : BigInt(`0x${hex}`);
+  return bytes.length === 0 ? 0n : BigInt(`0x${bytesToHex(bytes)}`);
 }
 
 /** An integer as `length` big-endian bytes. Throws RangeError where it does not fit. */

@@ -17,6 +17,12 @@ export function parseAmount(text: string, token: Token): bigint {
   return value;
 }
 
+/** Throws `AMOUNT_INVALID` for base units that nobody can pay. */
+export function checkAmount(amount: bigint): void {
+  if (amount > 0n && amount <= AMOUNT_MAX) return;
+  throw new BitcloakError('AMOUNT_INVALID', `amount: expected 1 to 2^120 - 1 base units, got ${amount}`);
+}
+
 /** Base units as a decimal in a token's own units, without needless zeros. */
 export function formatAmount(value: bigint, token: Token): string {
   const digits = value.toString().padStart(token.decimals + 1, '0');

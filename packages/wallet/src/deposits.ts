@@ -3,11 +3,12 @@ import { callError, sendCall, type PoolClient } from '@bitcloak/chain/pool';
 import { stealthOf } from '@bitcloak/notes/note';
 import { OutputMaker } from '@bitcloak/notes/outputs';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { AMOUNT_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import { Contract, Interface, type HDNodeWallet } from 'ethers';
+import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
+import { Contract, Interface, isError, type HDNodeWallet } from 'ethers';
+import { checkAmount } from './amounts.ts';
 import { lockedOutput, type LockRequest } from './transfers.ts';
 import type { Outcome, Stage } from './types.ts';
-import type { Wallet } from './wallet.ts';
+import type { WalletKeys } from './walletKeys.ts';
 
 export type DepositRequest = {
   readonly asset: bigint;
@@ -15,7 +16,7 @@ export type DepositRequest = {
   readonly lock?: LockRequest | undefined;
 };
 
-type Context = { wallet: Wallet; pool: PoolClient; signer: HDNodeWallet; blockTime: bigint };
+type Context = { keys: WalletKeys; pool: PoolClient; signer: HDNodeWallet; blockTime: bigint };
 
 const token = new Interface([
   'function allowance(address, address) view returns (uint256)',
@@ -32,7 +33,8 @@ async function approve({ pool, signer }: Context, asset: bigint, amount: bigint)
     allowed = (await contract.getFunction('allowance').staticCall(signer.address, spender)) as bigint;
   } catch (error) {
     const failure = callError(error);
-    if (failure.code !== 'TRANSACTION_FAILED') throw failure;
+    // An address without code answers with no data at all.
+    if (failure.code !== 'TRANSACTION_FAILED' && !isError(error, 'BAD_DATA')) throw failure;
     throw new BitcloakError('ASSET_INVALID', `${to} is no ERC-20 on this chain`, { cause: error });
   }
   if (allowed >= amount) return;
@@ -48,15 +50,13 @@ export async function deposit(
   { asset, amount, lock }: DepositRequest,
   onStage?: (stage: Stage) => void,
 ): Promise<Outcome> {
-  const { wallet, pool, signer, blockTime } = context;
-  if (amount <= 0n || amount > AMOUNT_MAX) {
-    throw new BitcloakError('AMOUNT_INVALID', `amount: expected 1 to 2^120 - 1 base units, got ${amount}`);
-  }
+  const { keys, pool, signer, blockTime } = context;
+  checkAmount(amount);
   if ((await pool.queue()).depositsPaused) {
     throw new BitcloakError('DEPOSITS_PAUSED', 'the guardian has paused deposits; sending and withdrawing go on');
   }
   const maker = new OutputMaker(asset);
-  const { address, viewing } = wallet;
+  const { address, viewing } = keys;
   const note =
     lock === undefined
       ? maker.plain(amount, address)

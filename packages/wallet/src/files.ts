@@ -38,7 +38,7 @@ function writeBeside(path: string, bytes: Uint8Array, put: (temporary: string) =
   try {
     const file = openSync(temporary, 'wx', 0o600);
     try {
-      for (let offset = 0; offset < bytes.length; ) offset += writeSync(file, bytes, offset);
+      for (let offset = 0; offset < bytes.length;) offset += writeSync(file, bytes, offset);
       fsyncSync(file);
     } finally {
       closeSync(file);

@@ -1,6 +1,6 @@
 import { placeOf } from '@bitcloak/notes/tree';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { TRANSFER_INPUTS } from '@bitcloak/protocol/parameters';
+import { AMOUNT_MAX, TRANSFER_INPUTS } from '@bitcloak/protocol/parameters';
 import type { OwnedNote } from './walletState.ts';
 
 const valueOf = (owned: OwnedNote) => owned.note.value;
@@ -32,8 +32,8 @@ function selectPair(sorted: readonly OwnedNote[], amount: bigint): OwnedNote[] |
 }
 
 /**
- * Chooses one or two notes that reach `amount`. A second input costs nothing, so the smallest other note comes along where one alone
- * would do: that way small notes join by themselves.
+ * Chooses one or two notes that reach `amount`. A second input costs nothing, so the smallest note comes along where a larger one alone
+ * would do: that way small notes join by themselves. A note that reaches `amount` too stays where it is, since change waits to be inserted.
  *
  * @param spendable notes of one asset and one owner that can be spent now.
  * @param waiting base units that wait for insertion; only for the error.
@@ -43,7 +43,7 @@ export function selectNotes(spendable: readonly OwnedNote[], amount: bigint, wai
   const sorted = [...spendable].sort(byValue);
   const single = sorted.find((owned) => valueOf(owned) >= amount);
   if (single !== undefined) {
-    const companion = sorted.find((owned) => owned !== single && treeOf(owned) === treeOf(single));
+    const companion = sorted.find((owned) => valueOf(owned) < amount && treeOf(owned) === treeOf(single));
     return companion === undefined ? [single] : [single, companion];
   }
   const pair = selectPair(sorted, amount);
@@ -64,12 +64,30 @@ export function selectNotes(spendable: readonly OwnedNote[], amount: bigint, wai
   );
 }
 
-/** The two smallest notes under one tree, to be joined. Throws `BALANCE_INSUFFICIENT` where there are no two. */
-export function selectForMerge(spendable: readonly OwnedNote[]): OwnedNote[] {
-  const sorted = [...spendable].sort(byValue);
-  for (const first of sorted) {
-    const second = sorted.find((owned) => owned !== first && treeOf(owned) === treeOf(first));
-    if (second !== undefined) return [first, second];
+/**
+ * The two smallest notes under one tree that are worth more than the fee together, to be joined. Throws `BALANCE_INSUFFICIENT` where there
+ * are no two.
+ */
+export function selectForMerge(spendable: readonly OwnedNote[], fee: bigint): OwnedNote[] {
+  const pair = selectPair([...spendable].sort(byValue), fee + 1n);
+  if (pair !== undefined && sum(pair) - fee <= AMOUNT_MAX) return pair;
+  const message = `merging needs two notes that can be spent and that are worth more than the fee of ${fee} base units`;
+  throw new BitcloakError('BALANCE_INSUFFICIENT', message);
+}
+
+/**
+ * One or two notes of one owner under one tree that are worth more than the fee, the largest first with the smallest that goes with it, so
+ * that small ones come home on the fee of large ones; none where there are no such.
+ */
+export function selectForReclaim(reclaimable: readonly OwnedNote[], fee: bigint): OwnedNote[] {
+  const sorted = [...reclaimable].sort(byValue);
+  for (const first of sorted.toReversed()) {
+    const companion = sorted.find(
+      (owned) => owned !== first && owned.note.owner === first.note.owner && treeOf(owned) === treeOf(first),
+    );
+    const pair = companion === undefined ? [first] : [first, companion];
+    const chosen = sum(pair) - fee > AMOUNT_MAX ? [first] : pair;
+    if (sum(chosen) > fee) return chosen;
   }
-  throw new BitcloakError('BALANCE_INSUFFICIENT', 'merging needs two notes that can be spent');
+  return [];
 }

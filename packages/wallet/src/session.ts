@@ -2,16 +2,19 @@ import type { Endpoint } from '@bitcloak/chain/endpoint';
 import { Follower } from '@bitcloak/chain/follower';
 import { formatAccount, type Manifest } from '@bitcloak/chain/manifest';
 import { PoolClient, type ProvenTransfer } from '@bitcloak/chain/pool';
+import type { RelayerInfo } from '@bitcloak/chain/relayWire';
+import { isPublicKey } from '@bitcloak/crypto/x25519';
 import type { ShieldedAddress } from '@bitcloak/notes/address';
+import type { Nullifier } from '@bitcloak/notes/note';
 import { placeOf } from '@bitcloak/notes/tree';
 import type { Prover } from '@bitcloak/prover/prover';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { NATIVE_ASSET, VALID_AFTER_GRID_SECONDS } from '@bitcloak/protocol/parameters';
-import { Contract, type Block, type HDNodeWallet } from 'ethers';
+import { ASSET_BITS, VALID_AFTER_GRID_SECONDS } from '@bitcloak/protocol/parameters';
+import type { Block, HDNodeWallet } from 'ethers';
+import { checkAmount } from './amounts.ts';
 import { deposit, type DepositRequest } from './deposits.ts';
-import type { RelayerInfo } from '@bitcloak/chain/relayWire';
 import { relay, relayerInfo, waitForRelayed } from './relayerClient.ts';
-import { selectForMerge, selectNotes } from './selection.ts';
+import { selectForMerge, selectForReclaim, selectNotes } from './selection.ts';
 import type { StateFile } from './stateFile.ts';
 import { lockedOutput, proveTransfer, type Intent, type LockRequest } from './transfers.ts';
 import type {
@@ -25,13 +28,13 @@ import type {
   SyncProgress,
   Wait,
 } from './types.ts';
-import type { Wallet } from './wallet.ts';
+import type { WalletKeys } from './walletKeys.ts';
 import { WalletState, type OwnedNote, type WalletSnapshot } from './walletState.ts';
 
 export type OnStage = (stage: Stage) => void;
 
 type SessionParts = {
-  wallet: Wallet;
+  keys: WalletKeys;
   manifest: Manifest;
   endpoint: Endpoint;
   stateFile: StateFile;
@@ -60,7 +63,7 @@ export class Session {
       pool: this.pool,
       provider: parts.endpoint,
       startBlock: parts.manifest.startBlock,
-      create: (snapshot) => new WalletState(parts.wallet.viewing, snapshot),
+      create: (snapshot) => new WalletState(parts.keys.viewing, snapshot),
       anchor: parts.stateFile.read(),
       keep: (anchor) => {
         parts.stateFile.write(anchor);
@@ -76,7 +79,16 @@ export class Session {
 
   /** Reads the chain up to its newest block; what an earlier run read is not read again. */
   async sync(onProgress?: (progress: SyncProgress) => void): Promise<void> {
+    // What is read goes into the state at once: where reading fails, that is a state of no block.
+    this.#synced = undefined;
     this.#synced = await this.#follower.advance(onProgress);
+  }
+
+  /** Forgets what was found on this network, in this run and on the disk: the next sync reads the chain from the pool's first block on. */
+  forget(): void {
+    this.#synced = undefined;
+    this.#parts.stateFile.remove();
+    this.#follower.forget();
   }
 
   /** Unix seconds of the newest block that was read. */
@@ -128,22 +140,13 @@ export class Session {
     return this.#state().fold.history();
   }
 
-  /** Base units of an asset that the public account holds. */
-  async publicBalance(asset: bigint): Promise<bigint> {
-    const { address } = this.#parts.wallet.account();
-    if (asset === NATIVE_ASSET) return this.endpoint.getBalance(address);
-    const abi = ['function balanceOf(address) view returns (uint256)'];
-    const token = new Contract(formatAccount(asset), abi, this.endpoint);
-    return (await token.getFunction('balanceOf').staticCall(address)) as bigint;
-  }
-
   /** Turns public funds of the wallet's account into a note, locked to an operator where the request says so. */
   async deposit(request: DepositRequest, onStage?: OnStage): Promise<Outcome> {
-    await this.#refresh();
-    const { wallet } = this.#parts;
+    await this.sync();
+    const { keys } = this.#parts;
     const signer = this.#signer();
     return deposit(
-      { wallet, pool: new PoolClient(this.manifest.pool, signer), signer, blockTime: this.blockTime },
+      { keys, pool: new PoolClient(this.manifest.pool, signer), signer, blockTime: this.blockTime },
       request,
       onStage,
     );
@@ -154,8 +157,12 @@ export class Session {
     { asset, amount, to, route }: { asset: bigint; amount: bigint; to: ShieldedAddress; route: Route },
     onStage?: OnStage,
   ): Promise<Outcome> {
+    checkAmount(amount);
+    if (!isPublicKey(to.viewingKey)) {
+      throw new BitcloakError('ADDRESS_INVALID', 'address: its viewing key is none that secrets can be shared with');
+    }
     const relaying = await this.#relaying(route, asset, 'transfer');
-    await this.#refresh();
+    await this.sync();
     const inputs = this.#select(asset, amount + relaying.fee);
     return this.#transfer({ asset, inputs, output: { kind: 'payment', value: amount, to } }, relaying, onStage);
   }
@@ -165,12 +172,20 @@ export class Session {
     { asset, amount, to, route }: { asset: bigint; amount: bigint; to: bigint; route: Route },
     onStage?: OnStage,
   ): Promise<Outcome> {
+    checkAmount(amount);
+    // The pool pays neither of them.
+    if (to <= 0n || to >> BigInt(ASSET_BITS) !== 0n || to === this.manifest.pool) {
+      throw new BitcloakError(
+        'ADDRESS_INVALID',
+        'recipient: expected the address of an account that is not 0 nor the pool',
+      );
+    }
     const relaying = await this.#relaying(route, asset, 'withdrawal');
     if (relaying.fee >= amount) {
       const message = `the relayer's fee of ${relaying.fee} base units leaves nothing of ${amount}`;
       throw new BitcloakError('RELAYER_FEE_EXCESSIVE', message);
     }
-    await this.#refresh();
+    await this.sync();
     const withdrawal = { amount, recipient: to };
     return this.#transfer({ asset, inputs: this.#select(asset, amount), withdrawal }, relaying, onStage);
   }
@@ -180,9 +195,10 @@ export class Session {
     { asset, amount, lock, route }: { asset: bigint; amount: bigint; lock: LockRequest; route: Route },
     onStage?: OnStage,
   ): Promise<Outcome> {
+    checkAmount(amount);
     const relaying = await this.#relaying(route, asset, 'transfer');
-    await this.#refresh();
-    const locked = lockedOutput(this.#parts.wallet.viewing, lock, this.blockTime);
+    await this.sync();
+    const locked = lockedOutput(this.#parts.keys.viewing, lock, this.blockTime);
     const inputs = this.#select(asset, amount + relaying.fee);
     return this.#transfer({ asset, inputs, output: { kind: 'locked', value: amount, locked } }, relaying, onStage);
   }
@@ -190,19 +206,27 @@ export class Session {
   /** Joins the two smallest notes of an asset. */
   async merge({ asset, route }: { asset: bigint; route: Route }, onStage?: OnStage): Promise<Outcome> {
     const relaying = await this.#relaying(route, asset, 'transfer');
-    await this.#refresh();
-    return this.#transfer({ asset, inputs: selectForMerge(this.#spendable(asset)) }, relaying, onStage);
+    await this.sync();
+    const inputs = selectForMerge(this.#spendable(asset), relaying.fee);
+    return this.#transfer({ asset, inputs }, relaying, onStage);
   }
 
-  /** Takes home every note of an asset whose lock has expired: at most two of one trading account in a transfer. */
+  /**
+   * Takes home every note of an asset whose lock has expired: at most two of one trading account in a transfer. Notes that a relayer's fee would
+   * eat up stay where they are.
+   */
   async reclaim({ asset, route }: { asset: bigint; route: Route }, onStage?: OnStage): Promise<Outcome[]> {
     const relaying = await this.#relaying(route, asset, 'transfer');
-    await this.#refresh();
+    await this.sync();
     const outcomes: Outcome[] = [];
+    // An endpoint that lags shows them as unspent still.
+    const taken = new Set<Nullifier>();
     for (;;) {
-      const inputs = this.#reclaimablePair(asset);
+      const left = this.#withStatus(asset, 'reclaimable').filter(({ nullifier }) => !taken.has(nullifier));
+      const inputs = selectForReclaim(left, relaying.fee);
       if (inputs.length === 0) return outcomes;
       outcomes.push(await this.#transfer({ asset, inputs }, relaying, onStage));
+      for (const { nullifier } of inputs) taken.add(nullifier);
       await this.sync();
     }
   }
@@ -219,10 +243,6 @@ export class Session {
   #state(): { fold: WalletState; head: Block } {
     if (this.#synced === undefined) throw new BitcloakError('USAGE', 'the session must sync first');
     return this.#synced;
-  }
-
-  async #refresh(): Promise<void> {
-    await this.sync();
   }
 
   #validAfter(): bigint {
@@ -247,22 +267,13 @@ export class Session {
   }
 
   #select(asset: bigint, amount: bigint): OwnedNote[] {
-    const waiting = this.#withStatus(asset, 'waiting').reduce((sum, { note }) => sum + note.value, 0n);
-    return selectNotes(this.#spendable(asset), amount, waiting);
-  }
-
-  #reclaimablePair(asset: bigint): OwnedNote[] {
-    const [first, ...others] = this.#withStatus(asset, 'reclaimable');
-    if (first === undefined) return [];
-    const { note, leaf } = first;
-    const second = others.find(
-      (other) => other.note.owner === note.owner && placeOf(other.leaf).tree === placeOf(leaf).tree,
-    );
-    return second === undefined ? [first] : [first, second];
+    const waiting = this.#withStatus(asset, 'waiting').filter(({ note }) => note.lock === undefined);
+    const value = waiting.reduce((sum, { note }) => sum + note.value, 0n);
+    return selectNotes(this.#spendable(asset), amount, value);
   }
 
   #signer(): HDNodeWallet {
-    return this.#parts.wallet.account().connect(this.endpoint);
+    return this.#parts.keys.account().connect(this.endpoint);
   }
 
   async #relayerInfo(url: string): Promise<RelayerInfo> {
@@ -297,13 +308,13 @@ export class Session {
     onStage?: OnStage,
   ): Promise<Outcome> {
     const { fold } = this.#state();
-    const { wallet, prover, manifest } = this.#parts;
+    const { keys, prover, manifest } = this.#parts;
     const fee = relaying.info === undefined ? undefined : { amount: relaying.fee, ...relaying.info };
     onStage?.('witness and proof');
     const started = performance.now();
     const proven = await proveTransfer(
       {
-        wallet,
+        keys,
         prover,
         ledger: fold.ledger,
         chainId: manifest.chainId,
@@ -325,7 +336,10 @@ export class Session {
     onStage?.('simulating');
     const call = this.pool.transferCall(proven);
     const refusal = await this.pool.simulate(call);
-    if (refusal !== undefined) throw refusal;
+    if (refusal !== undefined) {
+      await this.#forgetLies(proven);
+      throw refusal;
+    }
     if (url !== undefined) {
       onStage?.('relaying');
       const transaction = await relay(url, proven);
@@ -335,5 +349,14 @@ export class Session {
     onStage?.('sending');
     const receipt = await new PoolClient(this.manifest.pool, this.#signer()).send(call);
     return { transaction: receipt.hash, block: receipt.blockNumber, gasUsed: receipt.gasUsed };
+  }
+
+  /**
+   * A note that turns out to be spent, or a root that the pool never had, contradicts what was just read: an endpoint lied, earlier perhaps and
+   * where nothing could show it. The next sync then reads everything again.
+   */
+  async #forgetLies({ shown }: ProvenTransfer): Promise<void> {
+    const spent = await Promise.all(shown.nullifiers.map((nullifier) => this.pool.isSpent(nullifier)));
+    if (spent.includes(true) || !(await this.pool.isKnownRoot(shown.root))) this.forget();
   }
 }

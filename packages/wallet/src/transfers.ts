@@ -1,5 +1,6 @@
 import type { Ledger } from '@bitcloak/chain/ledger';
 import type { ProvenTransfer } from '@bitcloak/chain/pool';
+import { isPublicKey } from '@bitcloak/crypto/x25519';
 import type { ShieldedAddress } from '@bitcloak/notes/address';
 import { extDataHash } from '@bitcloak/notes/extData';
 import type { ViewingKey } from '@bitcloak/notes/keys';
@@ -9,8 +10,11 @@ import { placeOf } from '@bitcloak/notes/tree';
 import type { Prover } from '@bitcloak/prover/prover';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { FIELD_MODULUS, LOCK_SECONDS_MAX, TREE_BUCKETS } from '@bitcloak/protocol/parameters';
-import type { Wallet } from './wallet.ts';
+import type { WalletKeys } from './walletKeys.ts';
 import type { OwnedNote } from './walletState.ts';
+
+/** A message has 4 bytes for the number of a trading account. */
+const ACCOUNT_INDEX_MAX = 2 ** 32 - 1;
 
 /** A lock as its owner asks for it. */
 export type LockRequest = {
@@ -36,7 +40,7 @@ export type Intent = {
 };
 
 type Context = {
-  readonly wallet: Wallet;
+  readonly keys: WalletKeys;
   readonly prover: Prover;
   readonly ledger: Ledger;
   readonly chainId: bigint;
@@ -53,6 +57,12 @@ export function lockedOutput(viewing: ViewingKey, request: LockRequest, blockTim
   if (expiry <= blockTime || expiry > blockTime + LOCK_SECONDS_MAX) {
     const message = `lock: expected an expiry after block time ${blockTime} and at most ${LOCK_SECONDS_MAX} s later, got ${expiry}`;
     throw new BitcloakError('LOCK_INVALID', message);
+  }
+  if (!Number.isInteger(index) || index < 0 || index > ACCOUNT_INDEX_MAX) {
+    throw new BitcloakError('LOCK_INVALID', `lock: expected the number of a trading account, got ${index}`);
+  }
+  if (operatorKey !== undefined && !isPublicKey(operatorKey)) {
+    throw new BitcloakError('LOCK_INVALID', "lock: the operator's key is none that secrets can be shared with");
   }
   return { keys: viewing.tradingAccount(operatorId, index), index, lock: { operatorId, expiry }, operatorKey };
 }
@@ -90,13 +100,13 @@ function makeOutputs(intent: Intent, self: ShieldedAddress) {
 
 /** Builds, signs and proves a transfer of the wallet's own notes. */
 export async function proveTransfer(context: Context, intent: Intent): Promise<ProvenTransfer> {
-  const { wallet, ledger, chainId, pool, validAfter } = context;
+  const { keys, ledger, chainId, pool, validAfter } = context;
   const { asset, inputs, withdrawal, fee } = intent;
   const [first] = inputs;
   if (first === undefined) throw new BitcloakError('BALANCE_INSUFFICIENT', 'there is no note to spend');
-  const keyring = wallet.keyring();
+  const keyring = keys.keyring();
   const { account } = first;
-  const { notes, ciphertext } = makeOutputs(intent, wallet.address);
+  const { notes, ciphertext } = makeOutputs(intent, keys.address);
   const publicFee = withdrawal === undefined ? 0n : (fee?.amount ?? 0n);
   const extData = {
     recipient: withdrawal?.recipient ?? 0n,
@@ -115,5 +125,8 @@ export async function proveTransfer(context: Context, intent: Intent): Promise<P
     validAfter,
   });
   const { words } = await context.prover.prove('transfer', input);
-  return { proof: words, shown: input, extData };
+  // What the circuit took holds the owner's secrets: nothing of it goes on but what everybody sees.
+  const { root, message, nullifiers, commitments, withdrawAmount, publicAsset } = input;
+  const shown = { root, message, nullifiers, commitments, withdrawAmount, publicAsset, validAfter };
+  return { proof: words, shown, extData };
 }

@@ -43,6 +43,8 @@ export class WalletState {
   readonly #viewing: ViewingKey;
   readonly #notes: Map<Nullifier, OwnedNote>;
   readonly #history: HistoryEntry[];
+  /** Notes by the bucket whose insertion they wait for. */
+  readonly #waiting = new Map<number, OwnedNote[]>();
   /** The transfer of this wallet that a withdrawal event may belong to. */
   #lastOwnTransfer: { transaction: string; logIndex: number; entry: HistoryEntry } | undefined;
 
@@ -50,6 +52,7 @@ export class WalletState {
     this.#viewing = viewing;
     this.ledger = snapshot === undefined ? new Ledger() : Ledger.restore(snapshot.ledger);
     this.#notes = new Map(snapshot?.notes.map((owned) => [owned.nullifier, { ...owned }]));
+    for (const owned of this.#notes.values()) if (owned.bucketPath === undefined) this.#await(owned);
     this.#history = [...(snapshot?.history ?? [])];
   }
 
@@ -118,6 +121,7 @@ export class WalletState {
         spent: false,
       };
       this.#notes.set(nullifier, owned);
+      this.#await(owned);
       found.push({ owned, message });
     }
     return found;
@@ -170,7 +174,7 @@ export class WalletState {
   #applyWithdrawal(event: PoolEvent & { kind: 'withdrawn' }): void {
     const own = this.#lastOwnTransfer;
     if (own?.transaction !== event.transaction || event.logIndex !== own.logIndex + 1) return;
-    this.#history[this.#history.indexOf(own.entry)] = {
+    this.#history[this.#history.lastIndexOf(own.entry)] = {
       ...own.entry,
       kind: 'withdrawn',
       amount: event.amount - event.fee,
@@ -182,13 +186,19 @@ export class WalletState {
 
   /** Before a bucket's leaves are forgotten, the paths of the wallet's own notes in it are kept, and its root is checked. */
   #keepPaths(event: PoolEvent & { kind: 'inserted' }): void {
-    const own = this.notes().filter(({ leaf }) => placeOf(leaf).bucket === event.bucket);
-    if (own.length === 0) return;
+    const own = this.#waiting.get(event.bucket);
+    if (own === undefined) return;
     const bucket = new Bucket(this.ledger.leavesOf(event.bucket));
     if (bucket.root() !== event.bucketRoot) {
       throw new BitcloakError('ENDPOINT_INCONSISTENT', `the root of bucket ${event.bucket} is not that of its leaves`);
     }
     for (const owned of own) owned.bucketPath = bucket.path(placeOf(owned.leaf).position);
+    this.#waiting.delete(event.bucket);
+  }
+
+  #await(owned: OwnedNote): void {
+    const { bucket } = placeOf(owned.leaf);
+    this.#waiting.set(bucket, [...(this.#waiting.get(bucket) ?? []), owned]);
   }
 
   #record(event: PoolEvent, { note }: OwnedNote, kind: HistoryEntry['kind']): void {
@@ -219,7 +229,8 @@ function describeOwnTransfer(
   if (sent !== undefined && sent.asset === asset) {
     const amount = sent.value;
     // A payment to oneself has come back as well.
-    const fee = gone >= amount ? gone - amount : gone;
+    const cameBack = found.some(({ owned }) => owned.note.owner === sent.recipient.owner);
+    const fee = cameBack ? gone : gone - amount;
     return { ...common, kind: 'sent', amount, fee, recipient: sent.recipient, lock: undefined };
   }
   const kind = locked !== undefined ? 'locked' : inputs.some(({ note }) => note.lock) ? 'reclaimed' : 'merged';

@@ -1,0 +1,384 @@
+import assert from 'node:assert/strict';
+import { decodeEvent, POOL_TOPICS, type PoolEvent } from '@bitcloak/chain/events';
+import { POOL_ABI } from '@bitcloak/chain/generated/abi';
+import { Ledger } from '@bitcloak/chain/ledger';
+import { PoolClient } from '@bitcloak/chain/pool';
+import type { Commitment, Nullifier } from '@bitcloak/notes/note';
+import { Bucket, BucketTree, emptyRoot } from '@bitcloak/notes/tree';
+import {
+  BUCKET_LEAVES,
+  DEPOSIT_CIPHERTEXT_BYTES,
+  NATIVE_ASSET,
+  TRANSFER_CIPHERTEXT_BYTES,
+  TREE_DEPTH,
+} from '@bitcloak/protocol/parameters';
+import { Interface, toBeHex, type Log, type Provider } from 'ethers';
+import fc from 'fast-check';
+import { SeededRandom } from '../support/circuit.ts';
+import { seededBytes } from '../support/random.ts';
+
+const PROPERTY = { seed: 20261123, numRuns: 60 };
+const pool = new Interface(POOL_ABI);
+const POOL = 0xe7f1725e7734ce288f8367e1bb143e90bb3f0512n;
+const INCONSISTENT = { code: 'ENDPOINT_INCONSISTENT' };
+
+type Step = 'deposit' | 'transfer' | 'close' | 'insert';
+
+/** A pool that only counts: what it emits is what a real one would. */
+class EventMaker {
+  readonly events: PoolEvent[] = [];
+  readonly #random: SeededRandom;
+  readonly #tree = new BucketTree();
+  #buckets: bigint[][] = [[]];
+  #inserted = 0;
+
+  constructor(seed: string) {
+    this.#random = new SeededRandom(seed);
+  }
+
+  get openBucket(): number {
+    return this.#buckets.length - 1;
+  }
+
+  get #place() {
+    return { block: this.events.length + 1, logIndex: 0, transaction: toBeHex(this.events.length, 32) };
+  }
+
+  /** Does a step that the pool would allow now; false where it would not. */
+  step(step: Step): boolean {
+    const open = this.#buckets[this.openBucket] as bigint[];
+    if (step === 'close') {
+      if (open.length === 0) return false;
+      this.events.push({ kind: 'closed', ...this.#place, bucket: this.openBucket, leaves: open.length });
+      this.#buckets.push([]);
+      return true;
+    }
+    if (step === 'insert') {
+      if (this.#inserted === this.openBucket) return false;
+      const bucketRoot = new Bucket(this.#buckets[this.#inserted] as bigint[]).root();
+      this.#tree.append([bucketRoot]);
+      this.events.push({
+        kind: 'inserted',
+        ...this.#place,
+        bucket: this.#inserted++,
+        bucketRoot,
+        newRoot: this.#tree.root(),
+      });
+      return true;
+    }
+    const commitments = Array.from({ length: step === 'deposit' ? 1 : 3 }, () => this.#random.field() as Commitment);
+    const firstLeaf = this.openBucket * BUCKET_LEAVES + open.length;
+    const [commitment] = commitments as [Commitment];
+    const ciphertext = new Uint8Array();
+    if (step === 'deposit') {
+      this.events.push({
+        kind: 'deposited',
+        ...this.#place,
+        leaf: firstLeaf,
+        asset: NATIVE_ASSET,
+        amount: 1n,
+        commitment,
+        ciphertext,
+      });
+    } else {
+      const nullifiers = [this.#random.field(), this.#random.field()] as Nullifier[];
+      this.events.push({ kind: 'transferred', ...this.#place, firstLeaf, nullifiers, commitments, ciphertext });
+    }
+    for (const leaf of commitments) {
+      (this.#buckets[this.openBucket] as bigint[]).push(leaf);
+      if (this.#buckets[this.openBucket]?.length === BUCKET_LEAVES) this.#buckets.push([]);
+    }
+    return true;
+  }
+
+  /** Where the pool stands, as a ledger that followed it does. */
+  expected() {
+    return {
+      openBucket: this.openBucket,
+      nextInsertion: this.#inserted,
+      nextLeaf: this.openBucket * BUCKET_LEAVES + (this.#buckets[this.openBucket]?.length ?? 0),
+      root: this.#tree.root(),
+      pending: this.#buckets.slice(this.#inserted),
+    };
+  }
+}
+
+function standing(ledger: Ledger) {
+  const { openBucket, nextInsertion, nextLeaf, root } = ledger;
+  return { openBucket, nextInsertion, nextLeaf, root, pending: ledger.save().pending };
+}
+
+function followed(events: readonly PoolEvent[]): Ledger {
+  const ledger = new Ledger();
+  for (const event of events) ledger.apply(event);
+  return ledger;
+}
+
+const steps = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: fc.constant<Step>('deposit') },
+    { weight: 12, arbitrary: fc.constant<Step>('transfer') },
+    { weight: 1, arbitrary: fc.constant<Step>('close') },
+    { weight: 2, arbitrary: fc.constant<Step>('insert') },
+  ),
+  { minLength: 1, maxLength: 90 },
+);
+
+function makeEvents(wished: readonly Step[]): EventMaker {
+  const maker = new EventMaker('ledger');
+  for (const step of wished) maker.step(step);
+  return maker;
+}
+
+describe('the ledger', () => {
+  it('stands where the pool stands after every event', () => {
+    fc.assert(
+      fc.property(steps, (wished) => {
+        const maker = new EventMaker('ledger');
+        const ledger = new Ledger();
+        for (const step of wished) {
+          if (!maker.step(step)) continue;
+          ledger.apply(maker.events.at(-1) as PoolEvent);
+          assert.deepEqual(standing(ledger), maker.expected());
+        }
+      }),
+      PROPERTY,
+    );
+  });
+
+  it('goes on from what it saved as if it had never stopped', () => {
+    fc.assert(
+      fc.property(steps, fc.nat(90), (wished, cut) => {
+        const { events } = makeEvents(wished);
+        const saved = followed(events.slice(0, cut)).save();
+        const frozen = structuredClone(saved);
+        const resumed = Ledger.restore(saved);
+        for (const event of events.slice(cut)) resumed.apply(event);
+        const whole = followed(events);
+        assert.deepEqual(standing(resumed), standing(whole));
+        assert.deepEqual(resumed.save(), whole.save());
+        assert.deepEqual(resumed.treeForInsertion().path(0), whole.treeForInsertion().path(0));
+        assert.deepEqual(saved, frozen, 'what was saved does not change any more');
+      }),
+      PROPERTY,
+    );
+  });
+
+  it('finds out an event that is left out, repeated, or told before its time', () => {
+    fc.assert(
+      fc.property(steps, fc.nat(89), (wished, at) => {
+        const { events } = makeEvents(wished);
+        const place = at % Math.max(1, events.length);
+        const [event, next] = events.slice(place) as [PoolEvent | undefined, PoolEvent | undefined];
+        if (event === undefined) return;
+        const whole = JSON.stringify(standing(followed(events)), text);
+        const endsElsewhere = (told: readonly PoolEvent[]): boolean => {
+          try {
+            return JSON.stringify(standing(followed(told)), text) !== whole;
+          } catch (error) {
+            assert.equal((error as { code: string }).code, 'ENDPOINT_INCONSISTENT');
+            return true;
+          }
+        };
+        assert.ok(endsElsewhere(events.toSpliced(place, 1)), 'left out');
+        assert.ok(endsElsewhere(events.toSpliced(place, 0, event)), 'repeated');
+        if (next === undefined) return;
+        const swapped = events.toSpliced(place, 2, next, event);
+        // An insertion and a new leaf of a later bucket may well come in either order.
+        const commute = (event.kind === 'inserted') !== (next.kind === 'inserted');
+        if (!commute) assert.ok(endsElsewhere(swapped), 'swapped');
+      }),
+      { ...PROPERTY, numRuns: 150 },
+    );
+  });
+
+  it('refuses a root that does not follow, and stays as it was', () => {
+    const maker = makeEvents([...new Array<Step>(3).fill('deposit'), 'close', 'insert', 'deposit', 'close']);
+    maker.step('insert');
+    const event = maker.events.at(-1);
+    assert.ok(event?.kind === 'inserted');
+    const ledger = followed(maker.events.slice(0, -1));
+    const before = ledger.save();
+    const lies: PoolEvent[] = [
+      { ...event, newRoot: event.newRoot + 1n },
+      { ...event, bucketRoot: event.bucketRoot + 1n },
+      { ...event, bucketRoot: event.newRoot, newRoot: event.bucketRoot },
+      { ...event, bucket: event.bucket + 1 },
+      { ...event, bucket: event.bucket - 1 },
+    ];
+    for (const lie of lies) {
+      assert.throws(() => {
+        ledger.apply(lie);
+      }, INCONSISTENT);
+      assert.deepEqual(ledger.save(), before);
+    }
+    ledger.apply(event);
+    assert.deepEqual(standing(ledger), maker.expected());
+  });
+
+  it('refuses to close what is not open, and to insert what is not closed', () => {
+    const { events } = makeEvents(['deposit', 'deposit']);
+    const ledger = followed(events);
+    const place = { block: 9, logIndex: 0, transaction: '0x' };
+    const lies: PoolEvent[] = [
+      { kind: 'closed', ...place, bucket: 0, leaves: 1 },
+      { kind: 'closed', ...place, bucket: 0, leaves: 3 },
+      { kind: 'closed', ...place, bucket: 1, leaves: 2 },
+      { kind: 'inserted', ...place, bucket: 0, bucketRoot: 1n, newRoot: 1n },
+    ];
+    for (const lie of lies) {
+      assert.throws(() => {
+        ledger.apply(lie);
+      }, INCONSISTENT);
+    }
+    assert.throws(() => {
+      new Ledger().apply({ kind: 'closed', ...place, bucket: 0, leaves: 0 });
+    }, INCONSISTENT);
+  });
+
+  it('closes a full bucket by itself, also in the middle of a transfer', () => {
+    const maker = makeEvents([...new Array<Step>(21).fill('transfer'), 'transfer']);
+    const ledger = followed(maker.events);
+    assert.equal(ledger.openBucket, 1);
+    assert.equal(ledger.leavesOf(0).length, 64);
+    assert.equal(ledger.leavesOf(1).length, 2);
+    assert.deepEqual(ledger.leavesOf(2), []);
+    assert.equal(ledger.bucketRoot(0), undefined);
+    maker.step('insert');
+    ledger.apply(maker.events.at(-1) as PoolEvent);
+    assert.equal(ledger.bucketRoot(0), new Bucket(maker.events.slice(0, 22).flatMap(leavesOf).slice(0, 64)).root());
+    assert.deepEqual(ledger.leavesOf(0), [], 'what is inserted is forgotten');
+  });
+
+  it('begins with the root of the empty tree, as the pool does', () => {
+    assert.equal(new Ledger().root, emptyRoot(TREE_DEPTH));
+  });
+});
+
+const text = (_: string, value: unknown) => (typeof value === 'bigint' ? value.toString() : value);
+
+function leavesOf(event: PoolEvent): readonly bigint[] {
+  if (event.kind === 'deposited') return [event.commitment];
+  return event.kind === 'transferred' ? event.commitments : [];
+}
+
+describe("the pool's events", () => {
+  const bytes = seededBytes('events');
+  const random = new SeededRandom('events');
+  const address = () => random.below(2n ** 160n);
+  const place = { blockNumber: 12, index: 3, transactionHash: `0x${'ab'.repeat(32)}` };
+  const where = { block: 12, logIndex: 3, transaction: place.transactionHash };
+
+  function logOf(event: string, values: readonly unknown[]): Log {
+    const { data, topics } = pool.encodeEventLog(event, values);
+    return { ...place, data, topics } as unknown as Log;
+  }
+
+  const commitment = random.field() as Commitment;
+  const [asset, recipient, relayer] = [address(), address(), address()];
+  const nullifiers = [random.field(), random.field()] as Nullifier[];
+  const commitments = [random.field(), random.field(), random.field()] as Commitment[];
+  const note = bytes(DEPOSIT_CIPHERTEXT_BYTES);
+  const notes = bytes(TRANSFER_CIPHERTEXT_BYTES);
+  const hex = (value: bigint) => toBeHex(value, 20);
+  const cases: [PoolEvent, Log][] = [
+    [
+      { kind: 'deposited', ...where, leaf: 70, asset, amount: 5n, commitment, ciphertext: note },
+      logOf('Deposited', [70, hex(asset), 5, commitment, note]),
+    ],
+    [
+      { kind: 'transferred', ...where, firstLeaf: 71, nullifiers, commitments, ciphertext: notes },
+      logOf('Transferred', [71, nullifiers, commitments, notes]),
+    ],
+    [
+      { kind: 'withdrawn', ...where, asset, amount: 9n, recipient, relayer, fee: 2n },
+      logOf('Withdrawn', [hex(asset), 9, hex(recipient), hex(relayer), 2]),
+    ],
+    [{ kind: 'closed', ...where, bucket: 1, leaves: 6 }, logOf('BucketClosed', [1, 6])],
+    [{ kind: 'inserted', ...where, bucket: 1, bucketRoot: 7n, newRoot: 8n }, logOf('BucketInserted', [1, 7, 8])],
+  ];
+
+  it('are read as the ABI writes them', () => {
+    assert.equal(new Set(cases.map(([, { topics }]) => topics[0])).size, POOL_TOPICS.length);
+    for (const [event, log] of cases) {
+      assert.ok(POOL_TOPICS.includes(log.topics[0] ?? ''));
+      const decoded = decodeEvent(log);
+      if (decoded !== undefined && 'ciphertext' in decoded) decoded.ciphertext = Uint8Array.from(decoded.ciphertext);
+      assert.deepEqual(decoded, event);
+    }
+    assert.equal(decodeEvent(logOf('DepositsPausedSet', [true])), undefined);
+    assert.equal(decodeEvent({ ...place, data: '0x', topics: [] } as unknown as Log), undefined);
+  });
+
+  it('are found out where they are cut off anywhere', () => {
+    for (const [event, log] of cases) {
+      const whole = (log.data.length - 2) / 2;
+      // What fills the last word of bytes says nothing.
+      const needed = 'ciphertext' in event ? whole - ((32 - (event.ciphertext.length % 32)) % 32) : whole;
+      for (let length = 0; length < needed; length++) {
+        const cut = { ...log, data: log.data.slice(0, 2 + 2 * length) } as unknown as Log;
+        assert.throws(() => decodeEvent(cut), INCONSISTENT, `${event.kind} of ${length} bytes`);
+      }
+    }
+  });
+
+  it('are found out where a word is out of its range', () => {
+    const word = (log: Log, index: number, value: bigint) =>
+      ({
+        ...log,
+        data: `${log.data.slice(0, 2 + 64 * index)}${toBeHex(value, 32).slice(2)}${log.data.slice(66 + 64 * index)}`,
+      }) as unknown as Log;
+    const [deposited, transferred, withdrawn, closed, inserted] = cases.map(([, log]) => log) as [
+      Log,
+      Log,
+      Log,
+      Log,
+      Log,
+    ];
+    const wrong: [string, Log][] = [
+      ['a leaf beyond numbers', word(deposited, 0, 2n ** 53n)],
+      ['an asset beyond addresses', word(deposited, 1, 2n ** 160n)],
+      ['an offset beyond the data', word(deposited, 4, 2n ** 32n)],
+      ['an offset beyond numbers', word(deposited, 4, 2n ** 255n)],
+      ['a length beyond the data', word(deposited, 5, 2n ** 32n)],
+      ['a first leaf beyond numbers', word(transferred, 0, 2n ** 64n)],
+      ['a withdrawn asset beyond addresses', word(withdrawn, 0, 2n ** 255n)],
+      ['a recipient beyond addresses', word(withdrawn, 2, 2n ** 160n)],
+      ['a relayer beyond addresses', word(withdrawn, 3, 2n ** 160n)],
+      ['a bucket beyond numbers', word(closed, 0, 2n ** 256n - 1n)],
+      ['an inserted bucket beyond numbers', word(inserted, 0, 2n ** 53n)],
+    ];
+    for (const [what, log] of wrong) assert.throws(() => decodeEvent(log), INCONSISTENT, what);
+  });
+
+  it('come in their order, and only those that were asked for', async () => {
+    const at = (blockNumber: number, index: number, changes: object = {}) => ({
+      ...(cases[3] as [PoolEvent, Log])[1],
+      address: toBeHex(POOL, 20),
+      blockNumber,
+      index,
+      removed: false,
+      ...changes,
+    });
+    const logs = [
+      at(12, 0),
+      at(10, 7),
+      at(11, 0, { address: toBeHex(POOL + 1n, 20) }),
+      at(9, 0),
+      at(10, 2),
+      at(21, 0),
+      at(11, 5, { removed: true }),
+    ];
+    const provider = { getLogs: () => Promise.resolve(logs), provider: null } as unknown as Provider;
+    Object.assign(provider, { provider });
+    const events = await new PoolClient(POOL, provider).events(10, 20);
+    assert.deepEqual(
+      events.map(({ block, logIndex }) => [block, logIndex]),
+      [
+        [10, 2],
+        [10, 7],
+        [12, 0],
+      ],
+    );
+  });
+});
