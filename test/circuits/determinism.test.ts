@@ -10,7 +10,7 @@ function namesOf({ symbols }: NamedConstraints, wires: readonly number[]): strin
 }
 
 describe('circuits: the inputs determine every signal', function () {
-  this.timeout('2 minutes');
+  this.timeout('5 minutes');
 
   it('insertion', async () => {
     const circuit = await unsimplifiedCircuit('insertion');

@@ -12,7 +12,7 @@ type Pin = { circuit: string; constraints: number; publicSignals: number; r1csSh
 const sha256 = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
 
 describe('circuits: pinned sizes', function () {
-  this.timeout('2 minutes');
+  this.timeout('5 minutes');
 
   it('the table names every circuit', () => {
     assert.deepEqual([...CIRCUITS].sort(), circuitNames(ROOT));

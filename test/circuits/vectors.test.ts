@@ -76,7 +76,7 @@ const keccak = (words: readonly bigint[]) =>
   ) % FIELD_MODULUS;
 
 describe('vectors of the protocol', function () {
-  this.timeout('2 minutes');
+  this.timeout('5 minutes');
   let circuit: Calculator;
 
   before(async () => {

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { BitcloakError, type ErrorCode } from '@bitcloak/protocol/errors';
+import { CIRCUITS, PUBLIC_SIGNALS, type Circuit } from '@bitcloak/protocol/parameters';
+import { LocalProver } from '@bitcloak/prover/prover';
+import { checkKeysTogether, checkVerifyingKey, type VerifyingKey } from '@bitcloak/prover/verifyingKey';
+import * as snarkjs from 'snarkjs';
+import { fileDigest, identifyPhase1, PHASE1_FILES } from '../../scripts/ceremony/phase1File.ts';
+
+const circuits = resolve(import.meta.dirname, '../../circuits');
+const readJson = (path: string) => JSON.parse(readFileSync(resolve(circuits, path), 'utf8')) as unknown;
+const verifyingKeyOf = (circuit: Circuit) => readJson(`keys/${circuit}.vkey.json`) as VerifyingKey;
+
+function refusedWith(code: ErrorCode) {
+  return (error: unknown) => error instanceof BitcloakError && error.code === code;
+}
+
+describe('the keys', () => {
+  const ceremony = readJson('keys/ceremony.json') as {
+    development: boolean;
+    phase1: { name: string; blake2b: string; alpha: [string, string] };
+    beacons: Record<Circuit, string>;
+    beaconText: string;
+  };
+
+  for (const circuit of CIRCUITS) {
+    it(`of ${circuit} are the pinned ones, and the verifying key is that of the proving key`, async () => {
+      const pin = readJson(`pins/${circuit}.json`) as { zkeySha256: string };
+      const zkey = resolve(circuits, `keys/${circuit}.zkey`);
+      assert.equal(await fileDigest(zkey, 'sha256'), pin.zkeySha256);
+      assert.deepEqual(await snarkjs.zKey.exportVerificationKey(zkey), verifyingKeyOf(circuit));
+    });
+
+    it(`of ${circuit} come from the recorded beacon`, () => {
+      const text = ceremony.beaconText.replace('<circuit>', circuit);
+      assert.equal(createHash('sha256').update(text).digest('hex'), ceremony.beacons[circuit]);
+    });
+  }
+
+  it('come from one known phase 1, and no two share a phase 2', () => {
+    const known = PHASE1_FILES.find(({ name }) => name === ceremony.phase1.name);
+    assert.deepEqual([ceremony.phase1.blake2b, ceremony.phase1.alpha], [known?.blake2b, known?.alpha]);
+    assert.equal(ceremony.development, true);
+    const points = CIRCUITS.map((circuit) => {
+      const { alpha } = ceremony.phase1;
+      return [
+        circuit,
+        checkVerifyingKey(verifyingKeyOf(circuit), { signals: PUBLIC_SIGNALS[circuit].length, alpha }),
+      ] as const;
+    });
+    checkKeysTogether(Object.fromEntries(points));
+    assert.equal(new Set(Object.values(ceremony.beacons)).size, CIRCUITS.length);
+  });
+
+  it('are not made from a phase 1 that is not known', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'bitcloak-phase1-'));
+    const file = join(directory, 'other.ptau');
+    writeFileSync(file, 'ptau of somebody');
+    await assert.rejects(identifyPhase1(file), /no known phase 1 file/);
+    rmSync(directory, { recursive: true });
+  });
+
+  describe('that the prover loads', () => {
+    let directory: string;
+
+    beforeEach(() => {
+      directory = mkdtempSync(join(tmpdir(), 'bitcloak-keys-'));
+      for (const part of ['pins', 'keys', 'build/transfer']) {
+        cpSync(resolve(circuits, part), join(directory, part), { recursive: true });
+      }
+    });
+    afterEach(() => {
+      rmSync(directory, { recursive: true });
+    });
+
+    const damage = (path: string) => {
+      const bytes = readFileSync(join(directory, path));
+      bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1);
+      writeFileSync(join(directory, path), bytes);
+    };
+
+    it('are refused where a byte of the proving key differs', async () => {
+      damage('keys/transfer.zkey');
+      await assert.rejects(new LocalProver(directory).prove('transfer', {}), refusedWith('KEY_MISMATCH'));
+    });
+
+    it('are refused where a byte of the witness program differs', async () => {
+      damage('build/transfer/transfer.wasm');
+      await assert.rejects(new LocalProver(directory).prove('transfer', {}), refusedWith('KEY_MISMATCH'));
+    });
+
+    it('are refused where phase 2 was skipped', async () => {
+      const path = join(directory, 'keys/transfer.vkey.json');
+      const key = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+      writeFileSync(path, JSON.stringify({ ...key, vk_delta_2: key['vk_gamma_2'] }));
+      await assert.rejects(new LocalProver(directory).prove('transfer', {}), refusedWith('KEY_REFUSED'));
+    });
+
+    it('are asked for where there are none', async () => {
+      rmSync(join(directory, 'keys/transfer.zkey'));
+      await assert.rejects(new LocalProver(directory).prove('transfer', {}), refusedWith('KEY_MISMATCH'));
+    });
+  });
+});
