@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { BUCKET_AGE_SECONDS_MAX, DEVELOPMENT_CHAIN_IDS, TIMELOCK_SECONDS_MIN } from '@bitcloak/protocol/parameters';
-import { isCallException, ZeroAddress, type BaseContract } from 'ethers';
+import { isCallException, ZeroAddress } from 'ethers';
 import { deployContract, deployPool, type PoolSettings } from '../../scripts/deploy/contracts.ts';
 import { openChain, type Chain } from '../support/chain.ts';
 import { describeRevert, NO_DATA } from '../support/refusals.ts';
@@ -77,7 +77,7 @@ describe('deployment of the pool', () => {
       [],
       ZeroAddress,
     ]);
-    const contract = artifact.attach(timelock) as BaseContract;
+    const contract = artifact.attach(timelock);
     const role = async (name: string) => (await contract.getFunction(name)()) as string;
     const has = (held: string, account: string) => contract.getFunction('hasRole')(held, account) as Promise<boolean>;
     const [admin, proposer, executor] = (await Promise.all(

@@ -67,7 +67,8 @@ describe('gas of the pool', function () {
       'withdraw.native.relayed': { key, inputs: [third], withdrawAmount: 400n, extData: relayed },
       'withdraw.erc20.relayed': { key, inputs: [tokenNote], withdrawAmount: 400n, extData: relayed },
     };
-    for (const [name, wish] of Object.entries(withdrawals)) await measure(name, await bench.send(await bench.prove(wish)));
+    for (const [name, wish] of Object.entries(withdrawals))
+      await measure(name, await bench.send(await bench.prove(wish)));
 
     while ((await bench.client.queue()).openBucket === 1) await bench.deposit(key, 1n);
     await measure('insert.64', await bench.insert());

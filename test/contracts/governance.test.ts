@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { formatAccount } from '@bitcloak/chain/manifest';
 import { PoolClient, type Call, type ProvenTransfer } from '@bitcloak/chain/pool';
 import type { SpendingKey } from '@bitcloak/notes/keys';
 import { stealthOf } from '@bitcloak/notes/note';
@@ -20,7 +21,7 @@ describe('Pool: guardian and timelock', function () {
   let startAgain: () => Promise<void>;
 
   const poolCall = (method: string, values: readonly unknown[] = []): Call => ({
-    to: String(bench.contract().target),
+    to: formatAccount(bench.address),
     data: bench.contract().interface.encodeFunctionData(method, values),
     value: 0n,
   });

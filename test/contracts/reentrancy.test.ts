@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { formatAccount } from '@bitcloak/chain/manifest';
 import type { Call, ProvenTransfer } from '@bitcloak/chain/pool';
 import type { SpendingKey } from '@bitcloak/notes/keys';
 import { stealthOf } from '@bitcloak/notes/note';
@@ -58,7 +59,7 @@ describe('Pool: whoever is called by the pool and calls it back', function () {
   before(async () => {
     bench = await PoolBench.open({ seed: 'reentrancy' });
     key = bench.keyring().spending;
-    pool = String(bench.contract().target);
+    pool = formatAccount(bench.address);
     token = await bench.chain.deploy<Contract>(hostileContract('HostileToken'));
     asset = BigInt(await token.getAddress());
     reenterer = await bench.chain.deploy<Contract>(hostileContract('Reenterer'));

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { formatAccount } from '@bitcloak/chain/manifest';
 import type { Call, ProvenTransfer } from '@bitcloak/chain/pool';
 import type { SpendingKey } from '@bitcloak/notes/keys';
 import { stealthOf } from '@bitcloak/notes/note';
@@ -43,7 +44,7 @@ describe('Pool: assets', function () {
   before(async () => {
     bench = await PoolBench.open({ seed: 'tokens' });
     key = bench.keyring().spending;
-    pool = String(bench.contract().target);
+    pool = formatAccount(bench.address);
     [payer, recipient] = [bench.chain.signer(), bench.chain.signer(9)];
     token = await bench.chain.deploy<Contract>(hostileContract('HostileToken'));
     tokenAddress = await token.getAddress();

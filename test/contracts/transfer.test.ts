@@ -13,7 +13,7 @@ import {
   TRANSFER_CIPHERTEXT_BYTES,
   TREE_LEAVES,
 } from '@bitcloak/protocol/parameters';
-import { Contract, toBeHex } from 'ethers';
+import { toBeHex, type Contract } from 'ethers';
 import { deployContract, deployPool } from '../../scripts/deploy/contracts.ts';
 import { openChain, type Chain } from '../support/chain.ts';
 import { BUCKET_AGE_SECONDS, PoolBench, prover, type TestNote, type TransferWish } from '../support/pool.ts';
@@ -423,7 +423,7 @@ describe('Pool: transfer', function () {
     const { address: recipient } = bench.chain.signer(9);
     const { address: relayer } = bench.chain.signer(8);
     const nobody = toBeHex(0, 20);
-    const poolAddress = String(bench.contract().target);
+    const poolAddress = formatAccount(bench.address);
     const cases: [extData: Partial<ProvenTransfer['extData']>, expected: string][] = [
       [{ recipient: 0n }, `Recipient(${nobody})`],
       [{ recipient: pool }, `Recipient(${poolAddress})`],

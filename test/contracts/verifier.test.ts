@@ -161,7 +161,10 @@ describe('Verifier', () => {
     it('with another signal, whichever', async () => {
       for (const claims of [transfers, insertions]) {
         for (const position of (claims[0] as Claim).signals.keys()) {
-          for (const change of [(value: bigint) => value ^ 1n, () => 0n]) {
+          for (const change of [
+            (value: bigint) => value ^ 1n,
+            (value: bigint) => (value === 0n ? FIELD_MODULUS - 1n : 0n),
+          ]) {
             const bad = claim(claims, 0);
             bad.signals[position] = change(bad.signals[position] as bigint);
             await expectRefusal(bad, `signal ${position}`);

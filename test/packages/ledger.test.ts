@@ -4,9 +4,8 @@ import { POOL_ABI } from '@bitcloak/chain/generated/abi';
 import { Ledger } from '@bitcloak/chain/ledger';
 import { PoolClient } from '@bitcloak/chain/pool';
 import type { Commitment, Nullifier } from '@bitcloak/notes/note';
-import { Bucket, BucketTree, emptyRoot } from '@bitcloak/notes/tree';
+import { Bucket, emptyRoot } from '@bitcloak/notes/tree';
 import {
-  BUCKET_LEAVES,
   DEPOSIT_CIPHERTEXT_BYTES,
   NATIVE_ASSET,
   TRANSFER_CIPHERTEXT_BYTES,
@@ -15,6 +14,7 @@ import {
 import { Interface, toBeHex, type Log, type Provider } from 'ethers';
 import fc from 'fast-check';
 import { SeededRandom } from '../support/circuit.ts';
+import { EventMaker } from '../support/poolEvents.ts';
 import { seededBytes } from '../support/random.ts';
 
 const PROPERTY = { seed: 20261123, numRuns: 60 };
@@ -24,83 +24,24 @@ const INCONSISTENT = { code: 'ENDPOINT_INCONSISTENT' };
 
 type Step = 'deposit' | 'transfer' | 'close' | 'insert';
 
-/** A pool that only counts: what it emits is what a real one would. */
-class EventMaker {
-  readonly events: PoolEvent[] = [];
-  readonly #random: SeededRandom;
-  readonly #tree = new BucketTree();
-  #buckets: bigint[][] = [[]];
-  #inserted = 0;
+/** Does a step where the pool would allow it now, with commitments that are new. */
+function doStep(maker: EventMaker, random: SeededRandom, step: Step): boolean {
+  const [first, second, third] = [random.field(), random.field(), random.field()] as [
+    Commitment,
+    Commitment,
+    Commitment,
+  ];
+  if (step === 'deposit') maker.deposit(NATIVE_ASSET, 1n, first);
+  else if (step === 'transfer') maker.transfer([random.field(), random.field()] as Nullifier[], [first, second, third]);
+  else if (step === 'close' && maker.pending.at(-1)?.length !== 0) maker.close();
+  else if (step === 'insert' && maker.nextInsertion < maker.openBucket) maker.insert();
+  else return false;
+  return true;
+}
 
-  constructor(seed: string) {
-    this.#random = new SeededRandom(seed);
-  }
-
-  get openBucket(): number {
-    return this.#buckets.length - 1;
-  }
-
-  get #place() {
-    return { block: this.events.length + 1, logIndex: 0, transaction: toBeHex(this.events.length, 32) };
-  }
-
-  /** Does a step that the pool would allow now; false where it would not. */
-  step(step: Step): boolean {
-    const open = this.#buckets[this.openBucket] as bigint[];
-    if (step === 'close') {
-      if (open.length === 0) return false;
-      this.events.push({ kind: 'closed', ...this.#place, bucket: this.openBucket, leaves: open.length });
-      this.#buckets.push([]);
-      return true;
-    }
-    if (step === 'insert') {
-      if (this.#inserted === this.openBucket) return false;
-      const bucketRoot = new Bucket(this.#buckets[this.#inserted] as bigint[]).root();
-      this.#tree.append([bucketRoot]);
-      this.events.push({
-        kind: 'inserted',
-        ...this.#place,
-        bucket: this.#inserted++,
-        bucketRoot,
-        newRoot: this.#tree.root(),
-      });
-      return true;
-    }
-    const commitments = Array.from({ length: step === 'deposit' ? 1 : 3 }, () => this.#random.field() as Commitment);
-    const firstLeaf = this.openBucket * BUCKET_LEAVES + open.length;
-    const [commitment] = commitments as [Commitment];
-    const ciphertext = new Uint8Array();
-    if (step === 'deposit') {
-      this.events.push({
-        kind: 'deposited',
-        ...this.#place,
-        leaf: firstLeaf,
-        asset: NATIVE_ASSET,
-        amount: 1n,
-        commitment,
-        ciphertext,
-      });
-    } else {
-      const nullifiers = [this.#random.field(), this.#random.field()] as Nullifier[];
-      this.events.push({ kind: 'transferred', ...this.#place, firstLeaf, nullifiers, commitments, ciphertext });
-    }
-    for (const leaf of commitments) {
-      (this.#buckets[this.openBucket] as bigint[]).push(leaf);
-      if (this.#buckets[this.openBucket]?.length === BUCKET_LEAVES) this.#buckets.push([]);
-    }
-    return true;
-  }
-
-  /** Where the pool stands, as a ledger that followed it does. */
-  expected() {
-    return {
-      openBucket: this.openBucket,
-      nextInsertion: this.#inserted,
-      nextLeaf: this.openBucket * BUCKET_LEAVES + (this.#buckets[this.openBucket]?.length ?? 0),
-      root: this.#tree.root(),
-      pending: this.#buckets.slice(this.#inserted),
-    };
-  }
+/** Where the pool stands, as a ledger that followed it does. */
+function expected({ openBucket, nextInsertion, nextLeaf, root, pending }: EventMaker) {
+  return { openBucket, nextInsertion, nextLeaf, root, pending };
 }
 
 function standing(ledger: Ledger) {
@@ -125,8 +66,8 @@ const steps = fc.array(
 );
 
 function makeEvents(wished: readonly Step[]): EventMaker {
-  const maker = new EventMaker('ledger');
-  for (const step of wished) maker.step(step);
+  const [maker, random] = [new EventMaker(), new SeededRandom('ledger')];
+  for (const step of wished) doStep(maker, random, step);
   return maker;
 }
 
@@ -134,12 +75,12 @@ describe('the ledger', () => {
   it('stands where the pool stands after every event', () => {
     fc.assert(
       fc.property(steps, (wished) => {
-        const maker = new EventMaker('ledger');
+        const [maker, random] = [new EventMaker(), new SeededRandom('ledger')];
         const ledger = new Ledger();
         for (const step of wished) {
-          if (!maker.step(step)) continue;
-          ledger.apply(maker.events.at(-1) as PoolEvent);
-          assert.deepEqual(standing(ledger), maker.expected());
+          if (!doStep(maker, random, step)) continue;
+          ledger.apply(maker.last);
+          assert.deepEqual(standing(ledger), expected(maker));
         }
       }),
       PROPERTY,
@@ -194,9 +135,8 @@ describe('the ledger', () => {
 
   it('refuses a root that does not follow, and stays as it was', () => {
     const maker = makeEvents([...new Array<Step>(3).fill('deposit'), 'close', 'insert', 'deposit', 'close']);
-    maker.step('insert');
-    const event = maker.events.at(-1);
-    assert.ok(event?.kind === 'inserted');
+    const event = maker.insert();
+    assert.ok(event.kind === 'inserted');
     const ledger = followed(maker.events.slice(0, -1));
     const before = ledger.save();
     const lies: PoolEvent[] = [
@@ -213,7 +153,7 @@ describe('the ledger', () => {
       assert.deepEqual(ledger.save(), before);
     }
     ledger.apply(event);
-    assert.deepEqual(standing(ledger), maker.expected());
+    assert.deepEqual(standing(ledger), expected(maker));
   });
 
   it('refuses to close what is not open, and to insert what is not closed', () => {
@@ -244,8 +184,7 @@ describe('the ledger', () => {
     assert.equal(ledger.leavesOf(1).length, 2);
     assert.deepEqual(ledger.leavesOf(2), []);
     assert.equal(ledger.bucketRoot(0), undefined);
-    maker.step('insert');
-    ledger.apply(maker.events.at(-1) as PoolEvent);
+    ledger.apply(maker.insert());
     assert.equal(ledger.bucketRoot(0), new Bucket(maker.events.slice(0, 22).flatMap(leavesOf).slice(0, 64)).root());
     assert.deepEqual(ledger.leavesOf(0), [], 'what is inserted is forgotten');
   });

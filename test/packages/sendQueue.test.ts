@@ -112,7 +112,13 @@ describe("the relayer's queue", () => {
 
   it('forgets whom nobody waits for any more, before it signs', async () => {
     await assert.rejects(queue.send(job(0), AbortSignal.abort(new Error('gone'))), /gone/);
+    const leaving = new AbortController();
+    endpoint.before = (method) => {
+      if (method === 'eth_getBalance') leaving.abort(new Error('gone'));
+    };
+    await assert.rejects(queue.send(job(0), leaving.signal), /gone/);
     queue.refuseTaken(job(0).nullifiers);
+    assert.equal(await chain.provider.getTransactionCount(account.address, 'pending'), 0);
     assert.deepEqual(reports, []);
   });
 

@@ -1,9 +1,11 @@
 import {
   BrowserProvider,
   ContractFactory,
+  JsonRpcProvider,
   Network,
   type BaseContract,
   type InterfaceAbi,
+  type JsonRpcApiProvider,
   type JsonRpcSigner,
 } from 'ethers';
 import hre from 'hardhat';
@@ -18,12 +20,12 @@ export type ChainOptions = {
 
 /** A chain of its own inside this process. Nothing is shared with other chains; `close` ends it. */
 export class Chain {
-  readonly provider: BrowserProvider;
+  readonly provider: JsonRpcApiProvider;
   /** Unlocked accounts with 10,000 coins each. */
   readonly signers: readonly JsonRpcSigner[];
   readonly #close: () => Promise<void>;
 
-  constructor(provider: BrowserProvider, signers: readonly JsonRpcSigner[], close: () => Promise<void>) {
+  constructor(provider: JsonRpcApiProvider, signers: readonly JsonRpcSigner[], close: () => Promise<void>) {
     this.provider = provider;
     this.signers = signers;
     this.#close = close;
@@ -96,14 +98,25 @@ export async function readArtifact(contract: string): Promise<Deployable> {
   return hre.artifacts.readArtifact(contract);
 }
 
+const PROVIDER_OPTIONS = {
+  // A response that is kept for some milliseconds would hide a block mined in between.
+  cacheTimeout: -1,
+  pollingInterval: 20,
+  staticNetwork: true,
+} as const;
+
 /** Starts a chain with the hardfork and the limits of the configuration. */
 export async function openChain({ chainId = 31337 }: ChainOptions = {}): Promise<Chain> {
   const connection = await hre.network.create({ network: 'default', override: { chainId } });
-  const provider = new BrowserProvider(connection.provider, Network.from(chainId), {
-    // A response that is kept for some milliseconds would hide a block mined in between.
-    cacheTimeout: -1,
-    pollingInterval: 20,
-    staticNetwork: true,
-  });
+  const provider = new BrowserProvider(connection.provider, Network.from(chainId), PROVIDER_OPTIONS);
   return new Chain(provider, await provider.listAccounts(), () => connection.close());
+}
+
+/** Starts the same as a server, as a devnet does; it listens on 127.0.0.1 only. */
+export async function serveChain(): Promise<{ chain: Chain; url: string }> {
+  const server = await hre.network.createServer({ network: 'default' }, '127.0.0.1', 0);
+  const { address, port } = await server.listen();
+  const url = `http://${address}:${port}`;
+  const provider = new JsonRpcProvider(url, Network.from(31337), PROVIDER_OPTIONS);
+  return { chain: new Chain(provider, await provider.listAccounts(), () => server.close()), url };
 }

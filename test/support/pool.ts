@@ -76,7 +76,10 @@ export class PoolBench {
   }
 
   /** signer 0 deploys and acts, 1 is the guardian, 2 the governor. */
-  static async open({ seed = 'pool bench', verifier }: { seed?: string; verifier?: (chain: Chain) => Promise<string> } = {}) {
+  static async open({
+    seed = 'pool bench',
+    verifier,
+  }: { seed?: string; verifier?: (chain: Chain) => Promise<string> } = {}) {
     const chain = await openChain();
     const deployed = await deployPool(chain.signer(), {
       guardian: chain.signer(1).address,

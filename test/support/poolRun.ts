@@ -117,7 +117,7 @@ export class PoolRun {
   #nextBlock = 0;
   #fingerprint: readonly string[] = [];
   #step = 0;
-  #description = '';
+  #descriptions: string[] = [];
 
   private constructor(seed: string, parts: Awaited<ReturnType<typeof openParts>>) {
     const { bench, prover, clock, tokens, timelock, errors, firstBlock } = parts;
@@ -185,7 +185,12 @@ export class PoolRun {
 
   /** Adds to what a failure of this step will say. */
   describe(text: string): void {
-    this.#description += this.#description === '' ? text : `; ${text}`;
+    this.#descriptions.push(text);
+  }
+
+  /** Takes the last of these words back. */
+  retract(): void {
+    this.#descriptions.pop();
   }
 
   actorOf(key: SpendingKey): number {
@@ -376,13 +381,15 @@ export class PoolRun {
   /** Takes a step and checks everything after it; a failure says how to come here again. */
   async step(take: () => Promise<void>): Promise<void> {
     this.#step++;
-    this.#description = '';
+    this.#descriptions = [];
     try {
       await take();
       await this.check(this.#step % FULL_CHECK_STEPS === 0);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      throw new Error(`seed ${this.seed}, step ${this.#step} (${this.#description}): ${reason}`, { cause: error });
+      throw new Error(`seed ${this.seed}, step ${this.#step} (${this.#descriptions.join('; ')}): ${reason}`, {
+        cause: error,
+      });
     }
   }
 

@@ -43,7 +43,7 @@ function drawValue(run: PoolRun, asset: bigint): bigint {
 }
 
 function drawLock(run: PoolRun): Lock {
-  const seconds = run.dice.between(1n, 2n ** BigInt(run.dice.int(19)));
+  const seconds = run.dice.between(1n, 2n ** BigInt(run.dice.int(23)));
   return { operatorId: run.dice.pick(run.operators), expiry: run.time + seconds };
 }
 
@@ -213,6 +213,10 @@ async function close(run: PoolRun): Promise<void> {
   run.count('closing');
   await run.accept(run.client.closeCall(), anyone(run));
   run.model.close();
+  if (run.dice.chance(1, 3)) {
+    await run.check();
+    await attackBuckets(run);
+  }
 }
 
 /** An insertion that was proven earlier for the bucket that is next, or one made now. */
@@ -317,7 +321,7 @@ async function tryRarest<Entry>(
   for (const [name, entry] of entries) {
     run.describe(`${group}: ${name}`);
     if (await attempt(entry)) return run.count(countName(group, name));
-    run.describe('does not fit');
+    run.retract();
   }
   return deposit(run);
 }
@@ -336,39 +340,43 @@ function alter(run: PoolRun, { transfer: proven }: ReadyTransfer): Promise<void>
   });
 }
 
-const ATTACKS: readonly ((run: PoolRun) => Promise<void>)[] = [
-  (run) => tryRarest(run, 'deposit', BAD_DEPOSITS, async (attack) => attempted(run, await attack(run))),
-  (run) => tryRarest(run, 'forged transfer', FORGERIES, async (attack) => attempted(run, await attack(run))),
-  (run) => tryRarest(run, 'bucket', BUCKET_ATTACKS, async (attack) => attempted(run, await attack(run))),
-  (run) => tryRarest(run, 'role', TRESPASSES, async (attack) => attempted(run, await attack(run))),
-  async (run) => {
-    const honest = await readyInsertion(run);
-    if (honest === undefined) return close(run);
-    return tryRarest(run, 'insertion', BAD_INSERTIONS, async (attack) => attempted(run, await attack(honest, run)));
-  },
-  (run) =>
-    tryRarest(run, 'false statement', FALSE_STATEMENTS, async (make) => {
-      const input = make(run);
-      if (input === undefined) return false;
-      await assert.rejects(
-        run.prover.prove('transfer', input),
-        (error) => error instanceof BitcloakError && error.code === 'STATEMENT_FALSE',
-      );
-      return true;
-    }),
-  async (run) => {
-    const ready = run.dice.pickIfAny(run.heldTransfers);
-    return ready === undefined ? sendHeld(run) : alter(run, ready);
-  },
-];
+type Step = (run: PoolRun) => Promise<void>;
 
-const attack = (run: PoolRun) => run.dice.pick(ATTACKS)(run);
+const attackDeposits: Step = (run) =>
+  tryRarest(run, 'deposit', BAD_DEPOSITS, async (attack) => attempted(run, await attack(run)));
+const attackBuckets: Step = (run) =>
+  tryRarest(run, 'bucket', BUCKET_ATTACKS, async (attack) => attempted(run, await attack(run)));
+const attackRoles: Step = (run) =>
+  tryRarest(run, 'role', TRESPASSES, async (attack) => attempted(run, await attack(run)));
+const forgeTransfer: Step = (run) =>
+  tryRarest(run, 'forged transfer', FORGERIES, async (attack) => attempted(run, await attack(run)));
+
+async function attackInsertion(run: PoolRun): Promise<void> {
+  const honest = await readyInsertion(run);
+  if (honest === undefined) return close(run);
+  return tryRarest(run, 'insertion', BAD_INSERTIONS, async (attack) => attempted(run, await attack(honest, run)));
+}
+
+function stateFalsely(run: PoolRun): Promise<void> {
+  return tryRarest(run, 'false statement', FALSE_STATEMENTS, async (make) => {
+    const input = make(run);
+    if (input === undefined) return false;
+    const isFalse = (error: unknown) => error instanceof BitcloakError && error.code === 'STATEMENT_FALSE';
+    await assert.rejects(run.prover.prove('transfer', input), isFalse);
+    return true;
+  });
+}
+
+async function alterHeld(run: PoolRun): Promise<void> {
+  const ready = run.dice.pickIfAny(run.heldTransfers);
+  return ready === undefined ? sendHeld(run) : alter(run, ready);
+}
 
 // --- the run ----------------------------------------------------------------------------------------------------------
 
 /** How often each kind of step comes, out of all of them; buckets fill up only while nobody closes them. */
-function drawStep(run: PoolRun, isPatient: boolean): (run: PoolRun) => Promise<void> {
-  const steps: readonly (readonly [weight: number, step: (run: PoolRun) => Promise<void>])[] = [
+function drawStep(run: PoolRun, isPatient: boolean): Step {
+  const steps: readonly (readonly [weight: number, step: Step])[] = [
     [24, deposit],
     [30, transfer],
     [6, sendHeld],
@@ -376,7 +384,13 @@ function drawStep(run: PoolRun, isPatient: boolean): (run: PoolRun) => Promise<v
     [isPatient && run.model.nextInsertion === run.model.openBucket ? 0 : 8, insert],
     [6, wait],
     [run.model.depositsPaused ? 20 : 2, govern],
-    [26, attack],
+    [3, attackDeposits],
+    [5, attackBuckets],
+    [4, attackRoles],
+    [5, attackInsertion],
+    [8, forgeTransfer],
+    [8, stateFalsely],
+    [3, alterHeld],
   ];
   let left = run.dice.int(steps.reduce((sum, [weight]) => sum + weight, 0));
   for (const [weight, step] of steps) {
@@ -409,6 +423,7 @@ async function leave(run: PoolRun): Promise<void> {
     await run.step(async () => {
       const ready = await readyInsertion(run);
       assert(ready !== undefined);
+      run.describe(`inserting bucket ${ready.bucket} at the end`);
       await run.acceptInsertion(ready, anyone(run));
     });
   }

@@ -18,6 +18,8 @@ import { POOL_ABI, VERIFIER_ABI } from './generated/abi.ts';
 import { formatAccount } from './manifest.ts';
 
 const poolInterface = new Interface(POOL_ABI);
+/** Length of `0x` and the four bytes that name an error. */
+const SELECTOR_HEX = 10;
 /** The verifier's errors come through the pool. */
 const verifierInterface = new Interface(VERIFIER_ABI);
 
@@ -116,9 +118,9 @@ export class PoolClient {
 
   /** Whether a call would succeed now; else the error that `send` would throw. */
   async simulate(call: Call, from?: string): Promise<BitcloakError | undefined> {
-    const provider = this.#contract.runner?.provider;
+    const provider = this.#provider();
     try {
-      await provider?.call({ ...call, ...(from === undefined ? {} : { from }) });
+      await provider.call({ ...call, ...(from === undefined ? {} : { from }) });
       return undefined;
     } catch (error) {
       const failure = callError(error);
@@ -129,8 +131,7 @@ export class PoolClient {
 
   /** The pool's events of some blocks, both ends included, in their order. Throws what the endpoint says where the range is too wide for it. */
   async events(fromBlock: number, toBlock: number): Promise<PoolEvent[]> {
-    const provider = this.#contract.runner?.provider;
-    if (provider == null) throw new BitcloakError('USAGE', 'reading events needs a provider');
+    const provider = this.#provider();
     const address = formatAccount(this.address);
     const logs = await provider.getLogs({ address, topics: [[...POOL_TOPICS]], fromBlock, toBlock });
     const events: PoolEvent[] = [];
@@ -147,6 +148,12 @@ export class PoolClient {
   /** The hash that the owner of a transfer signs for what it carries. */
   extDataHash(chainId: bigint, extData: ExtData): bigint {
     return extDataHash(chainId, this.address, extData);
+  }
+
+  #provider(): Provider {
+    const provider = this.#contract.runner?.provider;
+    if (provider == null) throw new BitcloakError('USAGE', 'a client of the pool needs a provider');
+    return provider;
   }
 
   #call(method: string, values: readonly unknown[], value = 0n): Call {
@@ -180,17 +187,20 @@ export function callError(error: unknown): BitcloakError {
   if (error instanceof BitcloakError) return error;
   if (isCallException(error)) {
     const { data } = error;
-    const reverted = data == null ? null : (poolInterface.parseError(data) ?? verifierInterface.parseError(data));
+    // A revert may come without data, which ethers does not parse.
+    const named = data != null && data.length >= SELECTOR_HEX;
+    const reverted = named ? (poolInterface.parseError(data) ?? verifierInterface.parseError(data)) : null;
     const reason = reverted === null ? (error.reason ?? 'it reverts without a known reason') : describe(reverted);
     return new BitcloakError('TRANSACTION_FAILED', `the chain refuses the call: ${reason}`, { cause: error });
   }
-  if (isError(error, 'INSUFFICIENT_FUNDS')) {
+  const message = error instanceof Error ? error.message : 'unknown failure';
+  // Endpoints say it in words of their own, of which ethers knows some.
+  if (isError(error, 'INSUFFICIENT_FUNDS') || /(insufficient|enough) funds/i.test(message)) {
     return new BitcloakError('GAS_INSUFFICIENT', 'the sending account lacks native currency for value and gas', {
       cause: error,
     });
   }
-  const message = error instanceof Error ? error.message.slice(0, 200) : 'unknown failure';
-  return new BitcloakError('ENDPOINT_UNREACHABLE', `the endpoint fails: ${message}`, { cause: error });
+  return new BitcloakError('ENDPOINT_UNREACHABLE', `the endpoint fails: ${message.slice(0, 200)}`, { cause: error });
 }
 
 function describe(reverted: { name: string; args: readonly unknown[] }): string {

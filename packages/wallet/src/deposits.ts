@@ -1,10 +1,11 @@
+import { Erc20 } from '@bitcloak/chain/erc20';
 import { formatAccount } from '@bitcloak/chain/manifest';
 import { callError, sendCall, type PoolClient } from '@bitcloak/chain/pool';
 import { stealthOf } from '@bitcloak/notes/note';
 import { OutputMaker } from '@bitcloak/notes/outputs';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import { Contract, Interface, isError, type HDNodeWallet } from 'ethers';
+import { Contract, Interface, isError, type HDNodeWallet, type Provider } from 'ethers';
 import { checkAmount } from './amounts.ts';
 import { lockedOutput, type LockRequest } from './transfers.ts';
 import type { Outcome, Stage } from './types.ts';
@@ -16,7 +17,7 @@ export type DepositRequest = {
   readonly lock?: LockRequest | undefined;
 };
 
-type Context = { keys: WalletKeys; pool: PoolClient; signer: HDNodeWallet; blockTime: bigint };
+type Context = { keys: WalletKeys; pool: PoolClient; provider: Provider; signer: HDNodeWallet; blockTime: bigint };
 
 const token = new Interface([
   'function allowance(address, address) view returns (uint256)',
@@ -44,6 +45,14 @@ async function approve({ pool, signer }: Context, asset: bigint, amount: bigint)
   }
 }
 
+/** Throws `BALANCE_INSUFFICIENT` before gas is paid for an approval that is of no use. */
+async function checkBalance({ provider, signer }: Context, asset: bigint, amount: bigint): Promise<void> {
+  const balance = await new Erc20(asset, provider).balanceOf(BigInt(signer.address));
+  if (balance === undefined || balance >= amount) return;
+  const message = `the public account ${signer.address} holds ${balance} base units of the token, and ${amount} are needed`;
+  throw new BitcloakError('BALANCE_INSUFFICIENT', message);
+}
+
 /** Makes a note out of public funds. Nothing is proven: the pool computes the commitment itself. */
 export async function deposit(
   context: Context,
@@ -63,6 +72,7 @@ export async function deposit(
       : maker.locked(amount, lockedOutput(viewing, lock, blockTime), address.viewingKey);
   if (asset !== NATIVE_ASSET) {
     onStage?.('approving');
+    await checkBalance(context, asset, amount);
     await approve(context, asset, amount);
   }
   const call = pool.depositCall(asset, amount, stealthOf(note), maker.ciphertext());

@@ -82,12 +82,13 @@ export function selectForMerge(spendable: readonly OwnedNote[], fee: bigint): Ow
 export function selectForReclaim(reclaimable: readonly OwnedNote[], fee: bigint): OwnedNote[] {
   const sorted = [...reclaimable].sort(byValue);
   for (const first of sorted.toReversed()) {
-    const companion = sorted.find(
-      (owned) => owned !== first && owned.note.owner === first.note.owner && treeOf(owned) === treeOf(first),
-    );
-    const pair = companion === undefined ? [first] : [first, companion];
-    const chosen = sum(pair) - fee > AMOUNT_MAX ? [first] : pair;
-    if (sum(chosen) > fee) return chosen;
+    const companion = sorted.find((owned) => {
+      const together = owned.note.owner === first.note.owner && treeOf(owned) === treeOf(first);
+      const change = valueOf(owned) + valueOf(first) - fee;
+      return owned !== first && together && change > 0n && change <= AMOUNT_MAX;
+    });
+    if (companion !== undefined) return [first, companion];
+    if (valueOf(first) > fee) return [first];
   }
   return [];
 }

@@ -145,11 +145,8 @@ export class Session {
     await this.sync();
     const { keys } = this.#parts;
     const signer = this.#signer();
-    return deposit(
-      { keys, pool: new PoolClient(this.manifest.pool, signer), signer, blockTime: this.blockTime },
-      request,
-      onStage,
-    );
+    const pool = new PoolClient(this.manifest.pool, signer);
+    return deposit({ keys, pool, provider: this.endpoint, signer, blockTime: this.blockTime }, request, onStage);
   }
 
   /** Pays a shielded address. */

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import type { Nullifier } from '@bitcloak/notes/note';
+import { placeOf } from '@bitcloak/notes/tree';
+import { AMOUNT_MAX, NATIVE_ASSET, TREE_LEAVES } from '@bitcloak/protocol/parameters';
+import { selectForMerge, selectForReclaim, selectNotes } from '@bitcloak/wallet/selection';
+import type { OwnedNote } from '@bitcloak/wallet/walletState';
+import fc from 'fast-check';
+
+const PROPERTY = { seed: 20261125, numRuns: 2_000 };
+
+function owned(value: bigint, leaf: number, owner = 1n): OwnedNote {
+  return {
+    note: { asset: NATIVE_ASSET, value, owner, blinding: BigInt(leaf), lock: undefined },
+    account: undefined,
+    leaf,
+    block: 1,
+    nullifier: BigInt(leaf) as Nullifier,
+    bucketPath: [],
+    spent: false,
+  };
+}
+
+const sum = (notes: readonly OwnedNote[]) => notes.reduce((total, { note }) => total + note.value, 0n);
+const values = (notes: readonly OwnedNote[]) => notes.map(({ note }) => note.value);
+const treeOf = ({ leaf }: OwnedNote) => placeOf(leaf).tree;
+
+/** Few values, so that sums meet and fall short by one; up to three trees and two owners. */
+const someNotes = fc
+  .array(fc.tuple(fc.bigInt({ min: 1n, max: 20n }), fc.integer({ min: 0, max: 2 }), fc.constantFrom(1n, 2n)), {
+    maxLength: 7,
+  })
+  .map((list) => list.map(([value, tree, owner], index) => owned(value, tree * TREE_LEAVES + 100 - index, owner)));
+
+/** Every one note and every two under one tree. */
+function groups(notes: readonly OwnedNote[]): OwnedNote[][] {
+  const pairs = notes.flatMap((left, index) =>
+    notes.slice(index + 1).flatMap((right) => (treeOf(left) === treeOf(right) ? [[left, right]] : [])),
+  );
+  return [...notes.map((note) => [note]), ...pairs];
+}
+
+const smallest = <T>(items: readonly T[], key: (item: T) => bigint): bigint | undefined =>
+  items
+    .map(key)
+    .reduce<bigint | undefined>((least, value) => (least === undefined || value < least ? value : least), undefined);
+
+describe('the choice of notes for an amount', () => {
+  it('is that of trying every one and every two', () => {
+    fc.assert(
+      fc.property(
+        someNotes,
+        fc.bigInt({ min: 1n, max: 60n }),
+        fc.bigInt({ min: 0n, max: 30n }),
+        (notes, amount, waiting) => {
+          const reaching = groups(notes).filter((group) => sum(group) >= amount);
+          if (reaching.length === 0) {
+            const all = sum(notes);
+            const code =
+              all >= amount ? 'NOTES_SCATTERED' : all + waiting >= amount ? 'NOTES_WAITING' : 'BALANCE_INSUFFICIENT';
+            assert.throws(() => selectNotes(notes, amount, waiting), { code });
+            return;
+          }
+          const chosen = selectNotes(notes, amount, waiting);
+          assert.ok(
+            reaching.some((group) => group.length === chosen.length && group.every((note) => chosen.includes(note))),
+          );
+          const single = smallest(
+            reaching.filter((group) => group.length === 1),
+            sum,
+          );
+          if (single === undefined) {
+            assert.equal(sum(chosen), smallest(reaching, sum));
+            return;
+          }
+          const [main, companion] = chosen as [OwnedNote, OwnedNote | undefined];
+          assert.equal(main.note.value, single);
+          const small = notes.filter((note) => note.note.value < amount && treeOf(note) === treeOf(main));
+          assert.equal(
+            companion?.note.value,
+            smallest(small, ({ note }) => note.value),
+          );
+        },
+      ),
+      PROPERTY,
+    );
+  });
+
+  it('takes a small note along and leaves every larger one to be spent at once', () => {
+    const notes = [owned(1n, 0), owned(2n, 1), owned(50n, 2), owned(100n, 3)];
+    assert.deepEqual(values(selectNotes(notes, 40n, 0n)), [50n, 1n]);
+    assert.deepEqual(values(selectNotes(notes.slice(2), 40n, 0n)), [50n]);
+    assert.deepEqual(values(selectNotes(notes, 1n, 0n)), [1n]);
+  });
+
+  it('takes no two notes of different trees', () => {
+    const notes = [owned(5n, 0), owned(5n, TREE_LEAVES)];
+    assert.throws(() => selectNotes(notes, 6n, 0n), { code: 'NOTES_SCATTERED' });
+    assert.deepEqual(values(selectNotes([...notes, owned(4n, TREE_LEAVES + 1)], 6n, 0n)), [4n, 5n]);
+  });
+
+  it('leaves a change that a note can have', () => {
+    const notes = [owned(AMOUNT_MAX, 0), owned(AMOUNT_MAX, 1), owned(1n, 2)];
+    for (const amount of [1n, 2n, AMOUNT_MAX]) {
+      assert.ok(sum(selectNotes(notes, amount, 0n)) - amount <= AMOUNT_MAX);
+    }
+  });
+
+  it('says what there is and what is needed', () => {
+    const notes = [owned(5n, 0), owned(6n, 1), owned(7n, 2)];
+    const cases = [
+      [14n, 0n, 'NOTES_SCATTERED', /13 .* 14 /],
+      [19n, 1n, 'NOTES_WAITING', /18 .* 1 wait.* 19/],
+      [20n, 1n, 'BALANCE_INSUFFICIENT', /20 .* 19/],
+    ] as const;
+    for (const [amount, waiting, code, message] of cases) {
+      assert.throws(() => selectNotes(notes, amount, waiting), { code, message });
+    }
+    assert.throws(() => selectNotes([], 1n, 0n), { code: 'BALANCE_INSUFFICIENT' });
+  });
+});
+
+describe('the choice of notes to merge', () => {
+  it('is the smallest two under one tree that are worth more than the fee', () => {
+    fc.assert(
+      fc.property(someNotes, fc.bigInt({ min: 0n, max: 30n }), (notes, fee) => {
+        const able = groups(notes).filter((group) => group.length === 2 && sum(group) > fee);
+        if (able.length === 0) {
+          assert.throws(() => selectForMerge(notes, fee), { code: 'BALANCE_INSUFFICIENT' });
+          return;
+        }
+        const pair = selectForMerge(notes, fee);
+        assert.equal(pair.length, 2);
+        assert.notEqual(pair[0], pair[1]);
+        assert.equal(sum(pair), smallest(able, sum));
+      }),
+      PROPERTY,
+    );
+  });
+
+  it('is none where the joined note would be too large', () => {
+    const notes = [owned(AMOUNT_MAX, 0), owned(2n, 1)];
+    assert.throws(() => selectForMerge(notes, 0n), { code: 'BALANCE_INSUFFICIENT' });
+    assert.equal(selectForMerge(notes, 2n).length, 2);
+  });
+});
+
+describe('the choice of notes to reclaim', () => {
+  it('brings all of them home in pairs of one owner and tree, but for those that a fee would eat up', () => {
+    fc.assert(
+      fc.property(someNotes, fc.bigInt({ min: 0n, max: 12n }), (notes, fee) => {
+        let left = [...notes];
+        for (;;) {
+          const chosen = selectForReclaim(left, fee);
+          if (chosen.length === 0) break;
+          assert.ok(chosen.length <= 2 && sum(chosen) > fee);
+          const [first, second = first] = chosen as [OwnedNote, OwnedNote | undefined];
+          assert.ok(first.note.owner === second.note.owner && treeOf(first) === treeOf(second));
+          left = left.filter((note) => !chosen.includes(note));
+        }
+        const able = groups(left).filter(
+          (group) => sum(group) > fee && new Set(group.map(({ note }) => note.owner)).size === 1,
+        );
+        assert.deepEqual(able, []);
+        if (fee === 0n) assert.deepEqual(left, []);
+      }),
+      PROPERTY,
+    );
+  });
+
+  it('is not held up by dust that a stranger put there', () => {
+    const notes = [owned(1n, 0), owned(1n, 1), owned(1n, 2, 2n), owned(500n, 3)];
+    assert.deepEqual(values(selectForReclaim(notes, 100n)), [500n, 1n]);
+    assert.deepEqual(selectForReclaim(notes.slice(0, 3), 100n), []);
+  });
+
+  it('joins no two that would be too much for one note', () => {
+    assert.deepEqual(values(selectForReclaim([owned(AMOUNT_MAX, 0), owned(1n, 1)], 0n)), [AMOUNT_MAX]);
+  });
+});
