@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
-import { BUCKET_AGE_SECONDS_MAX, DEVELOPMENT_CHAIN_IDS, TIMELOCK_SECONDS_MIN } from '@bitcloak/protocol/parameters';
+import {
+  BUCKET_AGE_SECONDS_MAX,
+  BUCKET_AGE_SECONDS_MIN,
+  DEVELOPMENT_CHAIN_IDS,
+  TIMELOCK_SECONDS_MIN,
+} from '@bitcloak/protocol/parameters';
 import { isCallException, ZeroAddress } from 'ethers';
 import { deployContract, deployPool, type PoolSettings } from '../../scripts/deploy/contracts.ts';
 import { openChain, type Chain } from '../support/chain.ts';
@@ -50,6 +55,23 @@ describe('deployment of the pool', () => {
     assert.equal(await deploy({ timelockSeconds: 0n }), 'TimelockTooShort(0)');
     assert.equal(await deploy({ bucketAgeSeconds: age + 1n }), `BucketAgeTooLong(${age + 1n})`);
     assert.equal(await deploy({ guardian: ZeroAddress }), 'GuardianMissing()');
+  });
+
+  it('needs a bucket age on chains for value, so that nobody can close a bucket for every leaf', async () => {
+    const value = await open(1);
+    const deploy = async (on: Chain, age: bigint): Promise<string> => {
+      const signer = on.signer();
+      const poseidon = await deployContract(signer, 'Poseidon3');
+      const timelock = await deployContract(signer, 'TimelockController', [TIMELOCK_SECONDS_MIN, [], [], ZeroAddress]);
+      // The real verifier refuses this chain for its keys; the pool asks nothing of it here.
+      const parts = [signer.address, await poseidon.getAddress(), await timelock.getAddress()];
+      return refusal(deployContract(signer, 'Pool', [...parts, settings.guardian, age]));
+    };
+    for (const age of [0n, BUCKET_AGE_SECONDS_MIN - 1n]) {
+      assert.equal(await deploy(value, age), `BucketAgeTooShort(${age})`);
+      assert.equal(await deploy(chain, age), 'deployed');
+    }
+    assert.equal(await deploy(value, BUCKET_AGE_SECONDS_MIN), 'deployed');
   });
 
   it('refuses a timelock that is none', async () => {

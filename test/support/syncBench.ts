@@ -8,7 +8,7 @@ import { runKeeper } from '@bitcloak/wallet/keeper';
 import { Session } from '@bitcloak/wallet/session';
 import { StateFile } from '@bitcloak/wallet/stateFile';
 import type { Balance, HistoryEntry, NoteView, Route } from '@bitcloak/wallet/types';
-import { WalletKeys } from '@bitcloak/wallet/walletKeys';
+import type { WalletKeys } from '@bitcloak/wallet/walletKeys';
 import { FetchRequest, Network, parseEther, toQuantity } from 'ethers';
 import { deployPool } from '../../scripts/deploy/contracts.ts';
 import { serveChain, type Chain } from './chain.ts';
