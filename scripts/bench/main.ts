@@ -11,7 +11,7 @@ type Entry = {
 
 const BENCHMARKS: Readonly<Record<string, Entry>> = {
   circuits: {
-    summary: 'constraints, public signals, wires, domain and headroom of every circuit',
+    summary: 'constraints, public signals, wires, terms, domain and headroom of every circuit',
     options: {},
     load: () => import('./circuits.ts'),
   },

@@ -1,5 +1,6 @@
 import { runInvariants } from '../support/poolSteps.ts';
 
+// BITCLOAK_SEED takes one seed or several with commas between them.
 const STEPS = Number(process.env['BITCLOAK_STEPS'] ?? 10_000);
 const SEEDS = process.env['BITCLOAK_SEED']?.split(',') ?? ['soak 1', 'soak 2', 'soak 3'];
 

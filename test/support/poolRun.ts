@@ -96,9 +96,9 @@ export class PoolRun {
   readonly governor: string;
   readonly timelock: Contract;
   readonly poolInterface = new Interface(POOL_ABI);
-  /** Transfers that were proven and not sent, insertions likewise. */
+  /** What was proven and not sent. */
   heldTransfers: ReadyTransfer[] = [];
-  heldInsertions: ReadyInsertion[] = [];
+  heldInsertion: ReadyInsertion | undefined;
   /** What the pool has taken, some of the newest. */
   readonly sentTransfers: ProvenTransfer[] = [];
   readonly sentInsertions: ReadyInsertion[] = [];
@@ -193,6 +193,7 @@ export class PoolRun {
     this.#descriptions.pop();
   }
 
+  /** Number of the actor whose key it is. */
   actorOf(key: SpendingKey): number {
     return this.actors.findIndex(({ main, trading }) => [main, ...trading].some((own) => own === key));
   }

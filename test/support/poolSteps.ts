@@ -219,16 +219,14 @@ async function close(run: PoolRun): Promise<void> {
   }
 }
 
-/** An insertion that was proven earlier for the bucket that is next, or one made now. */
+/** The insertion that was proven earlier for the bucket that is next, or one made now. */
 async function readyInsertion(run: PoolRun): Promise<ReadyInsertion | undefined> {
-  run.heldInsertions = run.heldInsertions.filter(({ bucket }) => bucket === run.model.nextInsertion);
-  const held = run.heldInsertions[0] ?? (await run.proveInsertion());
-  if (held !== undefined && run.heldInsertions.length === 0) run.heldInsertions.push(held);
-  return held;
+  if (run.heldInsertion?.bucket !== run.model.nextInsertion) run.heldInsertion = await run.proveInsertion();
+  return run.heldInsertion;
 }
 
 async function insert(run: PoolRun): Promise<void> {
-  const wasHeld = run.heldInsertions.some(({ bucket }) => bucket === run.model.nextInsertion);
+  const wasHeld = run.heldInsertion?.bucket === run.model.nextInsertion;
   const ready = await readyInsertion(run);
   if (ready === undefined) return close(run);
   run.describe(`inserting bucket ${ready.bucket} with ${ready.leaves.length} leaves`);

@@ -46,6 +46,7 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
   #candidate: Anchor<Snapshot> | undefined;
   #live: { fold: F; head: Block } | undefined;
   #rangeBlocks = RANGE_BLOCKS_FIRST;
+  #rangeGrowth = 2;
 
   constructor(options: FollowerOptions<Snapshot, F>) {
     this.#options = options;
@@ -148,10 +149,12 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
           throw new BitcloakError('ENDPOINT_INCONSISTENT', message, { cause: error });
         }
         this.#rangeBlocks = Math.max(1, Math.floor(this.#rangeBlocks / 4));
+        // It has a limit, which shall not be run against again and again.
+        this.#rangeGrowth = 1.25;
         continue;
       }
       for (const event of events) fold.apply(event);
-      this.#rangeBlocks = Math.min(RANGE_BLOCKS_MAX, this.#rangeBlocks * 2);
+      this.#rangeBlocks = Math.min(RANGE_BLOCKS_MAX, Math.ceil(this.#rangeBlocks * this.#rangeGrowth));
       return to;
     }
   }

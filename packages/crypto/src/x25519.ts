@@ -20,8 +20,6 @@ export class AgreementKey {
 
   /** The shared secret, or undefined for a public key of small order, with which no secret can be shared (RFC 7748, section 6.1). */
   agree(publicKey: Uint8Array): Uint8Array | undefined {
-    // The decoder overlooks what comes behind a key.
-    if (publicKey.length !== KEY_BYTES) return undefined;
     // Node 24 prepares an error, stack trace included, whenever it looks into a new key: two fifths of the whole agreement.
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { CIRCUIT_DOMAIN, CIRCUITS, PUBLIC_SIGNALS } from '@bitcloak/protocol/parameters';
+import { compiledCircuit, ROOT } from '../support/circuit.ts';
+
+type Ending = { readonly status: number; readonly stdout: string; readonly stderr: string };
+
+function bench(...words: string[]): Promise<Ending> {
+  const program = path.join(ROOT, 'scripts/bench/main.ts');
+  return new Promise((done) => {
+    execFile(process.execPath, [program, ...words], (error, stdout, stderr) => {
+      done({ status: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+  });
+}
+
+describe('npm run bench', function () {
+  this.timeout(60_000);
+
+  it('prints one JSON object that names machine, commit and parameters', async () => {
+    const { status, stdout } = await bench('circuits', '--json');
+    assert.equal(status, 0);
+    assert.equal(stdout.trim().split('\n').length, 1);
+    const report = JSON.parse(stdout) as { name: string; commit: string; machine: Record<string, unknown> };
+    assert.deepEqual(Object.keys(report), ['name', 'commit', 'machine', 'parameters', 'results']);
+    assert.equal(report.name, 'circuits');
+    assert.match(report.commit, /^([0-9a-f]{40}(\+changes)?|unknown)$/);
+    const { machine } = report;
+    assert.deepEqual(Object.keys(machine), ['cpu', 'cores', 'memory', 'node', 'platform']);
+    assert.equal(machine['node'], process.version);
+    assert.ok(Number(machine['cores']) >= 1 && Number(machine['memory']) > 2 ** 20);
+  });
+
+  it('tells the sizes of the compiled circuits', async () => {
+    const { results } = JSON.parse((await bench('circuits', '--json')).stdout) as {
+      results: { circuits: Record<string, unknown>[] };
+    };
+    assert.deepEqual(
+      results.circuits,
+      CIRCUITS.map((circuit) => {
+        const { r1cs } = compiledCircuit(circuit);
+        const constraints = Array.from({ length: r1cs.constraintCount }, (_, index) => r1cs.constraint(index));
+        const publicSignals = PUBLIC_SIGNALS[circuit].length;
+        return {
+          circuit,
+          constraints: r1cs.constraintCount,
+          publicSignals,
+          wires: r1cs.wireCount,
+          termsA: constraints.reduce((sum, { a }) => sum + a.length, 0),
+          termsB: constraints.reduce((sum, { b }) => sum + b.length, 0),
+          domain: CIRCUIT_DOMAIN[circuit],
+          headroom: CIRCUIT_DOMAIN[circuit] - r1cs.constraintCount - publicSignals - 1,
+          domainMax: CIRCUIT_DOMAIN[circuit],
+        };
+      }),
+    );
+  });
+
+  it('lists the benchmarks and refuses what is none', async () => {
+    const help = await bench('--help');
+    assert.equal(help.status, 0);
+    for (const name of ['circuits', 'gas', 'prove', 'scan', 'tree'])
+      assert.match(help.stdout, new RegExp(`^${name} `, 'm'));
+    for (const words of [['circles'], ['__proto__'], ['circuits', '--rounds', '3'], ['tree', '--leaves', '0']]) {
+      const { status, stdout, stderr } = await bench(...words);
+      assert.equal(status, 2, words.join(' '));
+      assert.equal(stdout, '');
+      assert.match(stderr, /^npm run bench -- NAME/m);
+    }
+  });
+});
