@@ -21,6 +21,7 @@ import {
   standingAt,
   withoutLogsAfter,
   type Accident,
+  type Behaviour,
   type HostileEndpoint,
   type RpcLog,
 } from '../support/hostileEndpoint.ts';
@@ -320,10 +321,10 @@ describe('synchronisation', function () {
 
   describe('with an endpoint that lies', () => {
     /** Syncs a session of its own for each lie, all at the same time, and returns with what. */
-    async function syncUnder(lie: (logs: RpcLog[]) => RpcLog[]) {
+    async function syncUnder(lie: (logs: RpcLog[]) => RpcLog[], keys = ALICE) {
       const endpoint = await bench.otherEndpoint();
       endpoint.behaviour = changingLogs(lie);
-      const session = await fresh({ url: endpoint.url });
+      const session = await bench.session(await bench.wallet(keys), { url: endpoint.url });
       const code = await session.sync().then(
         () => 'believed',
         (error: unknown) => (error as { code?: string }).code ?? String(error),
@@ -383,7 +384,8 @@ describe('synchronisation', function () {
       const isLast = (log: RpcLog) => Number(log.blockNumber) === last.block && kindOf(log) === 'BucketInserted';
       const codes = lies.map(async ({ bucket, bucketRoot, newRoot }) => {
         const { data } = pool.encodeEventLog('BucketInserted', [bucket, bucketRoot, newRoot]);
-        return (await syncUnder((told) => told.map((log) => (isLast(log) ? { ...log, data } : log)))).code;
+        // Bob has no note in that bucket, the root of which he could check.
+        return (await syncUnder((told) => told.map((log) => (isLast(log) ? { ...log, data } : log)), BOB)).code;
       });
       assert.deepEqual(await Promise.all(codes), new Array(3).fill('ENDPOINT_INCONSISTENT'));
     });
@@ -528,6 +530,28 @@ describe('synchronisation', function () {
   });
 
   describe('after something has happened', () => {
+    it('forgets what it read of it where reading fails, and reads it again', async () => {
+      const session = await fresh();
+      await session.sync();
+      await alice.deposit({ asset, amount: 4n });
+      const failing = (times: number): Behaviour => {
+        let failed = 0;
+        return async (call, ask) => {
+          if (call.method === 'eth_call' && failed++ < times) throw new RpcError(-32000, 'header not found');
+          return ask(call);
+        };
+      };
+      hostile.behaviour = failing(1_000);
+      await assert.rejects(session.sync(), INCONSISTENT);
+      await assert.rejects(session.balances(), { code: 'USAGE' });
+      hostile.repent();
+      await shows(session, await bench.truth(ALICE));
+      await alice.deposit({ asset, amount: 4n });
+      // Twice, for the queue and the root: once reading is tried again.
+      hostile.behaviour = failing(2);
+      await shows(session, await bench.truth(ALICE));
+    });
+
     it('deposits once where the answer to the transaction is lost', async () => {
       const before = (await bench.truth(ALICE)).history.length;
       const session = await fresh();

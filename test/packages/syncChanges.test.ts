@@ -61,7 +61,8 @@ describe('a wallet that follows reorganisations', function () {
       await session.sync();
       const before = await take();
       await actor.deposit({ asset, amount: 11n });
-      await bench.chain.mine(depth - 1);
+      await session.sync();
+      if (depth > 1) await bench.chain.mine(depth - 1);
       await shows(session, await bench.truth(ALICE));
       await revertTo(before);
       await actor.deposit({ asset, amount: 12n });
@@ -124,8 +125,9 @@ describe('a wallet that follows reorganisations', function () {
         return early;
       };
       await session.sync();
-      assert.equal(calls, method === 'eth_getLogs' ? 2 : Math.max(2, calls));
-      await shows(session, await bench.truth(ALICE));
+      assert.ok(calls >= 2);
+      // The first sync that ends well is of the one chain that is left.
+      assert.deepEqual(await seenBy(session), await bench.truth(ALICE));
       assert.equal(session.history().at(-1)?.amount, 15n);
     });
   }
