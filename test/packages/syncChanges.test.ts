@@ -55,7 +55,7 @@ describe('a wallet that follows reorganisations', function () {
     return { wallet, session: await bench.session(wallet, { url: endpoint.url }) };
   };
 
-  for (const depth of [1, 5, 50, 64, 65, 100]) {
+  for (const depth of [1, 5, 50, 64, 70, 100]) {
     it(`${depth} blocks deep`, async () => {
       const { wallet, session } = await watcher();
       await session.sync();
