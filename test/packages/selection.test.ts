@@ -24,6 +24,8 @@ const sum = (notes: readonly OwnedNote[]) => notes.reduce((total, { note }) => t
 const values = (notes: readonly OwnedNote[]) => notes.map(({ note }) => note.value);
 const treeOf = ({ leaf }: OwnedNote) => placeOf(leaf).tree;
 
+const NONE = { waiting: 0n, locked: 0n };
+
 /** Few values, so that sums meet and fall short by one; up to three trees and two owners. */
 const someNotes = fc
   .array(fc.tuple(fc.bigInt({ min: 1n, max: 20n }), fc.integer({ min: 0, max: 2 }), fc.constantFrom(1n, 2n)), {
@@ -46,76 +48,80 @@ const smallest = <T>(items: readonly T[], key: (item: T) => bigint): bigint | un
 
 describe('the choice of notes for an amount', () => {
   it('is that of trying every one and every two', () => {
+    const rest = fc.bigInt({ min: 0n, max: 30n });
     fc.assert(
-      fc.property(
-        someNotes,
-        fc.bigInt({ min: 1n, max: 60n }),
-        fc.bigInt({ min: 0n, max: 30n }),
-        (notes, amount, waiting) => {
-          const reaching = groups(notes).filter((group) => sum(group) >= amount);
-          if (reaching.length === 0) {
-            const all = sum(notes);
-            const code =
-              all >= amount ? 'NOTES_SCATTERED' : all + waiting >= amount ? 'NOTES_WAITING' : 'BALANCE_INSUFFICIENT';
-            assert.throws(() => selectNotes(notes, amount, waiting), { code });
-            return;
-          }
-          const chosen = selectNotes(notes, amount, waiting);
-          assert.ok(
-            reaching.some((group) => group.length === chosen.length && group.every((note) => chosen.includes(note))),
-          );
-          const single = smallest(
-            reaching.filter((group) => group.length === 1),
-            sum,
-          );
-          if (single === undefined) {
-            assert.equal(sum(chosen), smallest(reaching, sum));
-            return;
-          }
-          const [main, companion] = chosen as [OwnedNote, OwnedNote | undefined];
-          assert.equal(main.note.value, single);
-          const small = notes.filter((note) => note.note.value < amount && treeOf(note) === treeOf(main));
-          assert.equal(
-            companion?.note.value,
-            smallest(small, ({ note }) => note.value),
-          );
-        },
-      ),
+      fc.property(someNotes, fc.bigInt({ min: 1n, max: 60n }), rest, rest, (notes, amount, waiting, locked) => {
+        const reaching = groups(notes).filter((group) => sum(group) >= amount);
+        const select = () => selectNotes(notes, amount, { waiting, locked });
+        if (reaching.length === 0) {
+          const lacking = amount - sum(notes);
+          const code =
+            lacking <= 0n
+              ? 'NOTES_SCATTERED'
+              : lacking <= waiting
+                ? 'NOTES_WAITING'
+                : lacking <= waiting + locked
+                  ? 'NOTE_LOCKED'
+                  : 'BALANCE_INSUFFICIENT';
+          assert.throws(select, { code });
+          return;
+        }
+        const chosen = select();
+        assert.ok(
+          reaching.some((group) => group.length === chosen.length && group.every((note) => chosen.includes(note))),
+        );
+        const single = smallest(
+          reaching.filter((group) => group.length === 1),
+          sum,
+        );
+        if (single === undefined) {
+          assert.equal(sum(chosen), smallest(reaching, sum));
+          return;
+        }
+        const [main, companion] = chosen as [OwnedNote, OwnedNote | undefined];
+        assert.equal(main.note.value, single);
+        const small = notes.filter((note) => note.note.value < amount && treeOf(note) === treeOf(main));
+        assert.equal(
+          companion?.note.value,
+          smallest(small, ({ note }) => note.value),
+        );
+      }),
       PROPERTY,
     );
   });
 
   it('takes a small note along and leaves every larger one to be spent at once', () => {
     const notes = [owned(1n, 0), owned(2n, 1), owned(50n, 2), owned(100n, 3)];
-    assert.deepEqual(values(selectNotes(notes, 40n, 0n)), [50n, 1n]);
-    assert.deepEqual(values(selectNotes(notes.slice(2), 40n, 0n)), [50n]);
-    assert.deepEqual(values(selectNotes(notes, 1n, 0n)), [1n]);
+    assert.deepEqual(values(selectNotes(notes, 40n, NONE)), [50n, 1n]);
+    assert.deepEqual(values(selectNotes(notes.slice(2), 40n, NONE)), [50n]);
+    assert.deepEqual(values(selectNotes(notes, 1n, NONE)), [1n]);
   });
 
   it('takes no two notes of different trees', () => {
     const notes = [owned(5n, 0), owned(5n, TREE_LEAVES)];
-    assert.throws(() => selectNotes(notes, 6n, 0n), { code: 'NOTES_SCATTERED' });
-    assert.deepEqual(values(selectNotes([...notes, owned(4n, TREE_LEAVES + 1)], 6n, 0n)), [4n, 5n]);
+    assert.throws(() => selectNotes(notes, 6n, NONE), { code: 'NOTES_SCATTERED' });
+    assert.deepEqual(values(selectNotes([...notes, owned(4n, TREE_LEAVES + 1)], 6n, NONE)), [4n, 5n]);
   });
 
   it('leaves a change that a note can have', () => {
     const notes = [owned(AMOUNT_MAX, 0), owned(AMOUNT_MAX, 1), owned(1n, 2)];
     for (const amount of [1n, 2n, AMOUNT_MAX]) {
-      assert.ok(sum(selectNotes(notes, amount, 0n)) - amount <= AMOUNT_MAX);
+      assert.ok(sum(selectNotes(notes, amount, NONE)) - amount <= AMOUNT_MAX);
     }
   });
 
   it('says what there is and what is needed', () => {
     const notes = [owned(5n, 0), owned(6n, 1), owned(7n, 2)];
     const cases = [
-      [14n, 0n, 'NOTES_SCATTERED', /13 .* 14 /],
-      [19n, 1n, 'NOTES_WAITING', /18 .* 1 wait.* 19/],
-      [20n, 1n, 'BALANCE_INSUFFICIENT', /20 .* 19/],
+      [14n, 0n, 0n, 'NOTES_SCATTERED', /13 .* 14 /],
+      [19n, 1n, 0n, 'NOTES_WAITING', /18 .* 1 wait.* 19/],
+      [20n, 1n, 1n, 'NOTE_LOCKED', /1 of 20 .* 20/],
+      [21n, 1n, 1n, 'BALANCE_INSUFFICIENT', /21 .* 20/],
     ] as const;
-    for (const [amount, waiting, code, message] of cases) {
-      assert.throws(() => selectNotes(notes, amount, waiting), { code, message });
+    for (const [amount, waiting, locked, code, message] of cases) {
+      assert.throws(() => selectNotes(notes, amount, { waiting, locked }), { code, message });
     }
-    assert.throws(() => selectNotes([], 1n, 0n), { code: 'BALANCE_INSUFFICIENT' });
+    assert.throws(() => selectNotes([], 1n, NONE), { code: 'BALANCE_INSUFFICIENT' });
   });
 });
 

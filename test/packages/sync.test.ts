@@ -492,6 +492,17 @@ describe('synchronisation', function () {
       }
     });
 
+    it('says why it cannot pay', async () => {
+      const session = await fresh();
+      const pay = (amount: bigint) => session.send({ asset, amount, to: BOB.address, route: DIRECT });
+      // 57 and 20 can be spent, 5 wait, 29 are locked.
+      for (const amount of [78n, 82n]) await assert.rejects(pay(amount), { code: 'NOTES_WAITING' });
+      for (const amount of [83n, 111n]) await assert.rejects(pay(amount), { code: 'NOTE_LOCKED' });
+      await assert.rejects(pay(112n), { code: 'BALANCE_INSUFFICIENT' });
+      await assert.rejects(session.merge({ asset: 1n, route: DIRECT }), { code: 'BALANCE_INSUFFICIENT' });
+      assert.deepEqual(await session.reclaim({ asset, route: DIRECT }), []);
+    });
+
     it('damaged on the disk is read again', async () => {
       const expected = await bench.truth(ALICE);
       const path = join(bench.directory, 'damaged.bin');

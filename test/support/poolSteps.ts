@@ -34,6 +34,7 @@ const DAY_SECONDS = 86_400n;
 
 // --- honest steps -----------------------------------------------------------------------------------------------------
 
+const isCrowded = (run: PoolRun) => run.model.unspent.size > NOTES_MANY;
 const anyone = (run: PoolRun) => run.dice.pick(run.actors).account;
 
 function drawValue(run: PoolRun, asset: bigint): bigint {
@@ -77,13 +78,13 @@ function drawInputs(run: PoolRun): HeldNote[] {
   const notes = spendable(run);
   const first = run.dice.pickIfAny(notes.filter(({ note }) => note.value > 0n));
   if (first === undefined) return [];
-  const alone = run.dice.chance(1, notes.length > NOTES_MANY ? 8 : 2);
+  const alone = run.dice.chance(1, isCrowded(run) ? 8 : 2);
   const second = alone ? undefined : run.dice.pickIfAny(notes.filter((other) => isBeside(first, other)));
   return second === undefined ? [first] : [first, second];
 }
 
 function drawPayment(run: PoolRun, asset: bigint, total: bigint): Payment | undefined {
-  if (!run.dice.chance(run.model.unspent.size > NOTES_MANY ? 3 : 1, 4)) return undefined;
+  if (!run.dice.chance(isCrowded(run) ? 3 : 1, 4)) return undefined;
   const most = total > AMOUNT_MAX ? AMOUNT_MAX : total;
   const amount = run.dice.chance(1, 2) ? most : run.dice.between(1n, most);
   const [recipient, relayer] = run.dice.shuffled(run.payees) as [bigint, bigint];
@@ -99,7 +100,7 @@ function drawOutputs(run: PoolRun, asset: bigint, total: bigint): NewNote[] {
   while (values.length < TRANSFER_OUTPUTS - 1 && rest > 0n) {
     const least = rest > AMOUNT_MAX ? rest - AMOUNT_MAX : 1n;
     const most = rest > AMOUNT_MAX ? AMOUNT_MAX : rest;
-    values.push(run.dice.chance(1, 3) ? most : run.dice.between(least, most));
+    values.push(run.dice.chance(isCrowded(run) ? 2 : 1, 3) ? most : run.dice.between(least, most));
     rest -= values.at(-1) ?? 0n;
   }
   values.push(rest);
@@ -375,7 +376,7 @@ async function alterHeld(run: PoolRun): Promise<void> {
 /** How often each kind of step comes, out of all of them; buckets fill up only while nobody closes them. */
 function drawStep(run: PoolRun, isPatient: boolean): Step {
   const steps: readonly (readonly [weight: number, step: Step])[] = [
-    [24, deposit],
+    [isCrowded(run) ? 16 : 24, deposit],
     [30, transfer],
     [6, sendHeld],
     [isPatient ? 0 : 6, close],

@@ -3,6 +3,9 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import { AMOUNT_MAX, TRANSFER_INPUTS } from '@bitcloak/protocol/parameters';
 import type { OwnedNote } from './walletState.ts';
 
+/** Base units that wait for their insertion, and those of notes that are or were locked. */
+export type Unspendable = { readonly waiting: bigint; readonly locked: bigint };
+
 const valueOf = (owned: OwnedNote) => owned.note.value;
 const sum = (notes: readonly OwnedNote[]) => notes.reduce((total, owned) => total + valueOf(owned), 0n);
 const treeOf = (owned: OwnedNote) => placeOf(owned.leaf).tree;
@@ -36,10 +39,10 @@ function selectPair(sorted: readonly OwnedNote[], amount: bigint): OwnedNote[] |
  * would do: that way small notes join by themselves. A note that reaches `amount` too stays where it is, since change waits to be inserted.
  *
  * @param spendable notes of one asset and one owner that can be spent now.
- * @param waiting base units that wait for insertion; only for the error.
- * @throws `BALANCE_INSUFFICIENT`, `NOTES_WAITING`, or `NOTES_SCATTERED` where more than two notes would be needed.
+ * @param other what else there is of the asset; only for the error.
+ * @throws `BALANCE_INSUFFICIENT`, `NOTES_WAITING`, `NOTE_LOCKED`, or `NOTES_SCATTERED` where more than two notes would be needed.
  */
-export function selectNotes(spendable: readonly OwnedNote[], amount: bigint, waiting: bigint): OwnedNote[] {
+export function selectNotes(spendable: readonly OwnedNote[], amount: bigint, other: Unspendable): OwnedNote[] {
   const sorted = [...spendable].sort(byValue);
   const single = sorted.find((owned) => valueOf(owned) >= amount);
   if (single !== undefined) {
@@ -54,14 +57,17 @@ export function selectNotes(spendable: readonly OwnedNote[], amount: bigint, wai
     const message = `two notes together reach ${reach} base units of the ${amount} needed; merge notes first`;
     throw new BitcloakError('NOTES_SCATTERED', message);
   }
+  const { waiting, locked } = other;
   if (available + waiting >= amount) {
     const message = `${available} base units can be spent now, ${waiting} wait for their insertion into the tree; needed are ${amount}`;
     throw new BitcloakError('NOTES_WAITING', message);
   }
-  throw new BitcloakError(
-    'BALANCE_INSUFFICIENT',
-    `expected ${amount} base units or more, there are ${available + waiting}`,
-  );
+  const all = available + waiting + locked;
+  if (all >= amount) {
+    const message = `${locked} of ${all} base units are locked, or were and are to be reclaimed; needed are ${amount}`;
+    throw new BitcloakError('NOTE_LOCKED', message);
+  }
+  throw new BitcloakError('BALANCE_INSUFFICIENT', `expected ${amount} base units or more, there are ${all}`);
 }
 
 /**

@@ -264,9 +264,13 @@ export class Session {
   }
 
   #select(asset: bigint, amount: bigint): OwnedNote[] {
-    const waiting = this.#withStatus(asset, 'waiting').filter(({ note }) => note.lock === undefined);
-    const value = waiting.reduce((sum, { note }) => sum + note.value, 0n);
-    return selectNotes(this.#spendable(asset), amount, value);
+    const notes = this.#state().fold.notes();
+    const others = notes.filter(
+      (owned) => owned.note.asset === asset && !['spent', 'spendable'].includes(this.#statusOf(owned)),
+    );
+    const sum = (isLocked: boolean) =>
+      others.reduce((total, { note }) => ((note.lock !== undefined) === isLocked ? total + note.value : total), 0n);
+    return selectNotes(this.#spendable(asset), amount, { waiting: sum(false), locked: sum(true) });
   }
 
   #signer(): HDNodeWallet {
