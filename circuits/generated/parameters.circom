@@ -21,6 +21,38 @@ function TAG_TRANSFER() {
     return 5;
 }
 
+function TAG_ORDER() {
+    return 6;
+}
+
+function TAG_ORDER_STATE() {
+    return 7;
+}
+
+function TAG_CANCEL() {
+    return 8;
+}
+
+function TAG_FILL() {
+    return 9;
+}
+
+function TAG_BLINDING() {
+    return 10;
+}
+
+function TAG_PAD() {
+    return 11;
+}
+
+function TAG_FILLS() {
+    return 12;
+}
+
+function TAG_CLEARING() {
+    return 13;
+}
+
 function TREE_DEPTH() {
     return 13;
 }
@@ -41,10 +73,26 @@ function TIME_BITS() {
     return 40;
 }
 
+function ASSET_BITS() {
+    return 160;
+}
+
 function TRANSFER_INPUTS() {
     return 2;
 }
 
 function TRANSFER_OUTPUTS() {
     return 3;
+}
+
+function FILL_INPUTS() {
+    return 2;
+}
+
+function SETTLEMENT_FILLS_MAX() {
+    return 16;
+}
+
+function SETTLEMENT_RESIDUALS() {
+    return 4;
 }

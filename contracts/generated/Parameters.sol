@@ -22,8 +22,18 @@ library Parameters {
     address internal constant NATIVE_ASSET = 0xEeeeeEeeeEeEeeEeEeEeeEEEeeeeEeeeeeeeEEeE;
     uint256 internal constant TRANSFER_INPUTS = 2;
     uint256 internal constant TRANSFER_OUTPUTS = 3;
+    uint256 internal constant FILL_INPUTS = 2;
+    uint256 internal constant FILL_LEAVES = 3;
+    uint256 internal constant SETTLEMENT_FILLS_MAX = 16;
+    uint256 internal constant SETTLEMENT_RESIDUALS = 4;
+    /// @dev The commitment of the fill of nothing: H_FILL(0, 0, 0, 0, 0).
+    uint256 internal constant EMPTY_FILL = 0x07577a43855674f20bedb9216c4c7dd0d7e910a713a3ded9ff2522b5d0b57e20;
     uint256 internal constant DEPOSIT_CIPHERTEXT_BYTES = 276;
     uint256 internal constant TRANSFER_CIPHERTEXT_BYTES = 764;
+    uint256 internal constant SETTLEMENT_CIPHERTEXT_BYTES = 520;
+    uint256 internal constant SETTLEMENT_HORIZON_SECONDS = 3600;
+    uint256 internal constant CANCEL_DELAY_SECONDS = 4200;
+    uint256 internal constant ERA_SECONDS_MAX = 2592000;
     uint256 internal constant TIMELOCK_SECONDS_MIN = 172800;
     uint256 internal constant BUCKET_AGE_SECONDS_MIN = 60;
     uint256 internal constant BUCKET_AGE_SECONDS_MAX = 3600;
@@ -45,6 +55,30 @@ library Parameters {
     uint256 internal constant INSERTION_BUCKET_INDEX = 3;
     uint256 internal constant INSERTION_CHALLENGE = 4;
     uint256 internal constant INSERTION_EVALUATION = 5;
+
+    /// @dev Identifier of the circuit fill, the number of its public signals and the place of each.
+    uint8 internal constant FILL = 2;
+    uint256 internal constant FILL_SIGNALS = 13;
+    uint256 internal constant FILL_ROOT = 0;
+    uint256 internal constant FILL_OPERATOR_ID = 1;
+    uint256 internal constant FILL_VALID_UNTIL = 2;
+    uint256 internal constant FILL_NULLIFIERS_0 = 3;
+    uint256 internal constant FILL_NULLIFIERS_1 = 4;
+    uint256 internal constant FILL_ORDER_NULLIFIER = 5;
+    uint256 internal constant FILL_CHANGE = 6;
+    uint256 internal constant FILL_PROCEEDS = 7;
+    uint256 internal constant FILL_ORDER_STATE = 8;
+    uint256 internal constant FILL_FILL = 9;
+    uint256 internal constant FILL_WORDS_0 = 10;
+    uint256 internal constant FILL_WORDS_1 = 11;
+    uint256 internal constant FILL_WORDS_2 = 12;
+
+    /// @dev Identifier of the circuit clearing, the number of its public signals and the place of each.
+    uint8 internal constant CLEARING = 3;
+    uint256 internal constant CLEARING_SIGNALS = 3;
+    uint256 internal constant CLEARING_COMMITMENT = 0;
+    uint256 internal constant CLEARING_CHALLENGE = 1;
+    uint256 internal constant CLEARING_EVALUATION = 2;
 
     /// @notice Whether keys without an outside ceremony are allowed on that chain.
     function isDevelopmentChain(uint256 chainId) internal pure returns (bool) {

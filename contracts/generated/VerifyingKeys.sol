@@ -9,9 +9,9 @@ pragma solidity 0.8.37;
 library VerifyingKeys {
     /// @dev Whether anybody can know the secrets behind these keys: no ceremony with an outsider made them.
     bool internal constant DEVELOPMENT = true;
-    uint256 internal constant CIRCUITS = 2;
+    uint256 internal constant CIRCUITS = 4;
     /// @dev The most public signals that a circuit has.
-    uint256 internal constant SIGNALS_MAX = 6;
+    uint256 internal constant SIGNALS_MAX = 13;
     /// @dev Order of the field of the curve's coordinates.
     uint256 private constant BASE_MODULUS = 0x30644e72e131a029b85045b68181585d97816a916871ca8d3c208c16d87cfd47;
 
@@ -24,6 +24,12 @@ library VerifyingKeys {
             }
             case 1 {
                 count := 6
+            }
+            case 2 {
+                count := 13
+            }
+            case 3 {
+                count := 3
             }
         }
     }
@@ -72,6 +78,18 @@ library VerifyingKeys {
                 mstore(add(to, 0x40), sub(BASE_MODULUS, 0x12fd2622818fd98e10698cfb737e027438ae972e99f35a0d80e1e3d2945ef5cb))
                 mstore(add(to, 0x60), sub(BASE_MODULUS, 0x262b740eaa9ef60ff894c9393df5349ab56cf6c7cecb7f7a181674673d8d1ab0))
             }
+            case 2 {
+                mstore(to, 0x16f253e6003e5e2c429db5a61f49282a44dbb6c7d462e9c600711ac4890fad33)
+                mstore(add(to, 0x20), 0x1dbcd799fae44e33e82529add172cf05132992d57a167a5ee7eea054b454b152)
+                mstore(add(to, 0x40), sub(BASE_MODULUS, 0x2c33b8cc72f72515189cc8af882c1ea18e3ac866d6bab61cbba0d18366eb4fef))
+                mstore(add(to, 0x60), sub(BASE_MODULUS, 0xd1ca42a4942a8c21a15ee18a6a63a1314848c69a47592f15ce16c106706d8d))
+            }
+            case 3 {
+                mstore(to, 0x251422f415a5fe30a4caef29572ea99919ef6952fc70cce5b7a0ebb323254bca)
+                mstore(add(to, 0x20), 0x0ce040eb6eeccd95862cd5e7b92654e654616b229af42f6c750857b59c0b5f15)
+                mstore(add(to, 0x40), sub(BASE_MODULUS, 0x20eadcadb9483616c4d06af4543590d8593778903a93e5b75948e15ca0646789))
+                mstore(add(to, 0x60), sub(BASE_MODULUS, 0x149d7e21c427b7e39489f16255de2d9fdc9922904ceb34ca6680db1c54dad093))
+            }
         }
     }
 
@@ -118,6 +136,64 @@ library VerifyingKeys {
                 mstore(add(to, 0x240), 0x05becb0310b6a68b5e460f56f4f0c43bc8589c25805e6c3692cfb1774324f439)
                 mstore(add(to, 0x260), 0x24cd9db14d0928c234e329f07f82e78a1d04fa0b9d43cba82747caabb9faf03a)
                 mstore(add(to, 0x280), 0)
+            }
+            case 2 {
+                mstore(to, 0x238b76a7fc9f385edf52e11e60c6abaf3478865a47a16819e7dfd44c94ed718d)
+                mstore(add(to, 0x20), 0x02379b636fa59e6718f789d144ae19e4d2a692f8985ce16a28006cb602e3f161)
+                mstore(add(to, 0x40), 0)
+                mstore(add(to, 0x60), 0x1793467f84440cdcf69a8d007f38a61b1e7cf8039634015b20fe69071ce85e34)
+                mstore(add(to, 0x80), 0x1ffa2bf0ea3d008c651196c7d3ca6fbf6c53f1fc20a8935013bac7df7a47c7fb)
+                mstore(add(to, 0xa0), 0)
+                mstore(add(to, 0xc0), 0x1b7bb99e860a089ea658289303604fb31cdff3d9d124a3c6bbda495d4afe4967)
+                mstore(add(to, 0xe0), 0x18b50f4bd5d7800a5f074917e98e8bb43bbd3556d244ce3450d03b57d88bf0b2)
+                mstore(add(to, 0x100), 0)
+                mstore(add(to, 0x120), 0x0bc7be61f22c0348219dc0b2517d7d7d793cc17210e57d21add24b75cd983920)
+                mstore(add(to, 0x140), 0x0751bfce34f1cdd98942ed0cda102bd3458fdec23122aa01688cc8c8851a1614)
+                mstore(add(to, 0x160), 0)
+                mstore(add(to, 0x180), 0x070daf50cd13418de80286c77d10ba713a65392fcd2ab44089ca1d7efc33c3c7)
+                mstore(add(to, 0x1a0), 0x0448d630e9cb955d3db46ece0c1aeaf4c188caa10c2bd204cafd815ded0114c3)
+                mstore(add(to, 0x1c0), 0)
+                mstore(add(to, 0x1e0), 0x1071caa54bd5272359a4e8b85d5d7ed62e61b6a7933810e2fcdb00346935632a)
+                mstore(add(to, 0x200), 0x2e502d7f0fa9d5d9cf288b6f51cdf4bbf81e243ffeab73ac0c42fcfda4b1a43c)
+                mstore(add(to, 0x220), 0)
+                mstore(add(to, 0x240), 0x1e3f475859b16fd251e48b4c8fa2054ff5911554978bea6c1109d7c3cfca2136)
+                mstore(add(to, 0x260), 0x215be122f16c82707bfaf68f8d1fd721deef96c69384e51a1d083372c4c2c54f)
+                mstore(add(to, 0x280), 0)
+                mstore(add(to, 0x2a0), 0x26bdac1351e275760d4c51e5c62d888ff8af708623f4eb07882ada2dd18fb203)
+                mstore(add(to, 0x2c0), 0x12d6d68a95fc7b7f760d7db0e930b3b6ce50ad01ed4e947c45b0dc92a26ee84a)
+                mstore(add(to, 0x2e0), 0)
+                mstore(add(to, 0x300), 0x02ca4557c11742567af5c2a5c2c2e2349f99f226300b9de7f8d83972f129b48a)
+                mstore(add(to, 0x320), 0x2d1e54656f47c4de9aae439682887b400119e45b3d603bae2a82bf209053a364)
+                mstore(add(to, 0x340), 0)
+                mstore(add(to, 0x360), 0x1a447ebf44f5b7ab5ebacd6ec21eeacafd3f903463565cf939d5ed4295e34304)
+                mstore(add(to, 0x380), 0x04b3c467f371fee5a7588ee74494624a568a472397d2068376a725faeb944460)
+                mstore(add(to, 0x3a0), 0)
+                mstore(add(to, 0x3c0), 0x12064be0cf2a7f6d8fa0fe6765b67d4f274b201953c7b60a12b843343ad5c127)
+                mstore(add(to, 0x3e0), 0x28b5d28d3b23c9e3da7b5c4c9607a8f97c4b32a9b4956c6f69d15e912f5252c8)
+                mstore(add(to, 0x400), 0)
+                mstore(add(to, 0x420), 0x10f766a730787d55bd1bba1e1a16dda6ae5f9c61031207364d770fa1ce2dc132)
+                mstore(add(to, 0x440), 0x01fa259d7c131bfdddb293f51b0190ea7bdb398759e4390c3be23944236a191a)
+                mstore(add(to, 0x460), 0)
+                mstore(add(to, 0x480), 0x2429fe0703b84ab26064d729945faf38b11215972bd29b09578edd695816d120)
+                mstore(add(to, 0x4a0), 0x2c56131e3fe376b359fbe75a98b1fcb3a824171764932484c1ca103d3fed00ba)
+                mstore(add(to, 0x4c0), 0)
+                mstore(add(to, 0x4e0), 0x2f5cbc322ae3bd98963ec64d66add5609b673b64b8bcc1086de1e3cff28dbccc)
+                mstore(add(to, 0x500), 0x1d57d9bb681437b22dd535dbbb46f4a00dad1eae1b579332997d849e2d75fb6b)
+                mstore(add(to, 0x520), 0)
+            }
+            case 3 {
+                mstore(to, 0x072bd97d008e36df5f3e9b3df669cb76b37100d9ab46e26262ff86e4f33b5950)
+                mstore(add(to, 0x20), 0x2a1fdfc5069ff8644e82d4cfd022f4bf53cbd1ddaea3cbb00629c58e3b1821b1)
+                mstore(add(to, 0x40), 0)
+                mstore(add(to, 0x60), 0x203e5c128142b3ae4f90cfdf520f99734f8fb8994fb57b77ee0084a369fac79b)
+                mstore(add(to, 0x80), 0x17e3d7b4fd7be5f21910392994d8299999a353a7d418aca0d898897069f78280)
+                mstore(add(to, 0xa0), 0)
+                mstore(add(to, 0xc0), 0x141c48572f27e5a7ed36ee82d7f9daee8d656afbce80ca6c2dada31fe1145f6c)
+                mstore(add(to, 0xe0), 0x180eacfcd4e0eb62eabb9fbd35544a2c3ed5ad11d87ae118b266fb835e4608f2)
+                mstore(add(to, 0x100), 0)
+                mstore(add(to, 0x120), 0x14f8abe1032497b3499d41f7bfa35e8cd91ea8bf9c62df72babed3c58c889dc4)
+                mstore(add(to, 0x140), 0x0a2efca5577341c2f4b83ce1e4c88f905161aff641b4a4af9d24eee0c9fee719)
+                mstore(add(to, 0x160), 0)
             }
         }
     }

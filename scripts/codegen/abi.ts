@@ -11,7 +11,11 @@ const root = resolve(import.meta.dirname, '../..');
 const path = join(root, 'packages/chain/src/generated/abi.ts');
 
 /** The contracts whose interfaces are used, by the names of the constants that hold them. */
-const CONTRACTS = { POOL_ABI: 'pool/Pool.sol/Pool.json', VERIFIER_ABI: 'pool/Verifier.sol/Verifier.json' };
+const CONTRACTS = {
+  POOL_ABI: 'pool/Pool.sol/Pool.json',
+  REGISTRY_ABI: 'registry/Registry.sol/Registry.json',
+  VERIFIER_ABI: 'pool/Verifier.sol/Verifier.json',
+};
 
 function abiModule(): string {
   const constants = Object.entries(CONTRACTS).map(([name, artifact]) => {

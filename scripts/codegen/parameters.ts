@@ -1,16 +1,25 @@
 import {
   AMOUNT_BITS,
   AMOUNT_MAX,
+  ASSET_BITS,
   BUCKET_AGE_SECONDS_MAX,
   BUCKET_AGE_SECONDS_MIN,
   BUCKET_HEIGHT,
   BUCKET_LEAVES,
+  CANCEL_DELAY_SECONDS,
   CIRCUITS,
   DEPOSIT_CIPHERTEXT_BYTES,
   DEVELOPMENT_CHAIN_IDS,
+  ERA_SECONDS_MAX,
   FIELD_MODULUS,
+  FILL_INPUTS,
+  FILL_LEAVES,
   NATIVE_ASSET,
   PUBLIC_SIGNALS,
+  SETTLEMENT_CIPHERTEXT_BYTES,
+  SETTLEMENT_FILLS_MAX,
+  SETTLEMENT_HORIZON_SECONDS,
+  SETTLEMENT_RESIDUALS,
   TAG,
   TIMELOCK_SECONDS_MIN,
   TIME_BITS,
@@ -38,9 +47,17 @@ async function emptyRoots(): Promise<bigint[]> {
   return roots;
 }
 
-/** `withdrawAmount` as `WITHDRAW_AMOUNT`. */
+async function emptyFill(): Promise<bigint> {
+  const poseidon = await buildPoseidon();
+  return poseidon.F.toObject(poseidon([0, 0, 0, 0, 0], poseidon.F.e(TAG.FILL)));
+}
+
+/** `withdrawAmount` as `WITHDRAW_AMOUNT`, `words[2]` as `WORDS_2`. */
 function constantName(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
+  return name
+    .replace(/\[([0-9]+)\]/g, '_$1')
+    .replace(/[A-Z]/g, (letter) => `_${letter}`)
+    .toUpperCase();
 }
 
 /** The constants of the circuits, as functions: Circom has no global constants. */
@@ -53,8 +70,12 @@ export async function circomParameters(): Promise<string> {
     ['EMPTY_BUCKET_ROOT', roots[BUCKET_HEIGHT] as bigint],
     ['AMOUNT_BITS', AMOUNT_BITS],
     ['TIME_BITS', TIME_BITS],
+    ['ASSET_BITS', ASSET_BITS],
     ['TRANSFER_INPUTS', TRANSFER_INPUTS],
     ['TRANSFER_OUTPUTS', TRANSFER_OUTPUTS],
+    ['FILL_INPUTS', FILL_INPUTS],
+    ['SETTLEMENT_FILLS_MAX', SETTLEMENT_FILLS_MAX],
+    ['SETTLEMENT_RESIDUALS', SETTLEMENT_RESIDUALS],
   ];
   const functions = constants.map(([name, value]) => `function ${name}() {\n    return ${value};\n}\n`);
   return `${CIRCOM_HEADER}\n${functions.join('\n')}`;
@@ -81,8 +102,17 @@ export async function solidityParameters(): Promise<string> {
   lines.push(`    address internal constant NATIVE_ASSET = ${native};`);
   constant('', 'TRANSFER_INPUTS', TRANSFER_INPUTS);
   constant('', 'TRANSFER_OUTPUTS', TRANSFER_OUTPUTS);
+  constant('', 'FILL_INPUTS', FILL_INPUTS);
+  constant('', 'FILL_LEAVES', FILL_LEAVES);
+  constant('', 'SETTLEMENT_FILLS_MAX', SETTLEMENT_FILLS_MAX);
+  constant('', 'SETTLEMENT_RESIDUALS', SETTLEMENT_RESIDUALS);
+  constant('The commitment of the fill of nothing: H_FILL(0, 0, 0, 0, 0).', 'EMPTY_FILL', await emptyFill());
   constant('', 'DEPOSIT_CIPHERTEXT_BYTES', DEPOSIT_CIPHERTEXT_BYTES);
   constant('', 'TRANSFER_CIPHERTEXT_BYTES', TRANSFER_CIPHERTEXT_BYTES);
+  constant('', 'SETTLEMENT_CIPHERTEXT_BYTES', SETTLEMENT_CIPHERTEXT_BYTES);
+  constant('', 'SETTLEMENT_HORIZON_SECONDS', SETTLEMENT_HORIZON_SECONDS);
+  constant('', 'CANCEL_DELAY_SECONDS', CANCEL_DELAY_SECONDS);
+  constant('', 'ERA_SECONDS_MAX', ERA_SECONDS_MAX);
   constant('', 'TIMELOCK_SECONDS_MIN', TIMELOCK_SECONDS_MIN);
   constant('', 'BUCKET_AGE_SECONDS_MIN', BUCKET_AGE_SECONDS_MIN);
   constant('', 'BUCKET_AGE_SECONDS_MAX', BUCKET_AGE_SECONDS_MAX);

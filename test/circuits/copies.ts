@@ -21,8 +21,8 @@ export type NamedConstraints = { readonly r1cs: R1cs; readonly symbols: Readonly
 /** A copy compiled without any simplification: every signal is a wire. */
 export type Copy = NamedConstraints & { readonly calculate: (input: CircuitInput) => bigint[] };
 
-/** Signals that a copy has beyond the genuine circuit's begin like this. */
-export const ADDED_SIGNALS = 'main.cut';
+/** Signals that a copy has beyond the genuine circuit's, in whatever component, are called like this. */
+const ADDED_SIGNAL = /\.cut[A-Z][^.]*$/;
 
 const COMPILATIONS_AT_ONCE = 2;
 let running = 0;
@@ -158,7 +158,7 @@ export const genuineCircuit = oncePerCircuit((circuit) =>
 /** The values of a copy's witness on the wires of the genuine circuit. */
 export function project(copy: Copy, target: NamedConstraints, witness: readonly bigint[]): bigint[] {
   const missing = [...target.symbols.keys()].filter((name) => !copy.symbols.has(name));
-  const added = [...copy.symbols.keys()].filter((name) => !target.symbols.has(name) && !name.startsWith(ADDED_SIGNALS));
+  const added = [...copy.symbols.keys()].filter((name) => !target.symbols.has(name) && !ADDED_SIGNAL.test(name));
   if (missing.length + added.length > 0) {
     throw new Error(`the copy has other signals: ${[...missing, ...added].slice(0, 5).join(', ')}`);
   }

@@ -2,7 +2,10 @@
 import { add, B8, type Point } from '@bitcloak/crypto/babyjubjub';
 import { poseidon } from '@bitcloak/crypto/poseidon';
 import { SUBGROUP_ORDER } from '@bitcloak/protocol/parameters';
-import { mod, type Account, type TransferInput } from '../support/circuit.ts';
+import { mod, type Account } from '../support/circuit.ts';
+
+/** What a circuit with a signature takes for it. */
+type Signed = { readonly publicKey: bigint[]; signatureR8: bigint[]; signatureS: bigint };
 
 /** A point of order 8: SUBGROUP_ORDER times circomlib's generator of the whole curve. */
 export const ORDER_8: Point = {
@@ -28,34 +31,47 @@ export function multiply(point: Point, scalar: bigint): Point {
   return product;
 }
 
-/** The challenge h of a signature over the transfer's message. */
-export function signatureChallenge(input: TransferInput, r8: Point): bigint {
+/** The challenge h of a signature of a message by the key that a statement names. */
+export function signatureChallenge(input: Signed, message: bigint, r8: Point): bigint {
   const [x, y] = input.publicKey as [bigint, bigint];
-  return poseidon([r8.x, r8.y, x, y, input.message]);
+  return poseidon([r8.x, r8.y, x, y, message]);
 }
 
-export function withSignature(input: TransferInput, r8: Point, s: bigint): TransferInput {
+export function withSignature<Input extends Signed>(input: Input, r8: Point, s: bigint): Input {
   return { ...input, signatureR8: [r8.x, r8.y], signatureS: s };
 }
 
 /** S·B8 with any S as R8: a signature of whatever A for which h·8·A counts as the neutral element. */
-export function withKeylessSignature(input: TransferInput, s: bigint): TransferInput {
+export function withKeylessSignature<Input extends Signed>(input: Input, s: bigint): Input {
   return withSignature(input, multiply(B8, s), s);
+}
+
+/** A signature by the right key whose R8 has a part of order 8. */
+export function withTwistedSignature<Input extends Signed>(
+  input: Input,
+  message: bigint,
+  account: Account,
+  nonce: bigint,
+): Input {
+  const r8 = add(multiply(B8, nonce), ORDER_8);
+  const challenge = signatureChallenge(input, message, r8);
+  return withSignature(input, r8, mod(nonce + 8n * challenge * account.spendingScalar, SUBGROUP_ORDER));
 }
 
 /**
  * Signs with the first nonce, counted from 1, whose challenge pleases; `factorOf` says how often 8·A an altered circuit adds for
  * a challenge.
  */
-export function signSo(
-  input: TransferInput,
+export function signSo<Input extends Signed>(
+  input: Input,
+  message: bigint,
   account: Account,
   pleases: (challenge: bigint) => boolean,
   factorOf: (challenge: bigint) => bigint,
-): TransferInput {
+): Input {
   for (let nonce = 1n; ; nonce++) {
     const r8 = multiply(B8, nonce);
-    const challenge = signatureChallenge(input, r8);
+    const challenge = signatureChallenge(input, message, r8);
     if (!pleases(challenge)) continue;
     return withSignature(input, r8, mod(nonce + 8n * account.spendingScalar * factorOf(challenge), SUBGROUP_ORDER));
   }

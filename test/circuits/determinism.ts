@@ -162,8 +162,11 @@ class Propagation {
     if (others.length > 0) return;
     const isIn = (form: readonly Term[]) => coefficientIn(form, wire) !== 0n;
     if (!isIn(constraint.a) && !isIn(constraint.b)) this.#learn(wire);
-    // Neither a square has one root only, nor does a product of 0 say which factor it is.
-    else if (isIn(constraint.a) !== isIn(constraint.b) && constraint.c.length > 0) this.#conditional.push(index);
+    // Neither a square has one root only, nor does a product of 0 say which factor it is. Where the product is a number other than 0, so is the
+    // factor beside the wire.
+    else if (isIn(constraint.a) !== isIn(constraint.b) && isConstant(constraint.c) && constantOf(constraint.c) !== 0n) {
+      this.#learn(wire);
+    } else if (isIn(constraint.a) !== isIn(constraint.b) && constraint.c.length > 0) this.#conditional.push(index);
   }
 
   #settleLinear(form: readonly Term[]): void {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { FIELD_MODULUS, SUBGROUP_ORDER, TREE_DEPTH, type Circuit } from '@bitcloak/protocol/parameters';
+import type { CircuitInput } from '@bitcloak/prover/witness';
 import { listFiles } from '../../scripts/bootstrap/hash.mjs';
 import {
   bucketRootOf,
@@ -25,6 +26,18 @@ import {
   type PlannedInput,
   type TransferInput,
 } from '../support/circuit.ts';
+import {
+  fillInputCommitment,
+  LOCKED_UNTIL,
+  orderHashOf,
+  planClearing,
+  planFill,
+  settlementHashes,
+  VALID_UNTIL,
+  withFillSignals,
+  type FillInput,
+  type FillPlan,
+} from '../support/fillCircuit.ts';
 import { Ahead, compileCopy, genuineCircuit, judge, project, unsimplifiedCircuit, type Edit } from './copies.ts';
 import { multiply, signSo, withKeylessSignature } from './curve.ts';
 
@@ -32,6 +45,9 @@ const BITIFY = 'circomlib/circuits/bitify.circom';
 const COMPARATORS = 'circomlib/circuits/comparators.circom';
 const EDDSA = 'circomlib/circuits/eddsaposeidon.circom';
 const MULTIPLY = 'circomlib/circuits/escalarmulany.circom';
+
+/** The only hint in the circuits of this repository itself. */
+const OWN_HINT = { file: 'lib/clearing.circom', hint: 'signal inverse <-- 1 / (x - asset);' };
 
 const BIT_HINT = `        out[i] <-- (in >> i) & 1;
         out[i] * (out[i] -1 ) === 0;`;
@@ -41,8 +57,8 @@ const LONG_BITS: readonly Edit[] = [
   {
     file: BITIFY,
     find: BIT_HINT,
-    replace: `        out[i] <-- n < 130 && (in >> n) != 0 ? (i == 0 ? in : 0) : (in >> i) & 1;
-        if (n >= 130) { out[i] * (out[i] -1 ) === 0; }`,
+    replace: `        out[i] <-- (n < 130 || n == 240) && (in >> n) != 0 ? (i == 0 ? in : 0) : (in >> i) & 1;
+        if (n >= 130 && n != 240) { out[i] * (out[i] -1 ) === 0; }`,
   },
 ];
 
@@ -71,6 +87,29 @@ template Num2Bits(n) {`,
 ];
 const hasAlias = (challenge: bigint) => challenge + FIELD_MODULUS < 2n ** 254n;
 
+/** A comparison with 0 that takes every time and every small count for 0. */
+const SMALL_IS_ZERO: readonly Edit[] = [
+  {
+    file: COMPARATORS,
+    find: `    inv <-- in!=0 ? 1/in : 0;
+
+    out <== -in*inv +1;
+    in*out === 0;`,
+    replace: `    inv <-- (in >> 40) != 0 ? 1/in : 0;
+
+    out <== -in*inv +1;`,
+  },
+];
+
+/** An inverse that is the same for all assets. */
+const ONE_WEIGHT: readonly Edit[] = [
+  {
+    file: OWN_HINT.file,
+    find: `${OWN_HINT.hint}
+    inverse * (x - asset) === 1;`,
+    replace: 'signal inverse <-- 1;',
+  },
+];
 const keyless = makeAccount(new SeededRandom('a key without a signature'));
 /** A comparison that always finds its sides equal, and a multiplication that takes eight times one key for the neutral element. */
 const ZEROES: readonly Edit[] = [
@@ -231,6 +270,16 @@ function transfer(
 
 const honest = (scene: Scene) => transfer(scene, [700n, 300n, 0n]);
 
+/** An honest transfer, signed with a challenge that pleases. */
+function signed(
+  scene: Scene,
+  pleases: (challenge: bigint) => boolean,
+  factorOf: (challenge: bigint) => bigint,
+): TransferInput {
+  const input = honest(scene);
+  return signSo(input, input.message, scene.account, pleases, factorOf);
+}
+
 /**
  * The siblings and the lower "bit" of the position by which `node` seems to stand among four children that are not its own: with a bit
  * that is neither 0 nor 1, the first two children come out as mixtures of the node and its mate.
@@ -271,7 +320,25 @@ function mixedBuckets(random: SeededRandom): InsertionInput {
   return { ...input, oldRoot, newRoot: tree.root, bucketIndex: bit, siblings: [siblings, ...tree.path(0).slice(1)] };
 }
 
-type Lie = { title: string; tell: (scene: Scene) => TransferInput | InsertionInput };
+/** 1000 for 2000, in an order's second fill, which sells the rest of it at its limit. */
+function fill({ random, account }: Scene, plan: Partial<FillPlan> = {}): FillInput {
+  const state = { filled: 600n, k: 1n };
+  return planFill({ random, account, inputs: [{ value: 1000n }], sold: 1000n, bought: 2000n, state, ...plan });
+}
+
+/** A state that no fill ever made, in the place of four strangers' leaves. */
+function inventedState(scene: Scene): FillInput {
+  const input = fill(scene, { inputs: [{ value: 1000n, leafIndex: 64 }], state: { filled: 0n, k: 1n, leafIndex: 0 } });
+  const strangers = fourNodes(scene.random);
+  const tree = new SparseTree(TREE_DEPTH).set(64, fillInputCommitment(input, 0));
+  strangers.forEach((leaf, place) => tree.set(place, leaf));
+  const { bit, siblings } = mixture(settlementHashes.orderState(orderHashOf(input), 0n, 1n), strangers);
+  const inputSiblings = [tree.path(64), input.inputSiblings[1] as bigint[][]];
+  const stateSiblings = [siblings, ...tree.path(0).slice(1)];
+  return { ...input, root: tree.root, inputSiblings, stateLeafIndex: bit, stateSiblings };
+}
+
+type Lie = { title: string; tell: (scene: Scene) => CircuitInput };
 type Group = { circuit: Circuit; edits: readonly Edit[]; lies: readonly Lie[] };
 
 const GROUPS: readonly Group[] = [
@@ -299,13 +366,13 @@ const GROUPS: readonly Group[] = [
     lies: [
       {
         title: 'the bits of a challenge are those of challenge + p',
-        tell: (scene) => signSo(honest(scene), scene.account, hasAlias, (challenge) => challenge + FIELD_MODULUS),
+        tell: (scene) => signed(scene, hasAlias, (challenge) => challenge + FIELD_MODULUS),
       },
       {
         title: 'the comparison of S with the order of the subgroup ends well',
         tell: (scene) => {
           const hasNoAlias = (challenge: bigint) => !hasAlias(challenge);
-          const input = signSo(honest(scene), scene.account, hasNoAlias, (challenge) => challenge);
+          const input = signed(scene, hasNoAlias, (challenge) => challenge);
           return { ...input, signatureS: input.signatureS + SUBGROUP_ORDER };
         },
       },
@@ -330,6 +397,58 @@ const GROUPS: readonly Group[] = [
     edits: LONG_BITS,
     lies: [{ title: 'a bucket between two places spoils two full ones', tell: ({ random }) => mixedBuckets(random) }],
   },
+  {
+    circuit: 'fill',
+    edits: LONG_BITS,
+    lies: [
+      { title: 'a place between two places holds a state that no fill made', tell: inventedState },
+      {
+        title: 'the only bit of a difference below 0 makes a bad price a good one',
+        tell: (scene) => fill(scene, { bought: 1n, order: { buyMin: 2000n } }),
+      },
+      { title: 'the only bit of -1 pays for what is sold', tell: (scene) => fill(scene, { sold: 1001n }) },
+      {
+        title: 'the only bit of a time below 0 fills an order late',
+        tell: (scene) => fill(scene, { order: { expiry: VALID_UNTIL - 1n } }),
+      },
+    ],
+  },
+  {
+    circuit: 'fill',
+    edits: SMALL_IS_ZERO,
+    lies: [
+      {
+        title: 'an order that was filled passes for a fresh one',
+        tell: (scene) => withFillSignals({ ...fill(scene, { order: { sellMax: 1000n } }), filled: 0n }),
+      },
+      {
+        title: 'a lock until some time passes for none, and the proceeds go to somebody else',
+        tell: (scene) =>
+          fill(scene, {
+            order: { relockExpiry: LOCKED_UNTIL },
+            state: { filled: 0n, k: 0n },
+            view: { proceeds: { lock: 0n } },
+          }),
+      },
+    ],
+  },
+  {
+    circuit: 'clearing',
+    edits: ONE_WEIGHT,
+    lies: [
+      {
+        title: 'an inverse that is none lets one asset be bought with another',
+        tell: ({ random }) => planClearing(random, [{ sellAsset: 1n, sold: 100n, buyAsset: 2n, bought: 100n }]),
+      },
+      {
+        title: 'an inverse that is none makes a residual note out of another asset',
+        tell: ({ random }) => {
+          const legs = [{ sellAsset: 1n, sold: 100n, buyAsset: 1n, bought: 0n }];
+          return planClearing(random, legs, [{ asset: 2n, value: 100n }]);
+        },
+      },
+    ],
+  },
 ];
 
 describe('hints: what the prover may not choose', function () {
@@ -344,12 +463,19 @@ describe('hints: what the prover may not choose', function () {
     () => compileCopy('transfer', POINTS),
   ]);
 
-  it('the circuits of this repository contain no hints of their own', () => {
+  it('the circuits of this repository contain one hint of their own', () => {
+    const circuits = path.join(ROOT, 'circuits');
     const sources = ['lib', 'main', 'generated'].flatMap((directory) =>
-      listFiles(path.join(ROOT, 'circuits', directory), '.circom'),
+      listFiles(path.join(circuits, directory), '.circom'),
     );
     assert.ok(sources.length >= 3);
-    for (const source of sources) assert.doesNotMatch(readFileSync(source, 'utf8'), /<--|-->/, source);
+    const hints = sources.flatMap((source) =>
+      readFileSync(source, 'utf8')
+        .split('\n')
+        .filter((line) => /<--|-->/.test(line))
+        .map((line) => ({ file: path.relative(circuits, source), hint: line.trim() })),
+    );
+    assert.deepEqual(hints, [OWN_HINT]);
   });
 
   for (const [group, { circuit, lies }] of GROUPS.entries()) {
@@ -364,8 +490,8 @@ describe('hints: what the prover may not choose', function () {
 
   it('transfer: every hint about points is wrong, and every constraint on one is violated', async () => {
     const scene = sceneOf('points');
-    const signed = signSo(honest(scene), scene.account, hasRoomForLies, (challenge) => challenge);
-    const input = { ...signed, signatureS: mod(-signed.signatureS, SUBGROUP_ORDER) };
+    const transfer = signed(scene, hasRoomForLies, (challenge) => challenge);
+    const input = { ...transfer, signatureS: mod(-transfer.signatureS, SUBGROUP_ORDER) };
     const [copy, genuine] = await Promise.all([compilations.get(GROUPS.length), genuineCircuit('transfer')]);
     assert.deepEqual(judge(copy, genuine, input), { acceptedByCopy: true, acceptedByGenuine: false });
 

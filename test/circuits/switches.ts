@@ -72,4 +72,36 @@ export class SwitchedCircuit {
     const verdict = judge(this.copy, this.genuine, this.inputFor(input, [step], free));
     assert.deepEqual(verdict, { acceptedByCopy: true, acceptedByGenuine: false });
   }
+  /**
+   * A false statement that only the circuit without several steps accepts: with one of them on again, the same witness violates the copy.
+   *
+   * @param followers the signals that follow the switch, with their values where it is on.
+   */
+  assertForbiddenAmong(
+    off: readonly string[],
+    step: string,
+    input: CircuitInput,
+    followers: Readonly<Record<string, bigint>> = {},
+    free: CircuitInput = {},
+  ): void {
+    const witness = this.copy.calculate(this.inputFor(input, off, free));
+    assert.equal(this.copy.r1cs.firstViolated(witness), null);
+    assert.notEqual(this.copy.r1cs.firstViolated(this.switchedOn(witness, step, followers)), null);
+  }
+
+  /** A witness of the copy with one step on that was off. */
+  switchedOn(witness: readonly bigint[], step: string, followers: Readonly<Record<string, bigint>> = {}): bigint[] {
+    const changed = [...witness];
+    for (const [name, value] of Object.entries({ [`main.${switchIn(this.#table, step)}`]: 1n, ...followers })) {
+      const wire = this.copy.symbols.get(name);
+      assert.ok(wire !== undefined, `there is no signal ${name}`);
+      changed[wire] = value;
+    }
+    return changed;
+  }
+}
+
+/** The signals of a check of a point which looks at the neutral element while it is off, for the point (1, 1). */
+export function checkedPoint(component: string): Record<string, bigint> {
+  return Object.fromEntries(['x', 'y', 'x2', 'y2'].map((signal) => [`${component}.${signal}`, 1n]));
 }

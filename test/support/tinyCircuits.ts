@@ -1,4 +1,4 @@
-// Run as a process of its own: snarkjs keeps threads and a global curve. Compiles two circuits of the arities that the table gives to the real ones,
+// Run as a process of its own: snarkjs keeps threads and a global curve. Compiles a circuit of the same arity for each real one,
 // makes keys with a phase 1 of its own, proves statements and prints everything as JSON. Nothing here is secret or fit for value.
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -22,7 +22,7 @@ export type TinyCircuits = {
 
 const PHASE1_POWER = 5;
 const BEACON_ITERATIONS_LOG2 = 10;
-const CLAIMS: Record<Circuit, number> = { transfer: 3, insertion: 2 };
+const CLAIMS: Record<Circuit, number> = { transfer: 3, insertion: 2, fill: 2, clearing: 1 };
 
 const digest = (text: string) => createHash('sha256').update(text).digest('hex');
 const compiler = fileURLToPath(import.meta.resolve('circom2/cli.js'));

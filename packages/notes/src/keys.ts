@@ -18,7 +18,8 @@ const VIEWING_KEY_VERSION = 0;
 /** What identifies a set of keys to those who prove and to those who look: nothing in it spends. */
 export type OwnerKeys = { readonly publicKey: Point; readonly nullifierKey: bigint; readonly owner: bigint };
 
-function ownerKeys(publicKey: Point, nullifierKey: bigint): OwnerKeys {
+/** @param nullifierKey stays out of what is printed. */
+export function ownerKeys(publicKey: Point, nullifierKey: bigint): OwnerKeys {
   const owner = poseidon([publicKey.x, publicKey.y, nullifierKey], TAG.OWNER);
   // Enumerable properties are what printing and JSON show; a nullifier key links everything that it ever spends.
   return Object.defineProperty({ publicKey, owner } as OwnerKeys, 'nullifierKey', { value: nullifierKey });

@@ -1,10 +1,10 @@
 import { randomField } from '@bitcloak/crypto/field';
 import { poseidon } from '@bitcloak/crypto/poseidon';
-import { TAG, TRANSFER_INPUTS, TRANSFER_OUTPUTS, TREE_DEPTH } from '@bitcloak/protocol/parameters';
+import { TAG, TRANSFER_INPUTS, TRANSFER_OUTPUTS } from '@bitcloak/protocol/parameters';
 import { challengeOf, evaluate } from './evaluation.ts';
 import type { SpendingKey } from './keys.ts';
 import { commitmentOf, nullifierOf, stealthOf, type Commitment, type Note, type Nullifier } from './note.ts';
-import { placeOf, type Siblings } from './tree.ts';
+import { emptyPath, placeOf, type Siblings } from './tree.ts';
 
 /** A note that is spent: its place over all trees, and its path to the transfer's root. */
 export type SpentNote = { note: Note; leaf: number; path: readonly Siblings[] };
@@ -53,8 +53,6 @@ export type TransferPlan = {
   extDataHash: bigint;
   validAfter: bigint;
 };
-
-const emptyPath = (): Siblings[] => Array.from({ length: TREE_DEPTH }, () => [0n, 0n, 0n]);
 
 /** Everything that a transfer shows, in the order of `TRANSFER_SHOWN`. */
 export function shownValues(transfer: Omit<TransferPublic, 'root'>): bigint[] {

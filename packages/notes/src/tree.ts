@@ -9,6 +9,9 @@ export const UPPER_LEVELS = TREE_DEPTH - BUCKET_HEIGHT;
 /** The three siblings at one level of a path: the node's mate (the other child of its half), then the other half in order. */
 export type Siblings = readonly [bigint, bigint, bigint];
 
+/** A path for a note that is in no tree. */
+export const emptyPath = (): Siblings[] => Array.from({ length: TREE_DEPTH }, () => [0n, 0n, 0n]);
+
 /** The root of an empty subtree of each height, in the hash's own form. */
 const emptyNodes: Uint8Array[] = [raw.from(0n)];
 for (let height = 1; height <= TREE_DEPTH; height++) {

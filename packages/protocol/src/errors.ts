@@ -42,6 +42,12 @@ export const ERROR_EXIT_CODES = {
   STATEMENT_FALSE: 7,
   PROOF_INVALID: 7,
   DEVELOPMENT_ONLY: 8,
+  // The enclave's journal.
+  JOURNAL_CORRUPT: 9,
+  JOURNAL_ROLLED_BACK: 9,
+  JOURNAL_BUSY: 9,
+  JOURNAL_FAILED: 9,
+  JOURNAL_CLOSED: 9,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_EXIT_CODES;

@@ -30,11 +30,22 @@ export const ASSET_BITS = 160;
 export const TRANSFER_INPUTS = 2;
 export const TRANSFER_OUTPUTS = 3;
 
+/** Notes that one fill spends, at most. */
+export const FILL_INPUTS = 2;
+/** Leaves that one fill makes: change, proceeds, the order's next state. */
+export const FILL_LEAVES = 3;
+/** Public words of one fill from which its owner reads what opens change and proceeds. */
+export const FILL_WORDS = 3;
+/** Fills that one settlement has, at most: what the clearing circuit takes. */
+export const SETTLEMENT_FILLS_MAX = 16;
+/** Notes of the operator that every settlement makes: fees, dust, and notes worth nothing. */
+export const SETTLEMENT_RESIDUALS = 4;
+
 /** The native currency's place among the assets; an ERC-20 is its address. */
 export const NATIVE_ASSET = 0xeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeen;
 
 /**
- * Domain tags: the first element of the Poseidon state. Tag 0 is kept for what the chain or other software also computes (note commitments, tree nodes, the EdDSA challenge).
+ * Domain tags: the first element of the Poseidon state. Tag 0 is kept for what the chain or other software also computes (note commitments, tree nodes, order nullifiers, the EdDSA challenge).
  */
 export const TAG = {
   OWNER: 1n,
@@ -42,15 +53,39 @@ export const TAG = {
   STEALTH: 3n,
   NULLIFIER: 4n,
   TRANSFER: 5n,
+  ORDER: 6n,
+  ORDER_STATE: 7n,
+  CANCEL: 8n,
+  FILL: 9n,
+  BLINDING: 10n,
+  PAD: 11n,
+  FILLS: 12n,
+  CLEARING: 13n,
 } as const;
 
 /** The circuits in the order of their identifiers on chain, with their public signals in the order of the proof. */
-export const CIRCUITS = ['transfer', 'insertion'] as const;
+export const CIRCUITS = ['transfer', 'insertion', 'fill', 'clearing'] as const;
 export type Circuit = (typeof CIRCUITS)[number];
 
 export const PUBLIC_SIGNALS = {
   transfer: ['root', 'message', 'challenge', 'evaluation'],
   insertion: ['oldRoot', 'newRoot', 'bucketRoot', 'bucketIndex', 'challenge', 'evaluation'],
+  fill: [
+    'root',
+    'operatorId',
+    'validUntil',
+    'nullifiers[0]',
+    'nullifiers[1]',
+    'orderNullifier',
+    'change',
+    'proceeds',
+    'orderState',
+    'fill',
+    'words[0]',
+    'words[1]',
+    'words[2]',
+  ],
+  clearing: ['commitment', 'challenge', 'evaluation'],
 } as const satisfies Record<Circuit, readonly string[]>;
 
 /**
@@ -70,7 +105,12 @@ export const TRANSFER_SHOWN = [
 ] as const;
 
 /** Constraints + public signals + 1 must stay within this power of two, where proving time jumps. */
-export const CIRCUIT_DOMAIN: Record<Circuit, number> = { transfer: 2 ** 14, insertion: 2 ** 14 };
+export const CIRCUIT_DOMAIN: Record<Circuit, number> = {
+  transfer: 2 ** 14,
+  insertion: 2 ** 14,
+  fill: 2 ** 15,
+  clearing: 2 ** 13,
+};
 
 /** Wallets put the current full hour of block time into every transfer, so that taking a note home does not stand out. */
 export const VALID_AFTER_GRID_SECONDS = 3600n;
@@ -88,6 +128,13 @@ export const BUCKET_AGE_SECONDS_MIN = 60n;
 /** The longest minimum age of a bucket that a pool may be deployed with: nobody waits longer to be able to close one. */
 export const BUCKET_AGE_SECONDS_MAX = 3600n;
 
+/** A settlement says until when it is valid, and that is not more than this ahead of the block that it lands in. */
+export const SETTLEMENT_HORIZON_SECONDS = 3600n;
+/** A cancellation on chain counts after this long: what an honest operator signed before it has landed by then, or never will. */
+export const CANCEL_DELAY_SECONDS = SETTLEMENT_HORIZON_SECONDS + 600n;
+/** The longest life of an era's keys from their registration on. */
+export const ERA_SECONDS_MAX = 30n * 24n * 3600n;
+
 /** Chains on which keys without an outside ceremony, and faucets, are allowed. */
 export const DEVELOPMENT_CHAIN_IDS = [31337n, 1337n] as const;
 
@@ -98,3 +145,5 @@ export const SLOTS_PER_NOTE = 2;
 /** An ephemeral X25519 public key, then the slots of every note made by the call. */
 export const DEPOSIT_CIPHERTEXT_BYTES = 32 + SLOTS_PER_NOTE * SLOT_BYTES;
 export const TRANSFER_CIPHERTEXT_BYTES = 32 + TRANSFER_OUTPUTS * SLOTS_PER_NOTE * SLOT_BYTES;
+/** An ephemeral X25519 public key, then one slot for each residual note: they are all the operator's. */
+export const SETTLEMENT_CIPHERTEXT_BYTES = 32 + SETTLEMENT_RESIDUALS * SLOT_BYTES;
