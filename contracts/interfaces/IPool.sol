@@ -36,6 +36,48 @@ interface IPool {
         bytes ciphertext;
     }
 
+    /// @notice What a fill shows beside what its whole batch has in common, in the order of the circuit's signals.
+    struct FillShown {
+        /// Of the notes that it spends.
+        uint256[2] nullifiers;
+        /// Of the order's state that it spends.
+        uint256 orderNullifier;
+        /// Commitments, which become leaves in this order.
+        uint256 change;
+        uint256 proceeds;
+        uint256 orderState;
+        /// Commitment of what was sold for what, which the clearing opens.
+        uint256 fill;
+        /// What opens change and proceeds, readable with the owner's nullifier key.
+        uint256[3] words;
+    }
+
+    /// @notice A settlement: everything but the proofs is signed by the operator.
+    struct Batch {
+        /// Number in the registry.
+        uint256 operator;
+        /// One more than that of the operator's settlement before.
+        uint64 sequence;
+        /// Head of the operator's journal, for itself.
+        bytes32 journalHead;
+        /// A root that a tree of the pool had at some time.
+        uint256 root;
+        /// Unix seconds, after the block's time and at most an hour later.
+        uint256 validUntil;
+        /// 1 to 16.
+        FillShown[] fills;
+        /// One for each fill, as in Transfer.
+        uint256[8][] fillProofs;
+        /// Commitments of notes of the operator.
+        uint256[4] residuals;
+        /// An ephemeral key and a slot for each residual note.
+        bytes ciphertext;
+        /// The hash of all fill commitments and residuals.
+        uint256 commitment;
+        /// That the fills and residuals together create nothing.
+        uint256[8] clearingProof;
+    }
+
     /// @notice The pool's queue of leaves, in one slot.
     struct Queue {
         /// Number of the bucket that takes leaves, counted over all trees.
@@ -55,6 +97,18 @@ interface IPool {
     event Transferred(uint256 firstLeaf, uint256[2] nullifiers, uint256[3] commitments, bytes ciphertext);
     /// @param amount Base units that left the pool, the fee included.
     event Withdrawn(address asset, uint256 amount, address recipient, address relayer, uint256 fee);
+    /// @param firstLeaf Number of the first fill's first leaf: change, proceeds and order state of each fill, then the residuals.
+    event Settled(
+        uint256 indexed operator,
+        uint64 sequence,
+        bytes32 journalHead,
+        uint256 firstLeaf,
+        FillShown[] fills,
+        uint256[4] residuals,
+        bytes ciphertext
+    );
+    /// @param from Unix seconds from which the state of the order counts as spent.
+    event OrderCancelled(uint256 orderNullifier, uint256 from);
     /// @notice A bucket was closed before it was full. A full one closes without an event.
     event BucketClosed(uint256 bucket, uint256 leaves);
     /// @param bucketRoot Root of the bucket's subtree: enough to keep the tree without its leaves.
@@ -80,6 +134,10 @@ interface IPool {
     error Recipient(address recipient);
     error Relayer(address relayer, uint256 fee);
     error InvalidProof();
+    error FillCount(uint256 fills, uint256 proofs);
+    error ValidUntil(uint256 validUntil, uint256 earliest, uint256 latest);
+    error SequenceNotNext(uint64 sequence, uint64 next);
+    error SignerNotActive(uint256 operator, address signer);
     error BucketEmpty();
     error BucketTooYoung(uint256 closableAt, uint256 blockTime);
     error BucketNotNext(uint256 bucket, uint256 nextInsertion);
@@ -108,6 +166,14 @@ interface IPool {
 
     /// @notice Spends two notes into three and, where withdrawAmount is not 0, pays out of the pool. Cannot be paused.
     function transfer(Transfer calldata transfer_, ExtData calldata extData) external;
+
+    /// @notice Spends locked notes as their owners' orders allow. Open to anyone who has the operator's signature; cannot be paused.
+    /// @param signature By a signer that the registry holds active for the operator, over everything but the proofs (EIP-712).
+    function settle(Batch calldata batch, bytes calldata signature) external;
+
+    /// @notice Takes back states of orders without their operator: each counts as spent after a delay in which settlements on their way land.
+    /// @param cancelKeys Known to an order's owner and its operator; below the field's modulus.
+    function cancel(uint256[] calldata cancelKeys) external;
 
     /// @notice Closes the open bucket once it has a leaf and the minimum age, so that it can be inserted. Open to anyone, cannot be paused.
     function close() external;
@@ -140,6 +206,16 @@ interface IPool {
     function isKnownRoot(uint256 root) external view returns (bool);
 
     function isSpent(uint256 nullifier) external view returns (bool);
+
+    /// @notice Unix seconds from which a nullifier counts as spent; 0 for never. In the future only while an order is being cancelled.
+    function spentFrom(uint256 nullifier) external view returns (uint256);
+
+    /// @notice What locks and orders name an operator by: it means nothing on another chain, pool or registry.
+    /// @param operator Number in the registry.
+    function operatorId(uint256 operator) external view returns (uint256);
+
+    /// @notice Number of the operator's last settlement.
+    function lastSequence(uint256 operator) external view returns (uint64);
 
     /// @notice Base units of an ERC-20 that the pool owes to its notes.
     function held(address asset) external view returns (uint256);

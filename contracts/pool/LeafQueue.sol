@@ -55,6 +55,19 @@ abstract contract LeafQueue is IPool {
         _queue = q;
     }
 
+    /// @dev Appends leaves, fewer than a bucket has, so that all of them are in one tree: what is left of a full tree stays empty. Whoever
+    ///      proves about several of them at once needs them under one root.
+    function _appendTogether(uint256[] memory leaves) internal returns (uint256 firstLeaf) {
+        Queue memory q = _queue;
+        bool isLastOfTree = q.openBucket % Parameters.TREE_BUCKETS == Parameters.TREE_BUCKETS - 1;
+        if (isLastOfTree && q.openLeaves + leaves.length > Parameters.BUCKET_LEAVES) {
+            emit BucketClosed(q.openBucket, q.openLeaves);
+            _close(q, _openAccumulator);
+            _queue = q;
+        }
+        return _append(leaves);
+    }
+
     /// @dev Closes the bucket in memory: the caller writes the queue back.
     function _close(Queue memory q, bytes32 accumulator) private {
         _closedAccumulators[q.openBucket] = accumulator;

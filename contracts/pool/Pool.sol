@@ -9,32 +9,32 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {Parameters} from "../generated/Parameters.sol";
 import {IPool} from "../interfaces/IPool.sol";
 import {IPoseidon3} from "../interfaces/IPoseidon3.sol";
+import {IRegistry} from "../interfaces/IRegistry.sol";
 import {IVerifier} from "../interfaces/IVerifier.sol";
 import {LeafQueue} from "./LeafQueue.sol";
+import {Nullifiers} from "./Nullifiers.sol";
+import {Settlement} from "./Settlement.sol";
 
-contract Pool is LeafQueue, ReentrancyGuardTransient {
+contract Pool is Settlement, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
 
-    IPoseidon3 public immutable POSEIDON;
     TimelockController public immutable TIMELOCK;
 
     /// @inheritdoc IPool
     address public guardian;
-    /// @inheritdoc IPool
-    mapping(uint256 nullifier => bool) public isSpent;
     /// @inheritdoc IPool
     mapping(address asset => uint256 amount) public held;
 
     constructor(
         IVerifier verifier,
         IPoseidon3 poseidon,
+        IRegistry registry,
         TimelockController timelock,
         address firstGuardian,
         uint256 bucketAge
-    ) LeafQueue(verifier, bucketAge) {
+    ) LeafQueue(verifier, bucketAge) Nullifiers(poseidon) Settlement(registry) {
         uint256 delay = timelock.getMinDelay();
         if (delay < Parameters.TIMELOCK_SECONDS_MIN) revert TimelockTooShort(delay);
-        POSEIDON = poseidon;
         TIMELOCK = timelock;
         _setGuardian(firstGuardian);
     }
@@ -85,6 +85,11 @@ contract Pool is LeafQueue, ReentrancyGuardTransient {
         uint256 firstLeaf = _append(leaves);
         emit Transferred(firstLeaf, transfer_.nullifiers, transfer_.commitments, extData.ciphertext);
         if (transfer_.withdrawAmount != 0) _payOut(transfer_.publicAsset, transfer_.withdrawAmount, extData);
+    }
+
+    /// @inheritdoc IPool
+    function settle(Batch calldata batch, bytes calldata signature) external nonReentrant {
+        _settle(batch, signature);
     }
 
     /// @inheritdoc IPool
@@ -155,11 +160,6 @@ contract Pool is LeafQueue, ReentrancyGuardTransient {
             }
         }
         if (aliased != 0) revert NotInField(aliased);
-    }
-
-    function _spend(uint256 nullifier) private {
-        if (isSpent[nullifier]) revert NullifierSpent(nullifier);
-        isSpent[nullifier] = true;
     }
 
     function _checkCiphertext(bytes calldata ciphertext, uint256 expected) private pure {

@@ -10,6 +10,8 @@ const ARTIFACTS = {
   Poseidon3: 'contracts/generated/Poseidon3.sol',
   Verifier: 'contracts/pool/Verifier.sol',
   Pool: 'contracts/pool/Pool.sol',
+  Registry: 'contracts/registry/Registry.sol',
+  DevelopmentQuoteVerifier: 'contracts/development/DevelopmentQuoteVerifier.sol',
   DevelopmentToken: 'contracts/development/DevelopmentToken.sol',
   TimelockController: '@openzeppelin/contracts/governance/TimelockController.sol',
 } as const;
@@ -36,7 +38,12 @@ export type PoolSettings = {
   readonly verifier?: string;
 };
 
-export type DeployedPool = { readonly pool: string; readonly timelock: string; readonly startBlock: number };
+export type DeployedPool = {
+  readonly pool: string;
+  readonly registry: string;
+  readonly timelock: string;
+  readonly startBlock: number;
+};
 
 /** Throws `DEVELOPMENT_ONLY` where the keys lack an outside ceremony and the chain is one for value. */
 export async function refuseDevelopmentKeys(signer: Signer): Promise<void> {
@@ -50,7 +57,7 @@ export async function refuseDevelopmentKeys(signer: Signer): Promise<void> {
   }
 }
 
-/** Deploys verifier, Poseidon, timelock and pool. */
+/** Deploys verifier, Poseidon, timelock, registry and pool. */
 export async function deployPool(signer: Signer, settings: PoolSettings): Promise<DeployedPool> {
   await refuseDevelopmentKeys(signer);
   const verifier = settings.verifier ?? (await (await deployContract(signer, 'Verifier')).getAddress());
@@ -64,9 +71,13 @@ export async function deployPool(signer: Signer, settings: PoolSettings): Promis
     anybody,
   ]);
   const timelockAddress = await timelock.getAddress();
+  // There is no other quote verifier yet: on a chain for value this refuses to be deployed.
+  const quoteVerifier = await (await deployContract(signer, 'DevelopmentQuoteVerifier')).getAddress();
+  const registry = await (await deployContract(signer, 'Registry', [timelockAddress, quoteVerifier])).getAddress();
   const parameters = [
     verifier,
     await poseidon.getAddress(),
+    registry,
     timelockAddress,
     settings.guardian,
     settings.bucketAgeSeconds,
@@ -74,5 +85,5 @@ export async function deployPool(signer: Signer, settings: PoolSettings): Promis
   const pool = await deployContract(signer, 'Pool', parameters);
   const receipt = await pool.deploymentTransaction()?.wait();
   if (receipt == null) throw new BitcloakError('TRANSACTION_FAILED', 'the deployment of the pool has no receipt');
-  return { pool: await pool.getAddress(), timelock: timelockAddress, startBlock: receipt.blockNumber };
+  return { pool: await pool.getAddress(), registry, timelock: timelockAddress, startBlock: receipt.blockNumber };
 }

@@ -58,7 +58,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   const signer = (index: number) => account(index).connect(endpoint);
 
   const deployer = signer(ACCOUNT.deployer);
-  const { pool, timelock, startBlock } = await deployPool(deployer, {
+  const { pool, registry, timelock, startBlock } = await deployPool(deployer, {
     guardian: account(ACCOUNT.guardian).address,
     governor: account(ACCOUNT.governor).address,
     bucketAgeSeconds: options.bucketAgeSeconds,
@@ -89,6 +89,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     chainId,
     genesisHash,
     pool: BigInt(pool),
+    registry: BigInt(registry),
     startBlock,
     tokens: [
       { symbol: 'ETH', asset: NATIVE_ASSET, decimals: 18 },

@@ -64,7 +64,7 @@ describe('deployment of the pool', () => {
       const poseidon = await deployContract(signer, 'Poseidon3');
       const timelock = await deployContract(signer, 'TimelockController', [TIMELOCK_SECONDS_MIN, [], [], ZeroAddress]);
       // The real verifier refuses this chain for its keys; the pool asks nothing of it here.
-      const parts = [signer.address, await poseidon.getAddress(), await timelock.getAddress()];
+      const parts = [signer.address, await poseidon.getAddress(), signer.address, await timelock.getAddress()];
       return refusal(deployContract(signer, 'Pool', [...parts, settings.guardian, age]));
     };
     for (const age of [0n, BUCKET_AGE_SECONDS_MIN - 1n]) {
@@ -81,6 +81,7 @@ describe('deployment of the pool', () => {
         deployContract(chain.signer(), 'Pool', [
           verifier,
           await poseidon.getAddress(),
+          chain.signer(4).address,
           timelock,
           settings.guardian,
           60n,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
-import { CIRCUITS, PUBLIC_SIGNALS } from '@bitcloak/protocol/parameters';
+import { CIRCUITS, PUBLIC_SIGNALS, type Circuit } from '@bitcloak/protocol/parameters';
 import { checkKeysTogether, checkVerifyingKey, type VerifyingKey } from '@bitcloak/prover/verifyingKey';
 import { verifyingKeysLibrary } from '../../scripts/codegen/verifyingKeys.ts';
 import { tinyCircuits, writeKeys } from '../support/tinyCircuits.ts';
@@ -19,13 +19,15 @@ const OUTSIDE_SUBGROUP = [
 ];
 
 describe('verifying keys', () => {
+  let keys: Record<Circuit, VerifyingKey>;
   let transfer: VerifyingKey;
   let insertion: VerifyingKey;
   let skippedPhase2: VerifyingKey;
 
   before(() => {
     const tiny = tinyCircuits();
-    ({ transfer, insertion } = tiny.keys);
+    ({ keys } = tiny);
+    ({ transfer, insertion } = keys);
     skippedPhase2 = tiny.skippedPhase2.transfer;
   });
 
@@ -147,32 +149,45 @@ describe('verifying keys', () => {
   describe('together', () => {
     const points = (key: VerifyingKey) => checkVerifyingKey(key, { signals: key.nPublic });
 
+    const together = (changed: Partial<Record<Circuit, VerifyingKey>> = {}) =>
+      Object.fromEntries(Object.entries({ ...keys, ...changed }).map(([circuit, key]) => [circuit, points(key)]));
+    const pairs = CIRCUITS.flatMap((second, index) =>
+      CIRCUITS.slice(0, index).map((first) => [first, second] as const),
+    );
+
     it('are accepted from one phase 1 with a phase 2 each', () => {
-      checkKeysTogether({ transfer: points(transfer), insertion: points(insertion) });
+      checkKeysTogether(together());
     });
 
-    it('are refused with different alpha or beta', () => {
-      const [, point] = insertion.IC;
-      const other = {
-        transfer: points(transfer),
-        insertion: points({ ...insertion, vk_alpha_1: point } as VerifyingKey),
-      };
-      expectRefusal(() => checkKeysTogether(other), 'vk_alpha_1', /one phase 1 for transfer and insertion/);
-      const beta = { transfer: points(transfer), insertion: points({ ...insertion, vk_beta_2: transfer.vk_delta_2 }) };
-      expectRefusal(() => checkKeysTogether(beta), 'vk_beta_2', /one phase 1 for transfer and insertion/);
+    /** A point that is no key's beta: the delta of another circuit. */
+    const otherBeta = (circuit: Circuit) => (circuit === 'transfer' ? insertion : transfer).vk_delta_2;
+
+    it('are refused where one of them has another alpha or beta', () => {
+      for (const [index, circuit] of CIRCUITS.entries()) {
+        const key = keys[circuit];
+        const pair = index === 0 ? 'transfer and insertion' : `transfer and ${circuit}`;
+        const reason = new RegExp(`one phase 1 for ${pair}`);
+        const alpha = { ...key, vk_alpha_1: key.IC[1] } as VerifyingKey;
+        expectRefusal(() => checkKeysTogether(together({ [circuit]: alpha })), 'vk_alpha_1', reason);
+        const beta = { ...key, vk_beta_2: otherBeta(circuit) };
+        expectRefusal(() => checkKeysTogether(together({ [circuit]: beta })), 'vk_beta_2', reason);
+      }
     });
 
-    it('are refused with one delta, or one and its negation', () => {
-      for (const delta of [transfer.vk_delta_2, negated(transfer.vk_delta_2)]) {
-        const shared = { transfer: points(transfer), insertion: points({ ...insertion, vk_delta_2: delta }) };
-        expectRefusal(() => checkKeysTogether(shared), 'vk_delta_2', /a phase 2 of its own/);
+    it('are refused with one delta, or one and its negation, whichever two have it', () => {
+      for (const [first, second] of pairs) {
+        for (const delta of [keys[first].vk_delta_2, negated(keys[first].vk_delta_2)]) {
+          const shared = together({ [second]: { ...keys[second], vk_delta_2: delta } });
+          const reason = new RegExp(`a phase 2 of its own.*${first} and ${second}`);
+          expectRefusal(() => checkKeysTogether(shared), 'vk_delta_2', reason);
+        }
       }
     });
   });
 
   describe('as Solidity', () => {
-    function library(ceremony?: unknown, keys: Record<string, VerifyingKey> = { transfer, insertion }): string {
-      const directory = writeKeys(keys, ceremony);
+    function library(ceremony?: unknown, changed: Partial<Record<Circuit, VerifyingKey>> = {}): string {
+      const directory = writeKeys({ ...keys, ...changed }, ceremony);
       try {
         return verifyingKeysLibrary(directory);
       } finally {
@@ -197,20 +212,19 @@ describe('verifying keys', () => {
     });
 
     it('are refused like the keys themselves', () => {
-      expectRefusal(() => library({}, { transfer: skippedPhase2, insertion }), 'vk_delta_2', /contribution/);
+      expectRefusal(() => library({}, { transfer: skippedPhase2 }), 'vk_delta_2', /contribution/);
       expectRefusal(() => library({}, { transfer: insertion, insertion: transfer }), 'nPublic', /expected 4, got 6/);
-      const shared = { transfer, insertion: { ...insertion, vk_delta_2: transfer.vk_delta_2 } };
-      expectRefusal(() => library({}, shared), 'vk_delta_2', /a phase 2 of its own/);
+      const shared = { ...insertion, vk_delta_2: transfer.vk_delta_2 };
+      expectRefusal(() => library({}, { insertion: shared }), 'vk_delta_2', /a phase 2 of its own/);
     });
 
     it('hold every point of every circuit', () => {
       const text = library();
       const word = (value: string) => BigInt(value).toString(16);
-      const count = { transfer, insertion };
       for (const circuit of CIRCUITS) {
-        for (const point of count[circuit].IC)
+        for (const point of keys[circuit].IC)
           for (const value of point.slice(0, 2)) assert.ok(text.includes(word(value)));
-        for (const value of count[circuit].vk_delta_2.slice(0, 2).flat()) assert.ok(text.includes(word(value)));
+        for (const value of keys[circuit].vk_delta_2.slice(0, 2).flat()) assert.ok(text.includes(word(value)));
       }
     });
   });

@@ -34,6 +34,7 @@ function manifestOf(changes: Partial<Manifest> = {}): Manifest {
     chainId: 31337n,
     genesisHash: GENESIS,
     pool: 0xabcn,
+    registry: 0xdefn,
     startBlock: 1,
     tokens: [
       { symbol: 'ETH', asset: NATIVE_ASSET, decimals: 18 },

@@ -43,6 +43,7 @@ describe('the relayer as a process', () => {
       chainId: 31337n,
       genesisHash,
       pool: POOL,
+      registry: POOL + 1n,
       startBlock: 0,
       tokens: [{ symbol: 'ETH', asset: NATIVE_ASSET, decimals: 18 }],
       relayer: undefined,

@@ -22,7 +22,8 @@ function owned(value: bigint, leaf: number, owner = 1n): OwnedNote {
 
 const sum = (notes: readonly OwnedNote[]) => notes.reduce((total, { note }) => total + note.value, 0n);
 const values = (notes: readonly OwnedNote[]) => notes.map(({ note }) => note.value);
-const treeOf = ({ leaf }: OwnedNote) => placeOf(leaf).tree;
+/** Notes of one group can be spent together. */
+const groupOf = ({ note, leaf }: OwnedNote) => `${placeOf(leaf).tree} of ${note.owner}`;
 
 const NONE = { waiting: 0n, locked: 0n };
 
@@ -33,10 +34,10 @@ const someNotes = fc
   })
   .map((list) => list.map(([value, tree, owner], index) => owned(value, tree * TREE_LEAVES + 100 - index, owner)));
 
-/** Every one note and every two under one tree. */
+/** Every one note and every two of one owner under one tree. */
 function groups(notes: readonly OwnedNote[]): OwnedNote[][] {
   const pairs = notes.flatMap((left, index) =>
-    notes.slice(index + 1).flatMap((right) => (treeOf(left) === treeOf(right) ? [[left, right]] : [])),
+    notes.slice(index + 1).flatMap((right) => (groupOf(left) === groupOf(right) ? [[left, right]] : [])),
   );
   return [...notes.map((note) => [note]), ...pairs];
 }
@@ -80,7 +81,7 @@ describe('the choice of notes for an amount', () => {
         }
         const [main, companion] = chosen as [OwnedNote, OwnedNote | undefined];
         assert.equal(main.note.value, single);
-        const small = notes.filter((note) => note.note.value < amount && treeOf(note) === treeOf(main));
+        const small = notes.filter((note) => note.note.value < amount && groupOf(note) === groupOf(main));
         assert.equal(
           companion?.note.value,
           smallest(small, ({ note }) => note.value),
@@ -160,7 +161,7 @@ describe('the choice of notes to reclaim', () => {
           if (chosen.length === 0) break;
           assert.ok(chosen.length <= 2 && sum(chosen) > fee);
           const [first, second = first] = chosen as [OwnedNote, OwnedNote | undefined];
-          assert.ok(first.note.owner === second.note.owner && treeOf(first) === treeOf(second));
+          assert.equal(groupOf(first), groupOf(second));
           left = left.filter((note) => !chosen.includes(note));
         }
         const able = groups(left).filter(

@@ -102,7 +102,7 @@ class Followed {
   }
 }
 
-const nobody = { recipient: undefined, account: undefined, lock: undefined };
+const nobody = { gained: undefined, recipient: undefined, account: undefined, lock: undefined };
 
 describe("a wallet's state", () => {
   it('finds a deposit, and its path once it is inserted', () => {

@@ -1,3 +1,4 @@
+import { leavesOf } from '@bitcloak/chain/events';
 import { Ledger } from '@bitcloak/chain/ledger';
 import { PoolClient, type ProvenTransfer } from '@bitcloak/chain/pool';
 import { extDataHash, type ExtData } from '@bitcloak/notes/extData';
@@ -5,7 +6,7 @@ import { appendBucket, type InsertionInput } from '@bitcloak/notes/insertion';
 import { Keyring, type SpendingKey } from '@bitcloak/notes/keys';
 import { commitmentOf, nullifierOf, stealthOf, type Lock, type Note } from '@bitcloak/notes/note';
 import { buildTransfer, type SpentNote, type TransferInput, type TransferPlan } from '@bitcloak/notes/transfer';
-import { Bucket, placeOf } from '@bitcloak/notes/tree';
+import { Bucket, placeOf, type Siblings } from '@bitcloak/notes/tree';
 import { LocalProver, type Proof, type Prover } from '@bitcloak/prover/prover';
 import type { CircuitInput } from '@bitcloak/prover/witness';
 import {
@@ -16,7 +17,7 @@ import {
   type Circuit,
 } from '@bitcloak/protocol/parameters';
 import type { Contract, ContractTransactionReceipt, Signer } from 'ethers';
-import { deployPool } from '../../scripts/deploy/contracts.ts';
+import { deployPool, type DeployedPool } from '../../scripts/deploy/contracts.ts';
 import { openChain, type Chain } from './chain.ts';
 import { countFresh } from './proofCounts.ts';
 import { seededBytes } from './random.ts';
@@ -56,20 +57,17 @@ export class PoolBench {
   readonly chain: Chain;
   readonly client: PoolClient;
   readonly timelock: string;
+  readonly registry: bigint;
   readonly chainId = 31337n;
   readonly #contract: Contract;
   readonly #startBlock: number;
   readonly #random: (length: number) => Uint8Array;
 
-  constructor(
-    chain: Chain,
-    contract: Contract,
-    deployed: { pool: string; timelock: string; startBlock: number },
-    seed: string,
-  ) {
+  constructor(chain: Chain, contract: Contract, deployed: DeployedPool, seed: string) {
     this.chain = chain;
     this.#contract = contract;
     this.timelock = deployed.timelock;
+    this.registry = BigInt(deployed.registry);
     this.#startBlock = deployed.startBlock;
     this.client = new PoolClient(BigInt(deployed.pool), chain.signer());
     this.#random = seededBytes(seed);
@@ -182,7 +180,12 @@ export class PoolBench {
   }
 
   async spent({ note, leaf }: TestNote): Promise<SpentNote> {
-    return spentNote(await this.ledger(), await this.events(), note, leaf);
+    return { note, leaf, path: await this.pathOf(leaf) };
+  }
+
+  /** The path of a leaf that is in its tree, under that tree's newest root. */
+  async pathOf(leaf: number): Promise<Siblings[]> {
+    return pathOf(await this.ledger(), await this.events(), leaf);
   }
 
   /** The inputs of the transfer circuit for a wish, and what the pool needs beside. */
@@ -231,21 +234,16 @@ export class PoolBench {
   }
 }
 
-function spentNote(
-  ledger: Ledger,
-  events: Awaited<ReturnType<PoolBench['events']>>,
-  note: Note,
-  leaf: number,
-): SpentNote {
+function pathOf(ledger: Ledger, events: Awaited<ReturnType<PoolBench['events']>>, leaf: number): Siblings[] {
   const { bucket, position } = placeOf(leaf);
   const leaves = new Map<number, bigint>();
   for (const event of events) {
-    if (event.kind === 'deposited') leaves.set(event.leaf, event.commitment);
-    if (event.kind === 'transferred') event.commitments.forEach((value, i) => leaves.set(event.firstLeaf + i, value));
+    const appended = leavesOf(event);
+    appended.leaves.forEach((value, i) => leaves.set(appended.firstLeaf + i, value));
   }
   const own: bigint[] = [];
   for (let i = bucket * 64; leaves.has(i) && i < (bucket + 1) * 64; i++) own.push(leaves.get(i) as bigint);
   const tree = ledger.treeOf(bucket);
   if (tree === undefined) throw new Error(`bucket ${bucket} has no tree`);
-  return { note, leaf, path: [...new Bucket(own).path(position), ...tree.path(bucket % TREE_BUCKETS)] };
+  return [...new Bucket(own).path(position), ...tree.path(bucket % TREE_BUCKETS)];
 }

@@ -1,4 +1,5 @@
 import type { PoolEvent } from '@bitcloak/chain/events';
+import type { SettlementShown } from '@bitcloak/chain/settlement';
 import type { Commitment, Nullifier } from '@bitcloak/notes/note';
 import { Bucket, BucketTree } from '@bitcloak/notes/tree';
 import { BUCKET_LEAVES } from '@bitcloak/protocol/parameters';
@@ -54,6 +55,22 @@ export class EventMaker {
   ): PoolEvent {
     const firstLeaf = this.#append(commitments);
     return this.#emit({ kind: 'transferred', ...this.#place(), firstLeaf, nullifiers, commitments, ciphertext });
+  }
+
+  settle(shown: SettlementShown): PoolEvent {
+    const { operator, sequence, journalHead, fills, residuals, ciphertext } = shown;
+    const leaves = fills.flatMap(({ change, proceeds, orderState }) => [change, proceeds, orderState]);
+    const firstLeaf = this.#append([...leaves, ...residuals]);
+    const told = {
+      operator,
+      sequence,
+      journalHead,
+      firstLeaf,
+      fills,
+      residuals: residuals as Commitment[],
+      ciphertext,
+    };
+    return this.#emit({ kind: 'settled', ...this.#place(), ...told });
   }
 
   /** In the transaction of the event before. */

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { POOL_ABI, VERIFIER_ABI } from '@bitcloak/chain/generated/abi';
+import { POOL_ABI, REGISTRY_ABI, VERIFIER_ABI } from '@bitcloak/chain/generated/abi';
 import type { Call } from '@bitcloak/chain/pool';
 import { Interface, isCallException, toBeHex, toQuantity } from 'ethers';
 import type { Chain } from './chain.ts';
 import type { PoolBench } from './pool.ts';
 
-const known = new Interface([...POOL_ABI, ...VERIFIER_ABI]);
+const known = new Interface([...POOL_ABI, ...VERIFIER_ABI, ...REGISTRY_ABI]);
 
 /** More than any call needs, so that no refusal is one of gas. */
 const GAS = 3_000_000;
@@ -28,8 +28,10 @@ export async function outcome(chain: Chain, call: Call, from = chain.signer().ad
     await chain.provider.call({ ...call, from });
     return ACCEPTED;
   } catch (error) {
-    if (!isCallException(error) || error.data === null) throw error;
-    return describeRevert(error.data);
+    if (!isCallException(error)) throw error;
+    const data = error.data ?? revertData(error.info);
+    if (data === undefined) throw error;
+    return describeRevert(data);
   }
 }
 
@@ -46,9 +48,9 @@ export async function stateOf(chain: Chain, contracts: readonly string[]): Promi
   );
 }
 
-/** What a transaction reverted with: Hardhat's chain wraps it up where it does not recognise the error. */
+/** What a call or transaction reverted with: Hardhat's chain wraps it up where it does not recognise the error. */
 function revertData(error: unknown): string | undefined {
-  const data = (error as { error?: { data?: unknown } }).error?.data;
+  const data = (error as { error?: { data?: unknown } } | undefined)?.error?.data;
   const inner = typeof data === 'object' && data !== null && 'data' in data ? data.data : data;
   return typeof inner === 'string' ? inner : undefined;
 }

@@ -62,6 +62,7 @@ export class SyncBench {
       chainId: 31337n,
       genesisHash: (await chain.provider.getBlock(0))?.hash ?? '',
       pool: BigInt(deployed.pool),
+      registry: BigInt(deployed.registry),
       startBlock: deployed.startBlock,
       tokens: [{ symbol: 'ETH', asset: NATIVE_ASSET, decimals: 18 }],
       relayer: undefined,

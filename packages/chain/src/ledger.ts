@@ -1,8 +1,7 @@
 import { BucketTree } from '@bitcloak/notes/tree';
-import type { Commitment } from '@bitcloak/notes/note';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { BUCKET_LEAVES, TREE_BUCKETS } from '@bitcloak/protocol/parameters';
-import type { PoolEvent } from './events.ts';
+import { leavesOf, type PoolEvent } from './events.ts';
 
 /** What `Ledger.save` gives and `Ledger.restore` takes; plain data. */
 export type LedgerSnapshot = {
@@ -18,7 +17,7 @@ export type LedgerSnapshot = {
 export class Ledger {
   readonly #trees: BucketTree[] = [new BucketTree()];
   readonly #bucketRoots: bigint[] = [];
-  #pending: Commitment[][] = [[]];
+  #pending: bigint[][] = [[]];
 
   static restore(snapshot: LedgerSnapshot): Ledger {
     const ledger = new Ledger();
@@ -26,7 +25,7 @@ export class Ledger {
       ledger.#treeOf(first).append(snapshot.bucketRoots.slice(first, first + TREE_BUCKETS));
     }
     ledger.#bucketRoots.push(...snapshot.bucketRoots);
-    ledger.#pending = snapshot.pending.map((leaves) => [...leaves] as Commitment[]);
+    ledger.#pending = snapshot.pending.map((leaves) => [...leaves]);
     return ledger;
   }
 
@@ -55,7 +54,7 @@ export class Ledger {
   }
 
   /** Leaves of a bucket that is not inserted yet. */
-  leavesOf(bucket: number): readonly Commitment[] {
+  leavesOf(bucket: number): readonly bigint[] {
     return this.#pending[bucket - this.nextInsertion] ?? [];
   }
 
@@ -76,10 +75,9 @@ export class Ledger {
   apply(event: PoolEvent): void {
     switch (event.kind) {
       case 'deposited':
-        this.#append(event, event.leaf, [event.commitment]);
-        break;
       case 'transferred':
-        this.#append(event, event.firstLeaf, event.commitments);
+      case 'settled':
+        this.#append(event);
         break;
       case 'closed':
         if (event.bucket !== this.openBucket || event.leaves !== this.#open.length || event.leaves === 0) {
@@ -91,18 +89,20 @@ export class Ledger {
         this.#insert(event);
         break;
       case 'withdrawn':
+      case 'cancelled':
         break;
     }
   }
 
-  get #open(): Commitment[] {
-    return this.#pending[this.#pending.length - 1] as Commitment[];
+  get #open(): bigint[] {
+    return this.#pending[this.#pending.length - 1] as bigint[];
   }
 
-  #append(event: PoolEvent, firstLeaf: number, commitments: readonly Commitment[]): void {
+  #append(event: PoolEvent): void {
+    const { firstLeaf, leaves } = leavesOf(event);
     if (firstLeaf !== this.nextLeaf) throw this.#inconsistent(event, `has leaf ${firstLeaf}`);
-    for (const commitment of commitments) {
-      this.#open.push(commitment);
+    for (const leaf of leaves) {
+      this.#open.push(leaf);
       // A full bucket is closed without an event.
       if (this.#open.length === BUCKET_LEAVES) this.#pending.push([]);
     }

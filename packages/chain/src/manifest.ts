@@ -15,6 +15,8 @@ export type Manifest = {
   /** Hash of block 0: it tells a restarted development chain from the one before. */
   readonly genesisHash: string;
   readonly pool: bigint;
+  /** The registry of operators that the pool asks. */
+  readonly registry: bigint;
   /** The block of the pool's deployment. */
   readonly startBlock: number;
   /** The first is the native currency. */
@@ -42,6 +44,7 @@ export function formatManifest(manifest: Manifest): string {
     chainId: manifest.chainId.toString(),
     genesisHash,
     pool: formatAccount(manifest.pool),
+    registry: formatAccount(manifest.registry),
     startBlock,
     tokens,
     relayer,
@@ -76,7 +79,7 @@ export function parseManifest(text: string, source: string): Manifest {
       : fail(`${field}: expected a whole number up to ${max}`);
   };
   const account = /^0x[0-9a-fA-F]{40}$/;
-  const known = ['name', 'endpoint', 'chainId', 'genesisHash', 'pool', 'startBlock', 'tokens', 'relayer'];
+  const known = ['name', 'endpoint', 'chainId', 'genesisHash', 'pool', 'registry', 'startBlock', 'tokens', 'relayer'];
   for (const field of Object.keys(fields)) if (!known.includes(field)) fail(`${field}: unknown field`);
   const list = fields['tokens'];
   if (!Array.isArray(list) || list.length === 0) return fail('tokens: expected a list');
@@ -92,6 +95,7 @@ export function parseManifest(text: string, source: string): Manifest {
     chainId: BigInt(text_(fields, 'chainId', /^[0-9]{1,20}$/)),
     genesisHash: text_(fields, 'genesisHash', /^0x[0-9a-f]{64}$/),
     pool: BigInt(text_(fields, 'pool', account)),
+    registry: BigInt(text_(fields, 'registry', account)),
     startBlock: count(fields, 'startBlock', Number.MAX_SAFE_INTEGER),
     tokens,
     relayer: fields['relayer'] === undefined ? undefined : text_(fields, 'relayer', /^https?:\/\/.+$/),

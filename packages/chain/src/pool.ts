@@ -10,18 +10,20 @@ import {
   isError,
   type ContractTransactionReceipt,
   type ContractTransactionResponse,
+  type ErrorDescription,
   type Provider,
   type Signer,
 } from 'ethers';
 import { decodeEvent, POOL_TOPICS, type PoolEvent } from './events.ts';
-import { POOL_ABI, VERIFIER_ABI } from './generated/abi.ts';
+import { POOL_ABI, REGISTRY_ABI, VERIFIER_ABI } from './generated/abi.ts';
 import { formatAccount } from './manifest.ts';
+import { batchArgument, type ProvenSettlement } from './settlement.ts';
 
 const poolInterface = new Interface(POOL_ABI);
 /** Length of `0x` and the four bytes that name an error. */
 const SELECTOR_HEX = 10;
-/** The verifier's errors come through the pool. */
-const verifierInterface = new Interface(VERIFIER_ABI);
+/** The verifier's errors come through the pool; the registry's are told the same way. */
+const errorInterfaces = [poolInterface, new Interface(VERIFIER_ABI), new Interface(REGISTRY_ABI)];
 
 /** The pool's queue of leaves. Times are unix seconds of block time. */
 export type Queue = {
@@ -89,6 +91,16 @@ export class PoolClient {
     return (await this.#read('BUCKET_AGE')) as bigint;
   }
 
+  /** Unix seconds from which a nullifier counts as spent; 0 for never, in the future while an order is being cancelled. */
+  async spentFrom(nullifier: bigint): Promise<bigint> {
+    return (await this.#read('spentFrom', nullifier)) as bigint;
+  }
+
+  /** Number of the operator's last settlement; 0 before the first. */
+  async lastSequence(operator: number): Promise<bigint> {
+    return (await this.#read('lastSequence', operator)) as bigint;
+  }
+
   depositCall(asset: bigint, amount: bigint, stealth: bigint, ciphertext: Uint8Array): Call {
     const value = asset === NATIVE_ASSET ? amount : 0n;
     return this.#call('deposit', [formatAccount(asset), amount, stealth, ciphertext], value);
@@ -100,6 +112,16 @@ export class PoolClient {
       [proof, root, message, nullifiers, commitments, withdrawAmount, formatAccount(publicAsset), validAfter],
       [formatAccount(extData.recipient), formatAccount(extData.relayer), extData.fee, extData.ciphertext],
     ]);
+  }
+
+  /** @param signature by an active signer of the operator, of `settlementDigest`. */
+  settleCall(settlement: ProvenSettlement, signature: string): Call {
+    return this.#call('settle', [batchArgument(settlement), signature]);
+  }
+
+  /** Takes back states of orders without their operator. */
+  cancelCall(cancelKeys: readonly bigint[]): Call {
+    return this.#call('cancel', [cancelKeys]);
   }
 
   closeCall(): Call {
@@ -189,7 +211,9 @@ export function callError(error: unknown): BitcloakError {
     const { data } = error;
     // A revert may come without data, which ethers does not parse.
     const named = data != null && data.length >= SELECTOR_HEX;
-    const reverted = named ? (poolInterface.parseError(data) ?? verifierInterface.parseError(data)) : null;
+    const reverted = named
+      ? errorInterfaces.reduce<ErrorDescription | null>((found, known) => found ?? known.parseError(data), null)
+      : null;
     const reason = reverted === null ? (error.reason ?? 'it reverts without a known reason') : describe(reverted);
     return new BitcloakError('TRANSACTION_FAILED', `the chain refuses the call: ${reason}`, { cause: error });
   }

@@ -8,18 +8,19 @@ export type Unspendable = { readonly waiting: bigint; readonly locked: bigint };
 
 const valueOf = (owned: OwnedNote) => owned.note.value;
 const sum = (notes: readonly OwnedNote[]) => notes.reduce((total, owned) => total + valueOf(owned), 0n);
-const treeOf = (owned: OwnedNote) => placeOf(owned.leaf).tree;
+/** Only notes of one owner under one tree can be spent together. */
+const groupOf = ({ note, leaf }: OwnedNote) => `${placeOf(leaf).tree} ${note.owner}`;
 
 function byValue(left: OwnedNote, right: OwnedNote): number {
   if (valueOf(left) === valueOf(right)) return left.leaf - right.leaf;
   return valueOf(left) < valueOf(right) ? -1 : 1;
 }
 
-/** The cheapest pair under one tree that reaches `amount`. */
+/** The cheapest pair of one group that reaches `amount`. */
 function selectPair(sorted: readonly OwnedNote[], amount: bigint): OwnedNote[] | undefined {
   let best: OwnedNote[] | undefined;
-  for (const tree of new Set(sorted.map(treeOf))) {
-    const notes = sorted.filter((owned) => treeOf(owned) === tree);
+  for (const group of new Set(sorted.map(groupOf))) {
+    const notes = sorted.filter((owned) => groupOf(owned) === group);
     let high = notes.length - 1;
     for (let low = 0; low < high;) {
       const pair = [notes[low], notes[high]] as [OwnedNote, OwnedNote];
@@ -38,7 +39,7 @@ function selectPair(sorted: readonly OwnedNote[], amount: bigint): OwnedNote[] |
  * Chooses one or two notes that reach `amount`. A second input costs nothing, so the smallest note comes along where a larger one alone
  * would do: that way small notes join by themselves. A note that reaches `amount` too stays where it is, since change waits to be inserted.
  *
- * @param spendable notes of one asset and one owner that can be spent now.
+ * @param spendable notes of one asset that can be spent now.
  * @param other what else there is of the asset; only for the error.
  * @throws `BALANCE_INSUFFICIENT`, `NOTES_WAITING`, `NOTE_LOCKED`, or `NOTES_SCATTERED` where more than two notes would be needed.
  */
@@ -46,7 +47,7 @@ export function selectNotes(spendable: readonly OwnedNote[], amount: bigint, oth
   const sorted = [...spendable].sort(byValue);
   const single = sorted.find((owned) => valueOf(owned) >= amount);
   if (single !== undefined) {
-    const companion = sorted.find((owned) => valueOf(owned) < amount && treeOf(owned) === treeOf(single));
+    const companion = sorted.find((owned) => valueOf(owned) < amount && groupOf(owned) === groupOf(single));
     return companion === undefined ? [single] : [single, companion];
   }
   const pair = selectPair(sorted, amount);
@@ -89,7 +90,7 @@ export function selectForReclaim(reclaimable: readonly OwnedNote[], fee: bigint)
   const sorted = [...reclaimable].sort(byValue);
   for (const first of sorted.toReversed()) {
     const companion = sorted.find((owned) => {
-      const together = owned.note.owner === first.note.owner && treeOf(owned) === treeOf(first);
+      const together = groupOf(owned) === groupOf(first);
       const change = valueOf(owned) + valueOf(first) - fee;
       return owned !== first && together && change > 0n && change <= AMOUNT_MAX;
     });

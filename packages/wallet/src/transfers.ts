@@ -1,3 +1,4 @@
+import { pathToRoot } from '@bitcloak/chain/bucketPaths';
 import type { Ledger } from '@bitcloak/chain/ledger';
 import type { ProvenTransfer } from '@bitcloak/chain/pool';
 import { isPublicKey } from '@bitcloak/crypto/x25519';
@@ -9,7 +10,7 @@ import { buildTransfer, type SpentNote } from '@bitcloak/notes/transfer';
 import { placeOf } from '@bitcloak/notes/tree';
 import type { Prover } from '@bitcloak/prover/prover';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { FIELD_MODULUS, LOCK_SECONDS_MAX, TREE_BUCKETS } from '@bitcloak/protocol/parameters';
+import { FIELD_MODULUS, LOCK_SECONDS_MAX } from '@bitcloak/protocol/parameters';
 import type { WalletKeys } from './walletKeys.ts';
 import type { OwnedNote } from './walletState.ts';
 
@@ -68,12 +69,11 @@ export function lockedOutput(viewing: ViewingKey, request: LockRequest, blockTim
 }
 
 function spent(ledger: Ledger, owned: OwnedNote): SpentNote {
-  const { bucket } = placeOf(owned.leaf);
-  const tree = ledger.treeOf(bucket);
-  if (tree === undefined || owned.bucketPath === undefined) {
+  const path = pathToRoot(owned, ledger);
+  if (path === undefined) {
     throw new BitcloakError('NOTES_WAITING', `the note of leaf ${owned.leaf} waits for its insertion`);
   }
-  return { note: owned.note, leaf: owned.leaf, path: [...owned.bucketPath, ...tree.path(bucket % TREE_BUCKETS)] };
+  return { note: owned.note, leaf: owned.leaf, path };
 }
 
 /** Makes the notes of a transfer and their ciphertext: what it is for, the change, a relayer's fee. */

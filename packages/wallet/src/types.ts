@@ -42,12 +42,25 @@ export type Wait = {
 
 /** One line of the history; everything in it is recovered from the chain. */
 export type HistoryEntry = {
-  readonly kind: 'deposited' | 'received' | 'sent' | 'withdrawn' | 'locked' | 'reclaimed' | 'merged';
+  readonly kind:
+    | 'deposited'
+    | 'received'
+    | 'sent'
+    | 'withdrawn'
+    | 'locked'
+    | 'reclaimed'
+    | 'merged'
+    /** Sold through an operator, for `gained`. */
+    | 'traded'
+    /** Taken out of an operator's engine. */
+    | 'released';
   readonly asset: bigint;
   /** Base units that came or went, fees not included. */
   readonly amount: bigint;
-  /** Base units paid to a relayer. */
+  /** Base units paid to a relayer, or to an operator for taking something out. */
   readonly fee: bigint;
+  /** What a trade brought, after all fees. */
+  readonly gained: { readonly asset: bigint; readonly amount: bigint } | undefined;
   readonly block: number;
   readonly transaction: string;
   /** The shielded recipient of a payment. */

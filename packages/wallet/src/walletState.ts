@@ -1,6 +1,8 @@
+import { BucketPaths, type WatchedLeaf } from '@bitcloak/chain/bucketPaths';
 import type { PoolEvent } from '@bitcloak/chain/events';
 import { Ledger, type LedgerSnapshot } from '@bitcloak/chain/ledger';
 import { openSlots, type OpenedSlot } from '@bitcloak/crypto/noteEncryption';
+import { readFill, type FillReading, type FillShown } from '@bitcloak/notes/fill';
 import type { OwnerKeys, ViewingKey } from '@bitcloak/notes/keys';
 import { decodeMessage, type NoteMessage } from '@bitcloak/notes/message';
 import {
@@ -11,23 +13,20 @@ import {
   type Note,
   type Nullifier,
 } from '@bitcloak/notes/note';
-import { Bucket, placeOf, type Siblings } from '@bitcloak/notes/tree';
+import { placeOf } from '@bitcloak/notes/tree';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { SLOTS_PER_NOTE } from '@bitcloak/protocol/parameters';
+import { FILL_LEAVES, SLOTS_PER_NOTE } from '@bitcloak/protocol/parameters';
 import type { HistoryEntry } from './types.ts';
 
 /** Which of a seed's keys a note belongs to: undefined for the main ones, else a trading account's. */
 export type AccountOf = { readonly operatorId: bigint; readonly index: number } | undefined;
 
 /** A note that the wallet can open. */
-export type OwnedNote = {
+export type OwnedNote = WatchedLeaf & {
   readonly note: Note;
   readonly account: AccountOf;
-  readonly leaf: number;
   readonly block: number;
   readonly nullifier: Nullifier;
-  /** From the leaf to its bucket's root, once the bucket is inserted. */
-  bucketPath: readonly Siblings[] | undefined;
   spent: boolean;
 };
 
@@ -35,7 +34,15 @@ export type OwnedNote = {
 export type WalletSnapshot = { ledger: LedgerSnapshot; notes: OwnedNote[]; history: HistoryEntry[] };
 
 type TransferEvent = PoolEvent & { kind: 'transferred' };
+type SettlementEvent = PoolEvent & { kind: 'settled' };
 type Found = { owned: OwnedNote; message: NoteMessage };
+type Described = { note: Note; account: AccountOf; keys: OwnerKeys };
+
+/**
+ * Proceeds are looked for at so many trading accounts of the operator. Orders that were never filled use indices up too, so it is far more
+ * than anybody trades at once; the search is long only for proceeds that are not the wallet's, in fills of its own notes.
+ */
+export const PAYEE_INDICES = 4_096;
 
 /** Everything that a viewing key sees on the chain, followed from the pool's events. */
 export class WalletState {
@@ -43,8 +50,7 @@ export class WalletState {
   readonly #viewing: ViewingKey;
   readonly #notes: Map<Nullifier, OwnedNote>;
   readonly #history: HistoryEntry[];
-  /** Notes by the bucket whose insertion they wait for. */
-  readonly #waiting = new Map<number, OwnedNote[]>();
+  readonly #paths = new BucketPaths();
   /** The transfer of this wallet that a withdrawal event may belong to. */
   #lastOwnTransfer: { transaction: string; logIndex: number; entry: HistoryEntry } | undefined;
 
@@ -52,7 +58,7 @@ export class WalletState {
     this.#viewing = viewing;
     this.ledger = snapshot === undefined ? new Ledger() : Ledger.restore(snapshot.ledger);
     this.#notes = new Map(snapshot?.notes.map((owned) => [owned.nullifier, { ...owned }]));
-    for (const owned of this.#notes.values()) if (owned.bucketPath === undefined) this.#await(owned);
+    for (const owned of this.#notes.values()) this.#paths.watch(owned);
     this.#history = [...(snapshot?.history ?? [])];
   }
 
@@ -73,16 +79,18 @@ export class WalletState {
   }
 
   apply(event: PoolEvent): void {
-    if (event.kind === 'inserted') this.#keepPaths(event);
+    if (event.kind === 'inserted') this.#paths.apply(event, this.ledger);
     this.ledger.apply(event);
     if (event.kind === 'deposited') {
-      const [found] = this.#find(event, event.leaf, [event.commitment], this.#open(event.ciphertext));
+      const [found] = this.#find(event, event.leaf, [event.commitment], this.#open(event.ciphertext), SLOTS_PER_NOTE);
       if (found !== undefined)
         this.#record(event, found.owned, found.owned.account === undefined ? 'deposited' : 'locked');
     } else if (event.kind === 'transferred') {
       this.#applyTransfer(event);
     } else if (event.kind === 'withdrawn') {
       this.#applyWithdrawal(event);
+    } else if (event.kind === 'settled') {
+      this.#applySettlement(event);
     }
   }
 
@@ -99,35 +107,32 @@ export class WalletState {
     firstLeaf: number,
     commitments: readonly Commitment[],
     slots: { opened: OpenedSlot; message: NoteMessage }[],
+    slotsPerNote: number,
   ): Found[] {
     const found: Found[] = [];
     for (const { opened, message } of slots) {
-      const output = Math.floor(opened.slot / SLOTS_PER_NOTE);
+      const output = Math.floor(opened.slot / slotsPerNote);
       const described = this.#describe(message, opened);
-      if (described === undefined || described.note.value === 0n) continue;
-      const { note, account, keys } = described;
-      const commitment = commitmentOf(note);
-      if (commitment !== commitments[output]) continue;
-      const leaf = firstLeaf + output;
-      const nullifier = nullifierOf(keys.nullifierKey, commitment, placeOf(leaf).treeIndex);
-      if (this.#notes.has(nullifier)) continue;
-      const owned: OwnedNote = {
-        note,
-        account,
-        leaf,
-        block: event.block,
-        nullifier,
-        bucketPath: undefined,
-        spent: false,
-      };
-      this.#notes.set(nullifier, owned);
-      this.#await(owned);
-      found.push({ owned, message });
+      if (described === undefined || commitmentOf(described.note) !== commitments[output]) continue;
+      const owned = this.#take(event, firstLeaf + output, described);
+      if (owned !== undefined) found.push({ owned, message });
     }
     return found;
   }
 
-  #describe(message: NoteMessage, opened: OpenedSlot): { note: Note; account: AccountOf; keys: OwnerKeys } | undefined {
+  /** Counts a note that stands at `leaf`; undefined for one that is worth nothing, or that another leaf counts for already. */
+  #take(event: PoolEvent, leaf: number, { note, account, keys }: Described): OwnedNote | undefined {
+    if (note.value === 0n) return undefined;
+    const nullifier = nullifierOf(keys.nullifierKey, commitmentOf(note), placeOf(leaf).treeIndex);
+    if (this.#notes.has(nullifier)) return undefined;
+    const { block } = event;
+    const owned: OwnedNote = { note, account, leaf, block, nullifier, bucketPath: undefined, spent: false };
+    this.#notes.set(nullifier, owned);
+    this.#paths.watch(owned);
+    return owned;
+  }
+
+  #describe(message: NoteMessage, opened: OpenedSlot): Described | undefined {
     const { asset, value } = message;
     if (message.kind === 'received') {
       const keys = this.#viewing.main;
@@ -158,7 +163,7 @@ export class WalletState {
       inputs.push(owned);
     }
     const slots = this.#open(event.ciphertext);
-    const found = this.#find(event, event.firstLeaf, event.commitments, slots);
+    const found = this.#find(event, event.firstLeaf, event.commitments, slots, SLOTS_PER_NOTE);
     if (inputs.length === 0) {
       // Only what this wallet spent can be a payment of its own: anybody can seal a slot that says "sent".
       for (const { owned } of found) this.#record(event, owned, 'received');
@@ -184,28 +189,89 @@ export class WalletState {
     this.#lastOwnTransfer = undefined;
   }
 
-  /** Before a bucket's leaves are forgotten, the paths of the wallet's own notes in it are kept, and its root is checked. */
-  #keepPaths(event: PoolEvent & { kind: 'inserted' }): void {
-    const own = this.#waiting.get(event.bucket);
-    if (own === undefined) return;
-    const bucket = new Bucket(this.ledger.leavesOf(event.bucket));
-    if (bucket.root() !== event.bucketRoot) {
-      throw new BitcloakError('ENDPOINT_INCONSISTENT', `the root of bucket ${event.bucket} is not that of its leaves`);
+  /**
+   * Needs nothing from the operator: what a fill spent of this wallet is looked up, and the nullifier key reads from the public words what it
+   * gave. The residual notes are the operator's own, found like any other note.
+   */
+  #applySettlement(event: SettlementEvent): void {
+    for (const [index, fill] of event.fills.entries()) {
+      const inputs = fill.nullifiers.flatMap((nullifier) => this.#notes.get(nullifier) ?? []);
+      const [first] = inputs;
+      if (first?.account === undefined) continue;
+      for (const owned of inputs) owned.spent = true;
+      this.#applyFill(event, event.firstLeaf + index * FILL_LEAVES, fill, first.note.asset, first.account);
     }
-    for (const owned of own) owned.bucketPath = bucket.path(placeOf(owned.leaf).position);
-    this.#waiting.delete(event.bucket);
+    const firstResidual = event.firstLeaf + event.fills.length * FILL_LEAVES;
+    for (const { owned } of this.#find(event, firstResidual, event.residuals, this.#open(event.ciphertext), 1)) {
+      this.#record(event, owned, 'received');
+    }
   }
 
-  #await(owned: OwnedNote): void {
-    const { bucket } = placeOf(owned.leaf);
-    this.#waiting.set(bucket, [...(this.#waiting.get(bucket) ?? []), owned]);
+  #applyFill(
+    event: SettlementEvent,
+    leaf: number,
+    fill: FillShown,
+    asset: bigint,
+    account: NonNullable<AccountOf>,
+  ): void {
+    const { operatorId, index } = account;
+    const keys = this.#viewing.tradingAccount(operatorId, index);
+    const reading = readFill(fill, keys.nullifierKey);
+    const lock = { operatorId, expiry: reading?.changeExpiry ?? 0n };
+    const { owner } = keys;
+    const { rest = 0n, changeBlinding = 0n } = reading ?? {};
+    const change: Note = { asset, value: rest, owner, blinding: changeBlinding, lock };
+    if (reading === undefined || commitmentOf(change) !== fill.change) {
+      // The circuit guarantees it for whatever the pool accepted.
+      const message = `a fill of block ${event.block} is not what its words say`;
+      throw new BitcloakError('ENDPOINT_INCONSISTENT', message);
+    }
+    this.#take(event, leaf, { note: change, account, keys });
+    const proceeds = this.#proceedsOf(fill, reading, account);
+    if (proceeds !== undefined) this.#take(event, leaf + 1, proceeds);
+    const { sold, bought, buyAsset } = reading;
+    const isTrade = buyAsset !== asset;
+    this.#history.push({
+      kind: isTrade ? 'traded' : 'released',
+      asset,
+      amount: isTrade ? sold : bought,
+      fee: isTrade ? 0n : sold - bought,
+      gained: isTrade ? { asset: buyAsset, amount: bought } : undefined,
+      block: event.block,
+      transaction: event.transaction,
+      recipient: undefined,
+      account: undefined,
+      lock: proceeds?.note.lock,
+    });
+  }
+
+  /** The proceeds of a fill, whichever of the wallet's owners its order had them paid to. */
+  #proceedsOf(
+    fill: FillShown,
+    reading: FillReading,
+    { operatorId, index }: NonNullable<AccountOf>,
+  ): Described | undefined {
+    const { buyAsset: asset, bought: value, proceedsBlinding: blinding, relockExpiry } = reading;
+    const lock = relockExpiry === 0n ? undefined : { operatorId, expiry: relockExpiry };
+    const describe = (account: AccountOf): Described | undefined => {
+      const keys = account === undefined ? this.#viewing.main : this.#viewing.tradingAccount(operatorId, account.index);
+      const note: Note = { asset, value, owner: keys.owner, blinding, lock };
+      return commitmentOf(note) === fill.proceeds ? { note, account, keys } : undefined;
+    };
+    const usual = describe({ operatorId, index }) ?? describe(undefined);
+    if (usual !== undefined) return usual;
+    for (let other = 0; other < PAYEE_INDICES; other++) {
+      const found = describe({ operatorId, index: other });
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   #record(event: PoolEvent, { note }: OwnedNote, kind: HistoryEntry['kind']): void {
     const { block, transaction } = event;
     const { asset, value: amount, lock } = note;
-    const entry = { kind, asset, amount, fee: 0n, block, transaction, recipient: undefined, account: undefined, lock };
-    this.#history.push(entry);
+    const nobody = { gained: undefined, recipient: undefined, account: undefined };
+    this.#history.push({ kind, asset, amount, fee: 0n, block, transaction, ...nobody, lock });
   }
 }
 
@@ -224,7 +290,7 @@ function describeOwnTransfer(
   const asset = (inputs[0] as OwnedNote).note.asset;
   const back = total(found.map(({ owned }) => owned));
   const locked = found.find(({ owned }) => owned.account !== undefined)?.owned;
-  const common = { asset, block, transaction, account: undefined };
+  const common = { asset, block, transaction, gained: undefined, account: undefined };
   const gone = total(inputs) - back;
   if (sent !== undefined && sent.asset === asset) {
     const amount = sent.value;

@@ -120,19 +120,27 @@ const SIGN: Record<HistoryEntry['kind'], string> = {
   locked: '',
   reclaimed: '',
   merged: '',
+  traded: '-',
+  released: '',
 };
 
 export async function showHistory(context: Context): Promise<Result> {
   const session = await context.openSession();
   const now = session.blockTime;
-  const entries = await nameAll(await context.tokens(), session.history());
+  const tokens = await context.tokens();
+  const entries = await Promise.all(
+    (await nameAll(tokens, session.history())).map(async (entry) => {
+      const { gained } = entry;
+      return { ...entry, gainedToken: gained === undefined ? undefined : await tokens.of(gained.asset) };
+    }),
+  );
   const rows = entries.map((entry) => [
     String(entry.block),
     entry.kind,
     `${SIGN[entry.kind]}${amountText(entry.amount, entry.token)}`,
     entry.fee === 0n ? '' : amountText(entry.fee, entry.token),
     `${entry.transaction.slice(0, 10)}…`,
-    counterparty(entry),
+    gainText(entry) ?? counterparty(entry),
   ]);
   const columns = [
     { title: 'block', align: 'right' },
@@ -148,19 +156,32 @@ export async function showHistory(context: Context): Promise<Result> {
   };
 }
 
+/** A line of the history with the tokens of both its sides. */
+type NamedEntry = Named<HistoryEntry> & { readonly gainedToken: Token | undefined };
+
+function gainText({ gained, gainedToken }: NamedEntry): string | undefined {
+  return gained === undefined || gainedToken === undefined
+    ? undefined
+    : `for ${amountText(gained.amount, gainedToken)}`;
+}
+
 function counterparty({ recipient, account, lock }: HistoryEntry): string {
   if (recipient !== undefined) return `to ${shortAddress(recipient)}`;
   if (account !== undefined) return `to ${formatAccount(account)}`;
   return lock === undefined ? '' : lockTerms(lock);
 }
 
-function historyJson(entry: Named<HistoryEntry>, now: bigint): Json {
-  const { kind, token, amount, fee, block, transaction, recipient, account, lock } = entry;
+function historyJson(entry: NamedEntry, now: bigint): Json {
+  const { kind, token, amount, fee, gained, gainedToken, block, transaction, recipient, account, lock } = entry;
   return {
     kind,
     token: tokenJson(token),
     amount: amountJson(amount, token),
     fee: amountJson(fee, token),
+    gained:
+      gained === undefined || gainedToken === undefined
+        ? null
+        : { token: tokenJson(gainedToken), amount: amountJson(gained.amount, gainedToken) },
     block,
     transaction,
     recipient: recipient === undefined ? null : formatAddress(recipient),

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @title The registry of operators and of the keys that their enclaves hold.
+/// @notice An operator's enclave works in eras. Each era has keys of its own, which evidence binds to the enclave and which expire. A
+///         signer that is not active here settles nothing; an active one settles only what the owners of the notes signed.
+interface IRegistry {
+    struct Era {
+        /// Signs settlements.
+        address signer;
+        /// X25519: locked notes are told to it.
+        bytes32 encryptionKey;
+        /// HPKE over X25519: requests are sealed to it.
+        bytes32 apiKey;
+        /// 1 for an operator's first era, then one more each time.
+        uint64 number;
+        /// Unix seconds; nothing is signed from then on.
+        uint40 expiry;
+    }
+
+    event OperatorRegistered(uint256 operator, address admin);
+    event EraRegistered(
+        uint256 indexed operator,
+        uint64 number,
+        address signer,
+        bytes32 encryptionKey,
+        bytes32 apiKey,
+        uint40 expiry
+    );
+    event SignerRevoked(uint256 indexed operator, address signer);
+    event AdminProposed(uint256 indexed operator, address admin, uint256 acceptableAt);
+    event AdminSet(uint256 indexed operator, address admin);
+    event QuoteVerifierSet(address quoteVerifier);
+
+    error NotAdmin(uint256 operator, address caller);
+    error NotProposedAdmin(uint256 operator, address caller);
+    error NotTimelock(address caller);
+    error TimelockTooShort(uint256 delay);
+    error TooEarly(uint256 acceptableAt, uint256 blockTime);
+    error QuoteVerifierMissing();
+    error SignerMissing();
+    error SignerUsed(uint256 operator, address signer);
+    error EraNotNext(uint64 number, uint64 next);
+    error EraExpiry(uint256 expiry, uint256 earliest, uint256 latest);
+    error EvidenceRefused(uint256 operator, uint64 number);
+
+    /// @notice Makes the caller the admin of a new operator. Open to anyone.
+    /// @return operator Its number in this registry, from 1 on.
+    function registerOperator() external returns (uint256 operator);
+
+    /// @notice Adds the keys of an operator's next era. Only its admin, only with evidence. Earlier eras stay active until they expire.
+    function registerEra(uint256 operator, Era calldata era, bytes calldata evidence) external;
+
+    /// @notice Ends a signer at once and for good. Only the operator's admin.
+    function revokeSigner(uint256 operator, address signer) external;
+
+    /// @notice Names who may become the operator's admin after the registry's delay. Only the operator's admin; 0 takes it back.
+    function proposeAdmin(uint256 operator, address admin) external;
+
+    /// @notice Takes the office. Only who was proposed, only after the delay.
+    function acceptAdmin(uint256 operator) external;
+
+    /// @notice Only the timelock.
+    function setQuoteVerifier(address quoteVerifier) external;
+
+    /// @notice Whether a signer may sign for the operator in this block.
+    function isActive(uint256 operator, address signer) external view returns (bool);
+
+    function admin(uint256 operator) external view returns (address);
+
+    /// @notice Number of the operator's newest era, 0 before the first.
+    function era(uint256 operator) external view returns (uint64);
+
+    function quoteVerifier() external view returns (address);
+}

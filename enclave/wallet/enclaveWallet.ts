@@ -1,0 +1,182 @@
+import { BucketPaths, pathToRoot, type WatchedLeaf } from '@bitcloak/chain/bucketPaths';
+import { leavesOf, type PoolEvent } from '@bitcloak/chain/events';
+import type { Fold } from '@bitcloak/chain/follower';
+import { Ledger, type LedgerSnapshot } from '@bitcloak/chain/ledger';
+import type { Point } from '@bitcloak/crypto/babyjubjub';
+import { openSlots } from '@bitcloak/crypto/noteEncryption';
+import type { AgreementKey } from '@bitcloak/crypto/x25519';
+import { readFill, type FilledOrder, type FillShown } from '@bitcloak/notes/fill';
+import { ownerKeys, type OwnerKeys } from '@bitcloak/notes/keys';
+import { decodeMessage } from '@bitcloak/notes/message';
+import { blindingFrom, commitmentOf, nullifierOf, type Note, type Nullifier } from '@bitcloak/notes/note';
+import type { SpentNote } from '@bitcloak/notes/transfer';
+import { placeOf } from '@bitcloak/notes/tree';
+import { FILL_LEAVES, SLOTS_PER_NOTE } from '@bitcloak/protocol/parameters';
+
+/** A note that is locked to the operator, and that it can settle with. */
+export type LockedNote = WatchedLeaf & {
+  readonly note: Note;
+  readonly block: number;
+  readonly nullifier: Nullifier;
+};
+
+/** The leaf that says what was filled of an order. */
+type StateLeaf = WatchedLeaf & { readonly commitment: bigint };
+
+/** What `EnclaveWallet.save` gives; plain data. It holds nullifier keys, so it is as secret as they are. */
+export type EnclaveSnapshot = {
+  ledger: LedgerSnapshot;
+  accounts: { publicKey: Point; nullifierKey: bigint }[];
+  notes: LockedNote[];
+  states: StateLeaf[];
+};
+
+export type EnclaveWalletOptions = {
+  /** Number in the registry. */
+  readonly operator: number;
+  readonly operatorId: bigint;
+  /** One for each era whose notes may still be alive. */
+  readonly eraKeys: readonly AgreementKey[];
+};
+
+/**
+ * The ephemeral wallet: everything that was told to the operator's enclave, followed from the pool's events. It needs nothing but its eras'
+ * keys and the chain: deposits carry what proving needs, and what a settlement leaves is read from its public words.
+ */
+export class EnclaveWallet implements Fold<EnclaveSnapshot> {
+  readonly ledger: Ledger;
+  readonly #options: EnclaveWalletOptions;
+  readonly #accounts = new Map<bigint, OwnerKeys>();
+  readonly #notes = new Map<Nullifier, LockedNote>();
+  readonly #states = new Map<bigint, StateLeaf>();
+  readonly #paths = new BucketPaths();
+
+  constructor(options: EnclaveWalletOptions, snapshot?: EnclaveSnapshot) {
+    this.#options = options;
+    this.ledger = snapshot === undefined ? new Ledger() : Ledger.restore(snapshot.ledger);
+    for (const { publicKey, nullifierKey } of snapshot?.accounts ?? []) {
+      const keys = ownerKeys(publicKey, nullifierKey);
+      this.#accounts.set(keys.owner, keys);
+    }
+    for (const note of snapshot?.notes ?? []) this.#keepNote({ ...note });
+    for (const state of snapshot?.states ?? []) this.#keepState({ ...state });
+  }
+
+  save(): EnclaveSnapshot {
+    return {
+      ledger: this.ledger.save(),
+      accounts: [...this.#accounts.values()].map(({ publicKey, nullifierKey }) => ({ publicKey, nullifierKey })),
+      notes: this.notes().map((note) => ({ ...note })),
+      states: [...this.#states.values()].map((state) => ({ ...state })),
+    };
+  }
+
+  /** Notes that nothing on the chain has spent. */
+  notes(): LockedNote[] {
+    return [...this.#notes.values()];
+  }
+
+  /** The keys of an owner who was ever told of. */
+  account(owner: bigint): OwnerKeys | undefined {
+    return this.#accounts.get(owner);
+  }
+
+  /** A note as a fill takes it; undefined while it waits for its insertion. */
+  spendable(note: LockedNote): SpentNote | undefined {
+    const path = pathToRoot(note, this.ledger);
+    return path === undefined ? undefined : { note: note.note, leaf: note.leaf, path };
+  }
+
+  /** An order's state as a fill takes it; undefined where it is not in the tree. */
+  filledOrder(orderState: bigint, filled: bigint, k: bigint): FilledOrder | undefined {
+    const state = this.#states.get(orderState);
+    const path = state === undefined ? undefined : pathToRoot(state, this.ledger);
+    return state === undefined || path === undefined ? undefined : { filled, k, leaf: state.leaf, path };
+  }
+
+  /** An order that is done with needs its state no longer. */
+  forgetState(orderState: bigint): void {
+    this.#states.delete(orderState);
+  }
+
+  apply(event: PoolEvent): void {
+    if (event.kind === 'inserted') this.#paths.apply(event, this.ledger);
+    this.ledger.apply(event);
+    if (event.kind === 'transferred') for (const nullifier of event.nullifiers) this.#notes.delete(nullifier);
+    if (event.kind === 'deposited' || event.kind === 'transferred') this.#find(event);
+    if (event.kind === 'settled') this.#applySettlement(event);
+  }
+
+  /** The notes that a ciphertext tells the operator of. Whatever it says, the commitment decides. */
+  #find(event: PoolEvent & { kind: 'deposited' | 'transferred' }): void {
+    const { firstLeaf, leaves } = leavesOf(event);
+    for (const key of this.#options.eraKeys) {
+      for (const { slot, plaintext, secret } of openSlots(key, event.ciphertext)) {
+        const message = decodeMessage(plaintext);
+        if (message?.kind !== 'operator' || slot % SLOTS_PER_NOTE !== 0) continue;
+        const { asset, value, expiry, publicKey, nullifierKey } = message;
+        const keys = ownerKeys(publicKey, nullifierKey);
+        const lock = { operatorId: this.#options.operatorId, expiry };
+        const note: Note = { asset, value, owner: keys.owner, blinding: blindingFrom(secret), lock };
+        const output = slot / SLOTS_PER_NOTE;
+        if (commitmentOf(note) !== leaves[output]) continue;
+        this.#accounts.set(keys.owner, keys);
+        this.#take(event, firstLeaf + output, note, keys);
+      }
+    }
+  }
+
+  #take(event: PoolEvent, leaf: number, note: Note, { nullifierKey }: OwnerKeys): void {
+    // Nothing can be bought with it.
+    if (note.value === 0n) return;
+    const nullifier = nullifierOf(nullifierKey, commitmentOf(note), placeOf(leaf).treeIndex);
+    // The same note at the same place of two trees can be spent once: the first counts.
+    if (this.#notes.has(nullifier)) return;
+    this.#keepNote({ note, leaf, block: event.block, nullifier, bucketPath: undefined });
+  }
+
+  #keepNote(note: LockedNote): void {
+    this.#notes.set(note.nullifier, note);
+    this.#paths.watch(note);
+  }
+
+  #keepState(state: StateLeaf): void {
+    this.#states.set(state.commitment, state);
+    this.#paths.watch(state);
+  }
+
+  #applySettlement(event: PoolEvent & { kind: 'settled' }): void {
+    if (event.operator !== this.#options.operator) return;
+    event.fills.forEach((fill, index) => {
+      const leaf = event.firstLeaf + index * FILL_LEAVES;
+      const spent = fill.nullifiers.flatMap((nullifier) => this.#notes.get(nullifier) ?? []);
+      for (const { nullifier } of spent) this.#notes.delete(nullifier);
+      this.#keepState({ commitment: fill.orderState, leaf: leaf + 2, bucketPath: undefined });
+      const [first] = spent;
+      const keys = first === undefined ? undefined : this.#accounts.get(first.note.owner);
+      if (first !== undefined && keys !== undefined) this.#takeOutputs(event, leaf, fill, first.note, keys);
+    });
+  }
+
+  /** What stays locked to the operator of a fill's outputs. */
+  #takeOutputs(
+    event: PoolEvent & { kind: 'settled' },
+    leaf: number,
+    fill: FillShown,
+    spent: Note,
+    keys: OwnerKeys,
+  ): void {
+    const reading = readFill(fill, keys.nullifierKey);
+    if (reading === undefined) return;
+    const { operatorId } = this.#options;
+    const { owner } = keys;
+    const { rest, bought, buyAsset, changeExpiry, relockExpiry, changeBlinding, proceedsBlinding } = reading;
+    const changeLock = { operatorId, expiry: changeExpiry };
+    const change: Note = { asset: spent.asset, value: rest, owner, blinding: changeBlinding, lock: changeLock };
+    if (commitmentOf(change) === fill.change) this.#take(event, leaf, change, keys);
+    if (relockExpiry === 0n) return;
+    const lock = { operatorId, expiry: relockExpiry };
+    const proceeds: Note = { asset: buyAsset, value: bought, owner, blinding: proceedsBlinding, lock };
+    if (commitmentOf(proceeds) === fill.proceeds) this.#take(event, leaf + 1, proceeds, keys);
+  }
+}

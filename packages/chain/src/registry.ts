@@ -1,0 +1,86 @@
+import { AbiCoder, Contract, hexlify, Interface, keccak256, type Provider, type Signer, type Wallet } from 'ethers';
+import { REGISTRY_ABI } from './generated/abi.ts';
+import { formatAccount } from './manifest.ts';
+import { callError, type Call } from './pool.ts';
+
+const registryInterface = new Interface(REGISTRY_ABI);
+const coder = AbiCoder.defaultAbiCoder();
+
+/** The public keys of one era of an operator's enclave. */
+export type Era = {
+  /** The address that settlements are signed by. */
+  readonly signer: bigint;
+  /** X25519, 32 bytes. */
+  readonly encryptionKey: Uint8Array;
+  /** HPKE over X25519, 32 bytes. */
+  readonly apiKey: Uint8Array;
+  /** 1 for the first. */
+  readonly number: bigint;
+  /** Unix seconds. */
+  readonly expiry: bigint;
+};
+
+const eraArgument = ({ signer, encryptionKey, apiKey, number, expiry }: Era) => [
+  formatAccount(signer),
+  hexlify(encryptionKey),
+  hexlify(apiKey),
+  number,
+  expiry,
+];
+
+/** What the development verifier takes for evidence: the era's signer says that it exists. */
+export function developmentEvidence(
+  chainId: bigint,
+  registry: bigint,
+  operator: number,
+  era: Era,
+  signer: Wallet,
+): string {
+  const types = ['uint256', 'address', 'uint256', 'tuple(address,bytes32,bytes32,uint64,uint40)'];
+  const values = [chainId, formatAccount(registry), operator, eraArgument(era)];
+  return signer.signingKey.sign(keccak256(coder.encode(types, values))).serialized;
+}
+
+/** A typed client of the registry. */
+export class RegistryClient {
+  readonly address: bigint;
+  readonly #contract: Contract;
+
+  constructor(address: bigint, runner: Provider | Signer) {
+    this.address = address;
+    this.#contract = new Contract(formatAccount(address), registryInterface, runner);
+  }
+
+  async isActive(operator: number, signer: bigint): Promise<boolean> {
+    return (await this.#read('isActive', operator, formatAccount(signer))) as boolean;
+  }
+
+  /** Number of the operator's newest era; 0 before the first. */
+  async era(operator: number): Promise<bigint> {
+    return (await this.#read('era', operator)) as bigint;
+  }
+
+  registerOperatorCall(): Call {
+    return this.#call('registerOperator', []);
+  }
+
+  registerEraCall(operator: number, era: Era, evidence: string): Call {
+    return this.#call('registerEra', [operator, eraArgument(era), evidence]);
+  }
+
+  revokeSignerCall(operator: number, signer: bigint): Call {
+    return this.#call('revokeSigner', [operator, formatAccount(signer)]);
+  }
+
+  #call(method: string, values: readonly unknown[]): Call {
+    return { to: formatAccount(this.address), data: registryInterface.encodeFunctionData(method, values), value: 0n };
+  }
+
+  async #read(method: string, ...values: unknown[]): Promise<unknown> {
+    try {
+      return (await this.#contract.getFunction(method).staticCall(...values)) as unknown;
+    } catch (error) {
+      throw callError(error);
+    }
+  }
+}
