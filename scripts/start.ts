@@ -2,12 +2,13 @@ import { parseArgs } from 'node:util';
 import { LocalProver, terminateProver } from '@bitcloak/prover/prover';
 import { DEVNET_MANIFEST, removeManifest, startDevnet, writeManifest } from './devnet/devnet.ts';
 import { roundTrip, type StepReport } from './devnet/roundTrip.ts';
+import { tradeTrip } from './devnet/trade.ts';
 
 const USAGE = `npm start [-- --once] [--port PORT] [--relayer-port PORT] [--manifest FILE]
 
-Starts a development chain with the pool, a relayer and a keeper, and shows one round trip with real proofs: deposit, send, withdraw.
-Then it serves until Ctrl-C.
-  --once      ends after the round trip; its status says whether it went well.
+Starts a development chain with the pool, a relayer and a keeper, and shows two round trips with real proofs: deposit, send and
+withdraw; and a trade of two wallets that an operator settles. Then it serves until Ctrl-C.
+  --once      ends after the round trips; its status says whether they went well.
   --manifest  where to write what wallets need to know; .devnet/manifest.json unless given, where --network devnet looks.`;
 
 const { values } = parseArgs({
@@ -57,7 +58,12 @@ async function main(): Promise<void> {
     const { manifest } = devnet;
     console.log(`chain ${manifest.chainId} at ${manifest.endpoint}, relayer at ${manifest.relayer ?? ''}`);
     console.log('round trip with real proofs:');
-    await Promise.race([roundTrip(manifest, prover, showStep), stopped]);
+    const shown = async () => {
+      await roundTrip(manifest, prover, showStep);
+      console.log('a trade of two wallets, settled under proof:');
+      await tradeTrip(manifest, prover, devnet.operatorAccount, showStep);
+    };
+    await Promise.race([shown(), stopped]);
     if (values.once) return;
     writeManifest(values.manifest, manifest);
     console.log(`

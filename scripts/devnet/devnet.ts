@@ -20,7 +20,7 @@ export const DEVNET_MANIFEST = resolve(import.meta.dirname, '../../.devnet/manif
 
 // Published with every Ethereum tool: whoever reads this has the keys too, so it is good for development chains only.
 const DEVELOPMENT_MNEMONIC = 'test test test test test test test test test test test junk';
-const ACCOUNT = { deployer: 0, guardian: 1, governor: 2, keeper: 3, relayer: 4 } as const;
+const ACCOUNT = { deployer: 0, guardian: 1, governor: 2, keeper: 3, relayer: 4, operator: 5 } as const;
 
 export type DevnetOptions = {
   /** 0 for any free port. */
@@ -38,6 +38,8 @@ export type Devnet = {
   readonly manifest: Manifest;
   readonly endpoint: Endpoint;
   readonly timelock: string;
+  /** Whoever registers an operator and pays the gas of its settlements. */
+  readonly operatorAccount: HDNodeWallet;
   close(): Promise<void>;
 };
 
@@ -117,6 +119,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     manifest,
     endpoint,
     timelock,
+    operatorAccount: signer(ACCOUNT.operator),
     async close() {
       stop.abort();
       await keeper;

@@ -73,7 +73,7 @@ export async function roundTrip(
 }
 
 /** Waits until the keeper has inserted what makes `amount` spendable. */
-async function untilSpendable(session: Session, asset: bigint, amount: bigint): Promise<undefined> {
+export async function untilSpendable(session: Session, asset: bigint, amount: bigint): Promise<undefined> {
   const deadline = Date.now() + WAIT_MS_MAX;
   for (;;) {
     await session.sync();

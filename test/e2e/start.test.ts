@@ -42,11 +42,27 @@ describe('npm start', () => {
     assert.equal(code, 0, stderr);
     assert.ok(served, 'the manifest was there while the chain was served');
     assert.ok(!existsSync(manifest), 'the manifest of a chain that is gone is gone');
-    for (const step of ['deposit 10 ETH', 'send 4 ETH', 'withdraw 3 ETH through the relayer']) {
+    for (const step of [
+      'deposit 10 ETH',
+      'send 4 ETH',
+      'withdraw 3 ETH through the relayer',
+      'settle 1.5 ETH for 3000 DUSD',
+    ]) {
       assert.match(stdout, new RegExp(`${step}.*gas`), step);
     }
-    assert.equal(stdout.match(/proof \d/g)?.length, 2);
-    for (const circuit of ['transfer', 'transfer', 'insertion', 'insertion']) countFresh(circuit);
+    assert.equal(stdout.match(/proof \d/g)?.length, 3);
+    const proven = [
+      'transfer',
+      'transfer',
+      'insertion',
+      'insertion',
+      'fill',
+      'fill',
+      'clearing',
+      'insertion',
+      'insertion',
+    ];
+    for (const circuit of proven) countFresh(circuit);
   });
 
   it('refuses a port that is none', async () => {
