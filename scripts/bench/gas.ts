@@ -1,10 +1,8 @@
 import { mintCall } from '@bitcloak/chain/erc20';
-import { formatAccount } from '@bitcloak/chain/manifest';
 import { sendCall } from '@bitcloak/chain/pool';
 import { table } from '@bitcloak/cli/output';
 import { terminateProver } from '@bitcloak/prover/prover';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import { Interface } from 'ethers';
 import { deployContract } from '../deploy/contracts.ts';
 import type { Options, Report, Say } from './benchmark.ts';
 import { grouped } from './measure.ts';
@@ -25,15 +23,12 @@ const PEERS = {
 
 const AIMS = { deposit: 90_000, transfer: 350_000, withdrawal: 370_000, insertion: 6_500 } as const;
 
-const erc20 = new Interface(['function approve(address, uint256)']);
-
 /** A token that the pool may take from account 0; the others hold some already, so that no balance is written for the first time. */
 async function makeToken(driver: PoolDriver, holders: readonly string[]): Promise<bigint> {
   const signer = driver.signer(0);
   const token = BigInt(await (await deployContract(signer, 'DevelopmentToken')).getAddress());
   for (const holder of holders) await sendCall(signer, mintCall(token, BigInt(holder), 100n * VALUE));
-  const data = erc20.encodeFunctionData('approve', [formatAccount(driver.pool.address), 100n * VALUE]);
-  await sendCall(signer, { to: formatAccount(token), data, value: 0n });
+  await driver.approve(token, 100n * VALUE);
   return token;
 }
 

@@ -46,6 +46,11 @@ const BENCHMARKS: Readonly<Record<string, Entry>> = {
     },
     load: () => import('./scan.ts'),
   },
+  settle: {
+    summary: 'gas of a fill in settlements of 2, 8 and 16, and fills proven per second of one core',
+    options: {},
+    load: () => import('./settle.ts'),
+  },
   tree: {
     summary: 'leaves per second when the tree is built again, from all leaves and from the roots of the buckets',
     options: {

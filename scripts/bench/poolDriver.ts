@@ -1,20 +1,23 @@
 import { Ledger } from '@bitcloak/chain/ledger';
-import { PoolClient } from '@bitcloak/chain/pool';
+import { formatAccount } from '@bitcloak/chain/manifest';
+import { PoolClient, sendCall } from '@bitcloak/chain/pool';
 import { extDataHash, type ExtData } from '@bitcloak/notes/extData';
 import { appendBucket } from '@bitcloak/notes/insertion';
 import { Keyring } from '@bitcloak/notes/keys';
 import { stealthOf, type Note } from '@bitcloak/notes/note';
-import { buildTransfer } from '@bitcloak/notes/transfer';
+import { buildTransfer, type SpentNote } from '@bitcloak/notes/transfer';
 import { Bucket, placeOf } from '@bitcloak/notes/tree';
 import { LocalProver } from '@bitcloak/prover/prover';
 import { DEPOSIT_CIPHERTEXT_BYTES, TRANSFER_CIPHERTEXT_BYTES } from '@bitcloak/protocol/parameters';
-import { BrowserProvider, Network, type JsonRpcSigner } from 'ethers';
+import { BrowserProvider, Interface, Network, type JsonRpcSigner } from 'ethers';
 import hre from 'hardhat';
-import { deployPool } from '../deploy/contracts.ts';
+import { deployPool, type DeployedPool } from '../deploy/contracts.ts';
 import { seededBytes, seededElements } from './random.ts';
 
-const CHAIN_ID = 31337;
+export const CHAIN_ID = 31337;
 const BUCKET_AGE_SECONDS = 60n;
+
+const erc20 = new Interface(['function approve(address, uint256)']);
 
 /** A deposited note and its place. */
 export type Placed = { readonly note: Note; readonly leaf: number };
@@ -24,6 +27,7 @@ export class PoolDriver {
   readonly provider: BrowserProvider;
   readonly signers: readonly JsonRpcSigner[];
   readonly pool: PoolClient;
+  readonly registry: bigint;
   readonly #startBlock: number;
   readonly #closeChain: () => Promise<void>;
   readonly #prover = new LocalProver();
@@ -35,13 +39,14 @@ export class PoolDriver {
 
   private constructor(
     chain: { provider: BrowserProvider; signers: readonly JsonRpcSigner[]; close: () => Promise<void> },
-    deployed: { pool: string; startBlock: number },
+    deployed: DeployedPool,
     seed: string,
   ) {
     this.provider = chain.provider;
     this.signers = chain.signers;
     this.#closeChain = chain.close;
     this.pool = new PoolClient(BigInt(deployed.pool), this.signer(0));
+    this.registry = BigInt(deployed.registry);
     this.#startBlock = deployed.startBlock;
     this.#bytes = seededBytes(seed);
     this.#element = seededElements(`${seed} elements`);
@@ -77,8 +82,13 @@ export class PoolDriver {
     await this.#closeChain();
   }
 
-  async deposit(asset: bigint, value: bigint): Promise<Placed & { gas: bigint }> {
-    const note = this.#note(asset, value);
+  /** @param changes who gets the note and how it is locked; it is the driver's own, without a lock, where they are left out. */
+  async deposit(
+    asset: bigint,
+    value: bigint,
+    changes: Partial<Pick<Note, 'owner' | 'lock'>> = {},
+  ): Promise<Placed & { gas: bigint }> {
+    const note = { ...this.#note(asset, value), ...changes };
     const { nextLeaf: leaf } = await this.#ledger();
     const call = this.pool.depositCall(asset, value, stealthOf(note), this.#bytes(DEPOSIT_CIPHERTEXT_BYTES));
     return { note, leaf, gas: (await this.pool.send(call)).gasUsed };
@@ -86,21 +96,18 @@ export class PoolDriver {
 
   /** Spends a note: what is not withdrawn goes back to its owner. */
   async transfer(
-    { note, leaf }: Placed,
+    placed: Placed,
     withdrawal?: { amount: bigint; to: bigint; relayer?: bigint; fee?: bigint },
   ): Promise<bigint> {
     const { amount: withdrawAmount = 0n, to: recipient = 0n, relayer = 0n, fee = 0n } = withdrawal ?? {};
     const extData: ExtData = { recipient, relayer, fee, ciphertext: this.#bytes(TRANSFER_CIPHERTEXT_BYTES) };
-    const ledger = await this.#ledger();
-    const { bucket, position } = placeOf(leaf);
-    const tree = ledger.treeOf(bucket);
-    if (tree === undefined) throw new RangeError(`bucket ${bucket} is not inserted`);
+    const { note } = placed;
     const { asset } = note;
     const input = buildTransfer({
       key: this.#spending,
       asset,
-      inputs: [{ note, leaf, path: [...new Bucket(this.#buckets[bucket] ?? []).path(position), ...tree.path(bucket)] }],
-      root: tree.root(),
+      inputs: [await this.spent(placed)],
+      root: await this.root(),
       outputs: [note.value - withdrawAmount, 0n, 0n].map((value) => this.#note(asset, value)),
       withdrawAmount,
       extDataHash: extDataHash(BigInt(CHAIN_ID), this.pool.address, extData),
@@ -108,6 +115,39 @@ export class PoolDriver {
     });
     const { words } = await this.#prover.prove('transfer', input);
     return (await this.pool.send(this.pool.transferCall({ proof: words, shown: input, extData }))).gasUsed;
+  }
+
+  /** A note as a proof takes it, under the newest root. */
+  async spent({ note, leaf }: Placed): Promise<SpentNote> {
+    const { bucket, position } = placeOf(leaf);
+    const tree = (await this.#ledger()).treeOf(bucket);
+    if (tree === undefined) throw new RangeError(`bucket ${bucket} is not inserted`);
+    return { note, leaf, path: [...new Bucket(this.#buckets[bucket] ?? []).path(position), ...tree.path(bucket)] };
+  }
+
+  async root(): Promise<bigint> {
+    return (await this.#ledger()).root;
+  }
+
+  /** Unix seconds of the newest block. */
+  async now(): Promise<bigint> {
+    return BigInt((await this.provider.getBlock('latest'))?.timestamp ?? 0);
+  }
+
+  /** Lets the pool take a token from account 0. */
+  async approve(token: bigint, amount: bigint): Promise<void> {
+    const data = erc20.encodeFunctionData('approve', [formatAccount(this.pool.address), amount]);
+    await sendCall(this.signer(0), { to: formatAccount(token), data, value: 0n });
+  }
+
+  /** Closes and inserts until every leaf is in the tree. */
+  async insertAll(): Promise<void> {
+    if ((await this.pool.queue()).openLeaves > 0) await this.closeBucket();
+    for (;;) {
+      const { nextInsertion, openBucket } = await this.pool.queue();
+      if (nextInsertion === openBucket) return;
+      await this.insert();
+    }
   }
 
   async closeBucket(): Promise<void> {
