@@ -3,11 +3,14 @@ import { decodeEvent, POOL_TOPICS, type PoolEvent } from '@bitcloak/chain/events
 import { POOL_ABI } from '@bitcloak/chain/generated/abi';
 import { Ledger } from '@bitcloak/chain/ledger';
 import { PoolClient } from '@bitcloak/chain/pool';
+import type { SettlementShown } from '@bitcloak/chain/settlement';
+import type { FillShown } from '@bitcloak/notes/fill';
 import type { Commitment, Nullifier } from '@bitcloak/notes/note';
 import { Bucket, emptyRoot } from '@bitcloak/notes/tree';
 import {
   DEPOSIT_CIPHERTEXT_BYTES,
   NATIVE_ASSET,
+  SETTLEMENT_CIPHERTEXT_BYTES,
   TRANSFER_CIPHERTEXT_BYTES,
   TREE_DEPTH,
 } from '@bitcloak/protocol/parameters';
@@ -22,7 +25,27 @@ const pool = new Interface(POOL_ABI);
 const POOL = 0xe7f1725e7734ce288f8367e1bb143e90bb3f0512n;
 const INCONSISTENT = { code: 'ENDPOINT_INCONSISTENT' };
 
-type Step = 'deposit' | 'transfer' | 'close' | 'insert';
+type Step = 'deposit' | 'transfer' | 'settle' | 'close' | 'insert';
+
+function someFill(random: SeededRandom): FillShown {
+  return {
+    nullifiers: [random.field() as Nullifier, random.field() as Nullifier],
+    orderNullifier: random.field() as Nullifier,
+    change: random.field() as Commitment,
+    proceeds: random.field() as Commitment,
+    orderState: random.field(),
+    fill: random.field(),
+    words: [random.field(), random.field(), random.field()],
+  };
+}
+
+/** Of two fills: ten leaves. */
+function someSettlement(random: SeededRandom): SettlementShown {
+  const residuals = Array.from({ length: 4 }, () => random.field());
+  const fills = [someFill(random), someFill(random)];
+  const words = { root: 0n, validUntil: 0n, commitment: 0n, journalHead: 0n, sequence: 1n };
+  return { operator: 1, ...words, fills, residuals, ciphertext: new Uint8Array() };
+}
 
 /** Does a step where the pool would allow it now, with commitments that are new. */
 function doStep(maker: EventMaker, random: SeededRandom, step: Step): boolean {
@@ -33,6 +56,7 @@ function doStep(maker: EventMaker, random: SeededRandom, step: Step): boolean {
   ];
   if (step === 'deposit') maker.deposit(NATIVE_ASSET, 1n, first);
   else if (step === 'transfer') maker.transfer([random.field(), random.field()] as Nullifier[], [first, second, third]);
+  else if (step === 'settle') maker.settle(someSettlement(random));
   else if (step === 'close' && maker.pending.at(-1)?.length !== 0) maker.close();
   else if (step === 'insert' && maker.nextInsertion < maker.openBucket) maker.insert();
   else return false;
@@ -58,6 +82,7 @@ function followed(events: readonly PoolEvent[]): Ledger {
 const steps = fc.array(
   fc.oneof(
     { weight: 6, arbitrary: fc.constant<Step>('deposit') },
+    { weight: 2, arbitrary: fc.constant<Step>('settle') },
     { weight: 12, arbitrary: fc.constant<Step>('transfer') },
     { weight: 1, arbitrary: fc.constant<Step>('close') },
     { weight: 2, arbitrary: fc.constant<Step>('insert') },
@@ -219,6 +244,18 @@ describe("the pool's events", () => {
   const commitments = [random.field(), random.field(), random.field()] as Commitment[];
   const note = bytes(DEPOSIT_CIPHERTEXT_BYTES);
   const notes = bytes(TRANSFER_CIPHERTEXT_BYTES);
+  const sealed = bytes(SETTLEMENT_CIPHERTEXT_BYTES);
+  const residuals = Array.from({ length: 4 }, () => random.field() as Commitment);
+  const fills = Array.from({ length: 3 }, () => someFill(random));
+  const fillArgument = ({
+    nullifiers: spent,
+    orderNullifier,
+    change,
+    proceeds,
+    orderState,
+    fill,
+    words,
+  }: FillShown) => [spent, orderNullifier, change, proceeds, orderState, fill, words];
   const hex = (value: bigint) => toBeHex(value, 20);
   const cases: [PoolEvent, Log][] = [
     [
@@ -235,6 +272,24 @@ describe("the pool's events", () => {
     ],
     [{ kind: 'closed', ...where, bucket: 1, leaves: 6 }, logOf('BucketClosed', [1, 6])],
     [{ kind: 'inserted', ...where, bucket: 1, bucketRoot: 7n, newRoot: 8n }, logOf('BucketInserted', [1, 7, 8])],
+    [
+      {
+        kind: 'settled',
+        ...where,
+        operator: 4,
+        sequence: 5n,
+        journalHead: 6n,
+        firstLeaf: 90,
+        fills,
+        residuals,
+        ciphertext: sealed,
+      },
+      logOf('Settled', [4, 5, toBeHex(6, 32), 90, fills.map(fillArgument), residuals, sealed]),
+    ],
+    [
+      { kind: 'cancelled', ...where, orderNullifier: nullifiers[0] as Nullifier, from: 99n },
+      logOf('OrderCancelled', [nullifiers[0], 99]),
+    ],
   ];
 
   it('are read as the ABI writes them', () => {
@@ -267,7 +322,8 @@ describe("the pool's events", () => {
         ...log,
         data: `${log.data.slice(0, 2 + 64 * index)}${toBeHex(value, 32).slice(2)}${log.data.slice(66 + 64 * index)}`,
       }) as unknown as Log;
-    const [deposited, transferred, withdrawn, closed, inserted] = cases.map(([, log]) => log) as [
+    const [deposited, transferred, withdrawn, closed, inserted, settled] = cases.map(([, log]) => log) as [
+      Log,
       Log,
       Log,
       Log,
@@ -286,6 +342,14 @@ describe("the pool's events", () => {
       ['a relayer beyond addresses', word(withdrawn, 3, 2n ** 160n)],
       ['a bucket beyond numbers', word(closed, 0, 2n ** 256n - 1n)],
       ['an inserted bucket beyond numbers', word(inserted, 0, 2n ** 53n)],
+      ['a first leaf of a settlement beyond numbers', word(settled, 2, 2n ** 53n)],
+      ['fills beyond the data', word(settled, 3, 2n ** 32n)],
+      ['more fills than a settlement has', word(settled, 9, 17n)],
+      [
+        'an operator beyond numbers',
+        { ...settled, topics: [settled.topics[0], toBeHex(2n ** 53n, 32)] } as unknown as Log,
+      ],
+      ['no operator', { ...settled, topics: [settled.topics[0]] } as unknown as Log],
     ];
     for (const [what, log] of wrong) assert.throws(() => decodeEvent(log), INCONSISTENT, what);
   });

@@ -23,6 +23,22 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cli: ['protocol', 'crypto', 'notes', 'prover', 'chain', 'wallet', 'relayer'],
 };
 
+/** The enclave's rooms and packages that each of its rooms may import; `server.ts`, above them, may import all. */
+const ROOM_MAY_IMPORT: Readonly<
+  Record<string, { readonly rooms: readonly string[]; readonly packages: readonly string[] }>
+> = {
+  engine: { rooms: [], packages: ['protocol'] },
+  exchange: { rooms: ['engine'], packages: ['protocol', 'crypto', 'notes'] },
+  journal: { rooms: [], packages: ['protocol', 'wallet'] },
+  wallet: { rooms: [], packages: ['protocol', 'crypto', 'notes', 'chain'] },
+  settlement: { rooms: ['exchange', 'wallet'], packages: ['protocol', 'crypto', 'notes', 'prover', 'chain'] },
+};
+
+/** The rooms and packages that each room of the enclave may import; rooms are imported by relative paths. */
+const ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  engine: ['protocol'],
+};
+
 interface Import {
   from: string;
   specifier: string;
@@ -48,6 +64,20 @@ function complaintAbout({ from, specifier, target }: Import): string | undefined
   if (targetArea === 'test' && area !== 'test') return 'nothing outside imports test/';
   if (targetArea === 'scripts' && area !== 'scripts' && area !== 'test') return 'nothing outside imports scripts/';
 
+  const room = roomOf(from);
+  if (room !== undefined) return complaintAboutRoom(room, target);
+  if (targetArea === 'enclave' && area === 'packages') return 'a package imports packages only';
+
+  if (area === 'enclave' && targetArea !== 'enclave' && targetArea !== 'packages') {
+    return 'the enclave imports packages and itself only';
+  }
+  const room = roomOf(from);
+  const allowedInRoom = room !== undefined && Object.hasOwn(ROOM_MAY_IMPORT, room) ? ROOM_MAY_IMPORT[room] : undefined;
+  const destination = roomOf(target) ?? packageOf(target) ?? targetArea;
+  if (allowedInRoom !== undefined && destination !== room && !allowedInRoom.includes(destination)) {
+    return `room ${room} may not import ${destination}`;
+  }
+
   const [importer, imported] = [packageOf(from), packageOf(target)];
   if (imported === undefined) return importer === undefined ? undefined : 'a package imports packages only';
   if (importer === imported) return specifier.startsWith('.') ? undefined : 'within a package imports are relative';
@@ -56,6 +86,20 @@ function complaintAbout({ from, specifier, target }: Import): string | undefined
   const allowed = Object.hasOwn(MAY_IMPORT, importer) ? MAY_IMPORT[importer] : undefined;
   if (allowed === undefined) return `package ${importer} has no place in the order of packages yet`;
   return allowed.includes(imported) ? undefined : `package ${importer} may not import package ${imported}`;
+}
+
+function complaintAboutRoom(room: string, target: string): string | undefined {
+  const allowed = Object.hasOwn(ROOM_MAY_IMPORT, room) ? ROOM_MAY_IMPORT[room] : undefined;
+  if (allowed === undefined) return `room ${room} has no place in the order of rooms yet`;
+  const [importedRoom, importedPackage] = [roomOf(target), packageOf(target)];
+  if (importedRoom === room) return undefined;
+  if (importedRoom !== undefined) {
+    return allowed.rooms.includes(importedRoom) ? undefined : `room ${room} may not import room ${importedRoom}`;
+  }
+  if (importedPackage === undefined) return 'a room imports rooms and packages only';
+  return allowed.packages.includes(importedPackage)
+    ? undefined
+    : `room ${room} may not import package ${importedPackage}`;
 }
 
 export function circlesOfImports(files: readonly RepositoryFile[]): string[] {
@@ -164,6 +208,14 @@ function areaOf(file: string): string {
 
 function packageOf(file: string): string | undefined {
   return /^packages\/([^/]+)\//.exec(file)?.[1];
+}
+
+function roomOf(file: string): string | undefined {
+  return /^enclave\/([^/]+)\//.exec(file)?.[1];
+}
+
+function roomOf(file: string): string | undefined {
+  return /^enclave\/([^/]+)\//.exec(file)?.[1];
 }
 
 function isBootstrap(file: string): boolean {
