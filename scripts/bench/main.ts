@@ -15,6 +15,22 @@ const BENCHMARKS: Readonly<Record<string, Entry>> = {
     options: {},
     load: () => import('./circuits.ts'),
   },
+  engine: {
+    summary: 'operations per second of the matching engine on a shallow and on a deep book, on one thread',
+    options: {
+      operations: {
+        default: '1000000',
+        help: 'operations on each book: 70% passive orders, 20% cancellations, 10% aggressive orders',
+      },
+      rounds: { default: '5', help: 'runs on each book, the books taking turns' },
+      hash: { default: '1000', help: "the state's hash is asked for after so many operations" },
+      peer: {
+        default: '',
+        help: 'directory in which nodejs-order-book is installed, to be measured with the same operations',
+      },
+    },
+    load: () => import('./engine.ts'),
+  },
   gas: {
     summary:
       'deposit, transfer, withdrawal and insertion in the real pool with real proofs, on a chain inside this process',

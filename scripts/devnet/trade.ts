@@ -17,12 +17,16 @@ import { parseAmount } from '@bitcloak/wallet/amounts';
 import type { Session } from '@bitcloak/wallet/session';
 import { Wallet } from '@bitcloak/wallet/wallet';
 import { Wallet as Account, type Signer } from 'ethers';
-import { planBatch, proveBatch, type BatchFill } from '../../enclave/settlement/batch.ts';
+import type { MarketRules } from '../../enclave/engine/market.ts';
+import { Exchange, type OrderRequest } from '../../enclave/exchange/exchange.ts';
+import type { MarketTerms } from '../../enclave/exchange/market.ts';
+import { planBatch, proveBatch } from '../../enclave/settlement/batch.ts';
+import { fillsOf } from '../../enclave/settlement/fills.ts';
 import { EnclaveWallet, type EnclaveSnapshot } from '../../enclave/wallet/enclaveWallet.ts';
 import { giveGas, untilSpendable, type StepReport } from './roundTrip.ts';
 
 const DAY_SECONDS = 86_400n;
-const VALID_SECONDS = 1_800n;
+const VALID_SECONDS = 1_800;
 const WAIT_MS_MAX = 120_000;
 
 /** An operator of the devnet's registry, with the keys of its first era. */
@@ -69,33 +73,36 @@ class Operator {
     return operator;
   }
 
-  /** Waits until it can spend a note of each of the orders' owners, and settles them against each other. */
-  async settle(
-    prover: Prover,
-    fills: readonly Pick<BatchFill, 'order' | 'signature' | 'sold' | 'bought'>[],
-  ): Promise<{ gasUsed: bigint; proofMs: number }> {
-    const { wallet, time } = await this.#untilReady(fills.map(({ order }) => order.owner));
+  /** Waits until both owners' notes are in the tree, matches their orders, and settles what matched. */
+  async trade(prover: Prover, orders: readonly OrderRequest[]): Promise<{ gasUsed: bigint; proofMs: number }> {
+    const { wallet, time } = await this.#untilReady(orders.map(({ order }) => order.owner));
+    const exchange = new Exchange({ operatorId: this.operatorId, settleSeconds: 3_600 });
+    exchange.apply({ kind: 'setTime', time });
+    exchange.apply({ kind: 'addMarket', terms: marketTerms(this.#manifest), rules: MARKET_RULES });
+    for (const locked of wallet.notes()) {
+      const { owner, asset, value, lock } = locked.note;
+      const inserted = wallet.spendable(locked) !== undefined;
+      const expiry = Number(lock?.expiry ?? 0n);
+      exchange.apply({ kind: 'credit', note: { leaf: locked.leaf, owner, asset, value, expiry, inserted } });
+    }
+    for (const order of orders) {
+      const [event] = exchange.apply({ kind: 'order', ...order });
+      if (event?.kind !== 'accepted') throw new Error(`an order is not accepted: ${JSON.stringify(event)}`);
+    }
+    exchange.apply({ kind: 'plan', validUntil: time + VALID_SECONDS });
+    if (exchange.batch === undefined) throw new Error('the orders did not match');
     const started = performance.now();
     const planned = planBatch({
       operator: this.#number,
       sequence: (await this.#pool.lastSequence(this.#number)) + 1n,
       journalHead: 0n,
       root: wallet.ledger.root,
-      validUntil: time + VALID_SECONDS,
+      validUntil: BigInt(exchange.batch.validUntil),
       operatorAddress: {
         owner: this.#treasury.spending.keys.owner,
         viewingKey: this.#treasury.viewing.agreement.publicKey,
       },
-      fills: fills.map((fill): BatchFill => {
-        const { owner } = fill.order;
-        const keys = wallet.account(owner);
-        const inputs = wallet
-          .notes()
-          .filter(({ note }) => note.owner === owner)
-          .map((note) => wallet.spendable(note));
-        if (keys === undefined) throw new Error('the operator was not told of an owner');
-        return { ...fill, keys, state: undefined, inputs: inputs.filter((input) => input !== undefined) };
-      }),
+      fills: fillsOf(exchange.batch, wallet),
     });
     const proven = await proveBatch(prover, planned);
     const proofMs = performance.now() - started;
@@ -105,13 +112,13 @@ class Operator {
     return { gasUsed, proofMs };
   }
 
-  async #untilReady(owners: readonly bigint[]): Promise<{ wallet: EnclaveWallet; time: bigint }> {
+  async #untilReady(owners: readonly bigint[]): Promise<{ wallet: EnclaveWallet; time: number }> {
     const deadline = Date.now() + WAIT_MS_MAX;
     for (;;) {
       const { fold: wallet, head } = await this.#follower.advance();
       const ready = wallet.notes().filter((note) => wallet.spendable(note) !== undefined);
       if (owners.every((owner) => ready.some(({ note }) => note.owner === owner))) {
-        return { wallet, time: BigInt(head.timestamp) };
+        return { wallet, time: head.timestamp };
       }
       if (Date.now() > deadline) throw new Error('the keeper did not insert the locked notes in time');
       await new Promise((done) => setTimeout(done, 500));
@@ -119,9 +126,33 @@ class Operator {
   }
 }
 
+const MARKET = 1;
+const MARKET_RULES: MarketRules = {
+  market: MARKET,
+  ticksMax: 100_000_000,
+  lotsMin: 1,
+  lotsMax: 1_000_000_000,
+  referenceSecondsMax: 60,
+  referenceMoveMax: 500,
+};
+
+/** A lot is a thousandth of a coin, a tick a cent for a whole coin. */
+function marketTerms({ tokens }: Manifest): MarketTerms {
+  const [coin, dollar] = tokens as [Token, Token];
+  return {
+    market: MARKET,
+    base: coin.asset,
+    quote: dollar.asset,
+    lotBase: 10n ** BigInt(coin.decimals - 3),
+    tickQuote: 10n ** BigInt(dollar.decimals - 5),
+    makerFee: 5,
+    takerFee: 10,
+  };
+}
+
 /**
- * Two wallets, made for this and thrown away, lock notes to an operator and sign an order each; the operator, played by this program, settles
- * them under proof, and each wallet finds what it gained by itself. Throws where an amount does not arrive.
+ * Two wallets, made for this and thrown away, lock notes to an operator and sign an order each; the operator, played by this program, matches
+ * them and settles under proof, and each wallet finds what it gained by itself. Throws where an amount does not arrive.
  */
 export async function tradeTrip(
   manifest: Manifest,
@@ -153,19 +184,20 @@ export async function tradeTrip(
     const { operatorId } = operator;
     const expiry = carol.session.blockTime + DAY_SECONDS;
     const lock = { operatorId, expiry, operatorKey: operator.eraKey.publicKey };
-    const signed = ({ wallet }: typeof carol, wish: Pick<Order, 'sellAsset' | 'buyAsset' | 'sellMax' | 'buyMin'>) => {
+    const signed = (
+      { wallet }: typeof carol,
+      side: 'buy' | 'sell',
+      ticks: number,
+      lots: number,
+      limit: Pick<Order, 'sellAsset' | 'buyAsset' | 'sellMax' | 'buyMin'>,
+    ): OrderRequest => {
       const key = wallet.keyring().tradingAccount(operatorId, 0);
       const { owner } = key.keys;
-      const order: Order = {
-        owner,
-        operatorId,
-        expiry,
-        payTo: wallet.address.owner,
-        relockExpiry: 0n,
-        salt: randomField(),
-        ...wish,
-      };
-      return { order, signature: key.sign(orderHashOf(order)) };
+      const payTo = wallet.address.owner;
+      const order: Order = { owner, operatorId, expiry, payTo, relockExpiry: 0n, salt: randomField(), ...limit };
+      const signature = key.sign(orderHashOf(order));
+      const terms = { type: 'limit', timeInForce: 'gtc', selfTrade: 'cancelNewest' } as const;
+      return { market: MARKET, side, price: ticks, lots, ...terms, order, signature };
     };
     await step('lock 2 ETH to an operator', () =>
       carol.session.deposit({ asset: coin.asset, amount: coins('2'), lock }),
@@ -178,26 +210,22 @@ export async function tradeTrip(
       );
       return dave.session.deposit({ asset: dollar.asset, amount: dollars('5000'), lock });
     });
-    const sell = signed(carol, {
+    // All fees included: a thousandth less than 2,000 a coin, and a thousandth more than 2,005.
+    const sell = signed(carol, 'sell', 200_000, 2_000, {
       sellAsset: coin.asset,
       buyAsset: dollar.asset,
       sellMax: coins('2'),
-      buyMin: dollars('3900'),
+      buyMin: dollars('3996'),
     });
-    const buy = signed(dave, {
+    const buy = signed(dave, 'buy', 200_500, 1_500, {
       sellAsset: dollar.asset,
       buyAsset: coin.asset,
-      sellMax: dollars('4100'),
-      buyMin: coins('2'),
+      sellMax: dollars('3010.5075'),
+      buyMin: coins('1.5'),
     });
-    await step('settle 1.5 ETH for 3000 DUSD', () =>
-      operator.settle(prover, [
-        { ...sell, sold: coins('1.5'), bought: dollars('2997') },
-        { ...buy, sold: dollars('3003'), bought: coins('1.5') },
-      ]),
-    );
+    await step('trade 1.5 ETH for 3000 DUSD', () => operator.trade(prover, [sell, buy]));
     await step('wait for insertion', async () => {
-      await untilSpendable(carol.session, dollar.asset, dollars('2997'));
+      await untilSpendable(carol.session, dollar.asset, dollars('2998.5'));
       return untilSpendable(dave.session, coin.asset, coins('1.5'));
     });
   } finally {

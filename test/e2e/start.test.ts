@@ -46,7 +46,7 @@ describe('npm start', () => {
       'deposit 10 ETH',
       'send 4 ETH',
       'withdraw 3 ETH through the relayer',
-      'settle 1.5 ETH for 3000 DUSD',
+      'trade 1.5 ETH for 3000 DUSD',
     ]) {
       assert.match(stdout, new RegExp(`${step}.*gas`), step);
     }

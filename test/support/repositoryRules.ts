@@ -34,11 +34,6 @@ const ROOM_MAY_IMPORT: Readonly<
   settlement: { rooms: ['exchange', 'wallet'], packages: ['protocol', 'crypto', 'notes', 'prover', 'chain'] },
 };
 
-/** The rooms and packages that each room of the enclave may import; rooms are imported by relative paths. */
-const ROOM_MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  engine: ['protocol'],
-};
-
 interface Import {
   from: string;
   specifier: string;
@@ -67,16 +62,6 @@ function complaintAbout({ from, specifier, target }: Import): string | undefined
   const room = roomOf(from);
   if (room !== undefined) return complaintAboutRoom(room, target);
   if (targetArea === 'enclave' && area === 'packages') return 'a package imports packages only';
-
-  if (area === 'enclave' && targetArea !== 'enclave' && targetArea !== 'packages') {
-    return 'the enclave imports packages and itself only';
-  }
-  const room = roomOf(from);
-  const allowedInRoom = room !== undefined && Object.hasOwn(ROOM_MAY_IMPORT, room) ? ROOM_MAY_IMPORT[room] : undefined;
-  const destination = roomOf(target) ?? packageOf(target) ?? targetArea;
-  if (allowedInRoom !== undefined && destination !== room && !allowedInRoom.includes(destination)) {
-    return `room ${room} may not import ${destination}`;
-  }
 
   const [importer, imported] = [packageOf(from), packageOf(target)];
   if (imported === undefined) return importer === undefined ? undefined : 'a package imports packages only';
@@ -208,10 +193,6 @@ function areaOf(file: string): string {
 
 function packageOf(file: string): string | undefined {
   return /^packages\/([^/]+)\//.exec(file)?.[1];
-}
-
-function roomOf(file: string): string | undefined {
-  return /^enclave\/([^/]+)\//.exec(file)?.[1];
 }
 
 function roomOf(file: string): string | undefined {
