@@ -162,6 +162,22 @@ export class Exchange {
     return this.#unsettled.length - (this.#batch?.trades.length ?? 0);
   }
 
+  /** Unix seconds. */
+  get time(): number {
+    return this.#time;
+  }
+
+  notes(): readonly FundNote[] {
+    return this.#funds.notes();
+  }
+
+  /** The states of orders, after fills on the chain, that are not known to be in the tree yet. */
+  awaitedStates(): { state: bigint; filled: bigint; k: bigint }[] {
+    return [...this.#entries.values()]
+      .filter(({ k, stateInserted }) => k > 0n && !stateInserted)
+      .map(({ orderHash, filled, k }) => ({ state: orderStateOf(orderHash, filled, k), filled, k }));
+  }
+
   /** What an owner can put into new orders, in base units. */
   available(owner: bigint, asset: bigint): bigint {
     return this.#funds.available(owner, asset, this.#time + 2 * this.#options.settleSeconds);

@@ -94,6 +94,11 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
     return state === undefined || path === undefined ? undefined : { filled, k, leaf: state.leaf, path };
   }
 
+  /** Whether a settlement on the chain left this state of an order, in the tree or not yet. */
+  hasState(orderState: bigint): boolean {
+    return this.#states.has(orderState);
+  }
+
   /** An order that is done with needs its state no longer. */
   forgetState(orderState: bigint): void {
     this.#states.delete(orderState);

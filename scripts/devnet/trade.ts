@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mintCall } from '@bitcloak/chain/erc20';
-import { Follower } from '@bitcloak/chain/follower';
 import type { Manifest, Token } from '@bitcloak/chain/manifest';
 import { PoolClient, sendCall } from '@bitcloak/chain/pool';
 import { developmentEvidence, RegistryClient, type Era } from '@bitcloak/chain/registry';
-import { operatorIdOf, settlementDigest } from '@bitcloak/chain/settlement';
+import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
+import type { ShieldedAddress } from '@bitcloak/notes/address';
 import { Keyring } from '@bitcloak/notes/keys';
 import { newMnemonic, seedOf } from '@bitcloak/notes/mnemonic';
 import { orderHashOf, type Order } from '@bitcloak/notes/order';
@@ -18,111 +18,78 @@ import type { Session } from '@bitcloak/wallet/session';
 import { Wallet } from '@bitcloak/wallet/wallet';
 import { Wallet as Account, type Signer } from 'ethers';
 import type { MarketRules } from '../../enclave/engine/market.ts';
-import { Exchange, type OrderRequest } from '../../enclave/exchange/exchange.ts';
+import type { OrderRequest } from '../../enclave/exchange/exchange.ts';
 import type { MarketTerms } from '../../enclave/exchange/market.ts';
-import { planBatch, proveBatch } from '../../enclave/settlement/batch.ts';
-import { fillsOf } from '../../enclave/settlement/fills.ts';
-import { EnclaveWallet, type EnclaveSnapshot } from '../../enclave/wallet/enclaveWallet.ts';
+import { Journal } from '../../enclave/journal/journal.ts';
+import { Machine } from '../../enclave/operator/machine.ts';
+import { Operator, type Round } from '../../enclave/operator/operator.ts';
+import { Settler } from '../../enclave/operator/settler.ts';
 import { giveGas, untilSpendable, type StepReport } from './roundTrip.ts';
 
 const DAY_SECONDS = 86_400n;
-const VALID_SECONDS = 1_800;
 const WAIT_MS_MAX = 120_000;
 
-/** An operator of the devnet's registry, with the keys of its first era. */
-class Operator {
-  readonly operatorId: bigint;
-  readonly eraKey = new AgreementKey(crypto.getRandomValues(new Uint8Array(32)));
-  readonly #manifest: Manifest;
-  readonly #admin: Signer;
-  readonly #signer = new Account(Account.createRandom().privateKey);
-  readonly #treasury = new Keyring(seedOf(newMnemonic()));
-  readonly #pool: PoolClient;
-  readonly #follower: Follower<EnclaveSnapshot, EnclaveWallet>;
-  readonly #number: number;
+/** Registers the first operator of the devnet's registry with its first era, and puts it to work. */
+async function startOperator(
+  manifest: Manifest,
+  prover: Prover,
+  admin: Signer,
+  session: Session,
+  directory: string,
+): Promise<{ operatorId: bigint; eraKey: AgreementKey; machine: Machine; operator: Operator }> {
+  const number = 1;
+  const random = () => crypto.getRandomValues(new Uint8Array(32));
+  const [eraKey, signer, treasury] = [
+    new AgreementKey(random()),
+    new Account(Account.createRandom().privateKey),
+    newTreasury(),
+  ];
+  const registry = new RegistryClient(manifest.registry, session.endpoint);
+  await sendCall(admin, registry.registerOperatorCall());
+  const era: Era = {
+    signer: BigInt(signer.address),
+    encryptionKey: eraKey.publicKey,
+    apiKey: new AgreementKey(random()).publicKey,
+    number: 1n,
+    expiry: session.blockTime + 7n * DAY_SECONDS,
+  };
+  const evidence = developmentEvidence(manifest.chainId, manifest.registry, number, era, signer);
+  await sendCall(admin, registry.registerEraCall(number, era, evidence));
 
-  private constructor(manifest: Manifest, admin: Signer, session: Session, number: number) {
-    this.#manifest = manifest;
-    this.#admin = admin;
-    this.#number = number;
-    this.operatorId = operatorIdOf(manifest.chainId, manifest.pool, manifest.registry, number);
-    this.#pool = new PoolClient(manifest.pool, session.endpoint);
-    const options = { operator: number, operatorId: this.operatorId, eraKeys: [this.eraKey] };
-    this.#follower = new Follower({
-      pool: this.#pool,
-      provider: session.endpoint,
-      startBlock: manifest.startBlock,
-      create: (snapshot?: EnclaveSnapshot) => new EnclaveWallet(options, snapshot),
-    });
-  }
+  const { chainId, pool: poolAddress, registry: registryAddress, startBlock } = manifest;
+  const operatorId = operatorIdOf(chainId, poolAddress, registryAddress, number);
+  const pool = new PoolClient(poolAddress, admin);
+  const journal = await Journal.open({ directory: join(directory, 'journal'), key: random(), atLeast: undefined });
+  const machine = await Machine.open(journal, { operatorId, settleSeconds: 3_600 });
+  await machine.execute({ kind: 'addMarket', terms: marketTerms(manifest), rules: MARKET_RULES });
+  const identity = { operator: number, operatorId };
+  const settler = new Settler({ chainId, pool, ...identity, signer: signer.signingKey, treasury, prover, fills: 2 });
+  const operator = new Operator({
+    machine,
+    settler,
+    pool,
+    provider: session.endpoint,
+    startBlock,
+    confirmations: 0,
+    ...identity,
+    eraKeys: [eraKey],
+  });
+  return { operatorId, eraKey, machine, operator };
+}
 
-  /** The first operator of the registry, and its first era. */
-  static async register(manifest: Manifest, admin: Signer, session: Session): Promise<Operator> {
-    const operator = new Operator(manifest, admin, session, 1);
-    const registry = new RegistryClient(manifest.registry, session.endpoint);
-    await sendCall(admin, registry.registerOperatorCall());
-    const era: Era = {
-      signer: BigInt(operator.#signer.address),
-      encryptionKey: operator.eraKey.publicKey,
-      apiKey: new AgreementKey(crypto.getRandomValues(new Uint8Array(32))).publicKey,
-      number: 1n,
-      expiry: session.blockTime + 7n * DAY_SECONDS,
-    };
-    const evidence = developmentEvidence(manifest.chainId, manifest.registry, 1, era, operator.#signer);
-    await sendCall(admin, registry.registerEraCall(1, era, evidence));
-    return operator;
-  }
+function newTreasury(): ShieldedAddress {
+  const { spending, viewing } = new Keyring(seedOf(newMnemonic()));
+  return { owner: spending.keys.owner, viewingKey: viewing.agreement.publicKey };
+}
 
-  /** Waits until both owners' notes are in the tree, matches their orders, and settles what matched. */
-  async trade(prover: Prover, orders: readonly OrderRequest[]): Promise<{ gasUsed: bigint; proofMs: number }> {
-    const { wallet, time } = await this.#untilReady(orders.map(({ order }) => order.owner));
-    const exchange = new Exchange({ operatorId: this.operatorId, settleSeconds: 3_600 });
-    exchange.apply({ kind: 'setTime', time });
-    exchange.apply({ kind: 'addMarket', terms: marketTerms(this.#manifest), rules: MARKET_RULES });
-    for (const locked of wallet.notes()) {
-      const { owner, asset, value, lock } = locked.note;
-      const inserted = wallet.spendable(locked) !== undefined;
-      const expiry = Number(lock?.expiry ?? 0n);
-      exchange.apply({ kind: 'credit', note: { leaf: locked.leaf, owner, asset, value, expiry, inserted } });
-    }
-    for (const order of orders) {
-      const [event] = exchange.apply({ kind: 'order', ...order });
-      if (event?.kind !== 'accepted') throw new Error(`an order is not accepted: ${JSON.stringify(event)}`);
-    }
-    exchange.apply({ kind: 'plan', validUntil: time + VALID_SECONDS });
-    if (exchange.batch === undefined) throw new Error('the orders did not match');
-    const started = performance.now();
-    const planned = planBatch({
-      operator: this.#number,
-      sequence: (await this.#pool.lastSequence(this.#number)) + 1n,
-      journalHead: 0n,
-      root: wallet.ledger.root,
-      validUntil: BigInt(exchange.batch.validUntil),
-      operatorAddress: {
-        owner: this.#treasury.spending.keys.owner,
-        viewingKey: this.#treasury.viewing.agreement.publicKey,
-      },
-      fills: fillsOf(exchange.batch, wallet),
-    });
-    const proven = await proveBatch(prover, planned);
-    const proofMs = performance.now() - started;
-    const digest = settlementDigest(this.#manifest.chainId, this.#manifest.pool, planned.shown);
-    const call = this.#pool.settleCall(proven, this.#signer.signingKey.sign(digest).serialized);
-    const { gasUsed } = await sendCall(this.#admin, call);
-    return { gasUsed, proofMs };
-  }
-
-  async #untilReady(owners: readonly bigint[]): Promise<{ wallet: EnclaveWallet; time: number }> {
-    const deadline = Date.now() + WAIT_MS_MAX;
-    for (;;) {
-      const { fold: wallet, head } = await this.#follower.advance();
-      const ready = wallet.notes().filter((note) => wallet.spendable(note) !== undefined);
-      if (owners.every((owner) => ready.some(({ note }) => note.owner === owner))) {
-        return { wallet, time: head.timestamp };
-      }
-      if (Date.now() > deadline) throw new Error('the keeper did not insert the locked notes in time');
-      await new Promise((done) => setTimeout(done, 500));
-    }
+/** Lets the operator work until `isDone`. */
+async function workUntil(operator: Operator, isDone: (round: Round) => boolean): Promise<Round> {
+  const deadline = Date.now() + WAIT_MS_MAX;
+  for (;;) {
+    const round = await operator.round();
+    if (isDone(round)) return round;
+    if (Date.now() > deadline) throw new Error('the operator did not get there in time');
+    await new Promise((done) => setTimeout(done, 500));
   }
 }
 
@@ -151,8 +118,8 @@ function marketTerms({ tokens }: Manifest): MarketTerms {
 }
 
 /**
- * Two wallets, made for this and thrown away, lock notes to an operator and sign an order each; the operator, played by this program, matches
- * them and settles under proof, and each wallet finds what it gained by itself. Throws where an amount does not arrive.
+ * Two wallets, made for this and thrown away, lock notes to an operator and sign an order each; the operator matches them and settles
+ * under proof, and each wallet finds what it gained by itself. Throws where an amount does not arrive.
  */
 export async function tradeTrip(
   manifest: Manifest,
@@ -179,11 +146,18 @@ export async function tradeTrip(
   };
   const carol = await open('carol');
   const dave = await open('dave');
+  let close = () => Promise.resolve();
   try {
-    const operator = await Operator.register(manifest, admin, carol.session);
-    const { operatorId } = operator;
+    const { operatorId, eraKey, machine, operator } = await startOperator(
+      manifest,
+      prover,
+      admin,
+      carol.session,
+      directory,
+    );
+    close = () => machine.close();
     const expiry = carol.session.blockTime + DAY_SECONDS;
-    const lock = { operatorId, expiry, operatorKey: operator.eraKey.publicKey };
+    const lock = { operatorId, expiry, operatorKey: eraKey.publicKey };
     const signed = (
       { wallet }: typeof carol,
       side: 'buy' | 'sell',
@@ -223,12 +197,28 @@ export async function tradeTrip(
       sellMax: dollars('3010.5075'),
       buyMin: coins('1.5'),
     });
-    await step('trade 1.5 ETH for 3000 DUSD', () => operator.trade(prover, [sell, buy]));
+    await step('wait for the operator to see them', async () => {
+      const isThere = ({ order }: OrderRequest) => machine.state.available(order.owner, order.sellAsset) > 0n;
+      await workUntil(
+        operator,
+        () => [sell, buy].every(isThere) && machine.state.notes().every(({ inserted }) => inserted),
+      );
+      return undefined;
+    });
+    await step('trade 1.5 ETH for 3000 DUSD', async () => {
+      for (const order of [sell, buy]) {
+        const [event] = await machine.execute({ kind: 'order', ...order });
+        if (event?.kind !== 'accepted') throw new Error(`an order is not accepted: ${JSON.stringify(event)}`);
+      }
+      const { sent } = await workUntil(operator, (round) => round.sent !== undefined);
+      return { gasUsed: sent?.receipt.gasUsed ?? 0n, proofMs: sent?.proofMs ?? 0 };
+    });
     await step('wait for insertion', async () => {
       await untilSpendable(carol.session, dollar.asset, dollars('2998.5'));
       return untilSpendable(dave.session, coin.asset, coins('1.5'));
     });
   } finally {
+    await close();
     carol.session.close();
     dave.session.close();
     rmSync(directory, { recursive: true, force: true });

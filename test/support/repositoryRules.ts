@@ -31,6 +31,10 @@ const ROOM_MAY_IMPORT: Readonly<
   exchange: { rooms: ['engine'], packages: ['protocol', 'crypto', 'notes'] },
   journal: { rooms: [], packages: ['protocol', 'wallet'] },
   wallet: { rooms: [], packages: ['protocol', 'crypto', 'notes', 'chain'] },
+  operator: {
+    rooms: ['exchange', 'journal', 'settlement', 'wallet'],
+    packages: ['protocol', 'crypto', 'notes', 'prover', 'chain'],
+  },
   settlement: { rooms: ['exchange', 'wallet'], packages: ['protocol', 'crypto', 'notes', 'prover', 'chain'] },
 };
 

@@ -101,12 +101,18 @@ export class SettlementBench {
     return { keyring, key: keyring.tradingAccount(this.operatorId, 0) };
   }
 
-  /** Deposits a note that the trader's seed finds again. */
-  async locked({ keyring, key }: Trader, asset: bigint, value: bigint, days = 2n): Promise<TestNote> {
+  /** Deposits a note that the trader's seed finds again, and the operator where its key is given. */
+  async locked(
+    { keyring, key }: Trader,
+    asset: bigint,
+    value: bigint,
+    days = 2n,
+    operatorKey?: Uint8Array,
+  ): Promise<TestNote> {
     const { client, chain } = this.bench;
     const lock = { operatorId: this.operatorId, expiry: (await chain.now()) + days * DAY_SECONDS };
     const maker = new OutputMaker(asset);
-    const told = { keys: key.keys, index: 0, lock, operatorKey: undefined };
+    const told = { keys: key.keys, index: 0, lock, operatorKey };
     const note = maker.locked(value, told, keyring.viewing.agreement.publicKey);
     const leaf = (await this.bench.ledger()).nextLeaf;
     await client.send(client.depositCall(asset, value, stealthOf(note), maker.ciphertext()));

@@ -25,6 +25,8 @@ export type FollowerOptions<Snapshot, F extends Fold<Snapshot>> = {
   readonly pool: PoolClient;
   readonly provider: Provider;
   readonly startBlock: number;
+  /** Blocks that must stand on one before it counts; 0 unless given, which is to follow the newest. */
+  readonly confirmations?: number;
   /** A new fold, from a snapshot where there is one. */
   create(snapshot?: Snapshot): F;
   /** The newest anchor that an earlier run kept. */
@@ -53,7 +55,7 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
     this.#anchor = options.anchor;
   }
 
-  /** Reads up to the newest block. Throws `ENDPOINT_INCONSISTENT` where the endpoint contradicts itself again and again. */
+  /** Reads up to the newest block that counts. Throws `ENDPOINT_INCONSISTENT` where the endpoint contradicts itself again and again. */
   async advance(onProgress?: (progress: Progress) => void): Promise<{ fold: F; head: Block }> {
     for (let attempt = 1; ; attempt++) {
       try {
@@ -80,7 +82,7 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
   }
 
   async #advanceOnce(onProgress?: (progress: Progress) => void): Promise<{ fold: F; head: Block }> {
-    const head = await this.#block('latest');
+    const head = await this.#head();
     const { fold, next } = await this.#start(head);
     const settled = head.number - REORG_BLOCKS;
     let from = next;
@@ -101,6 +103,12 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
     await this.#check(fold, head);
     this.#refreshAnchor(fold, head);
     return { fold, head };
+  }
+
+  async #head(): Promise<Block> {
+    const newest = await this.#block('latest');
+    const { confirmations = 0, startBlock } = this.#options;
+    return confirmations === 0 ? newest : this.#block(Math.max(startBlock, newest.number - confirmations));
   }
 
   /** The state to go on from: the live one where its block still stands, else the anchor's, else a new one. */
