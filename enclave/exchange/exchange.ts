@@ -34,6 +34,8 @@ export type ExchangeCommand =
   | { readonly kind: 'inserted'; readonly leaves: readonly number[]; readonly states: readonly bigint[] }
   | ({ readonly kind: 'order' } & OrderRequest)
   | { readonly kind: 'cancel'; readonly owner: bigint; readonly order: number }
+  /** By the operator: what is open of it must not match any more. */
+  | { readonly kind: 'drop'; readonly order: number }
   /** Chooses the next batch, valid until that time. */
   | { readonly kind: 'plan'; readonly validUntil: number }
   | { readonly kind: 'settled' }
@@ -41,7 +43,15 @@ export type ExchangeCommand =
   | { readonly kind: 'failed' };
 
 export type Refusal =
-  Rejection | 'orderNotCovered' | 'orderTooShort' | 'fundsInsufficient' | 'operatorUnknown' | 'batchPending';
+  | Rejection
+  | 'ownerUnknown'
+  | 'signatureInvalid'
+  | 'orderCancelled'
+  | 'orderNotCovered'
+  | 'orderTooShort'
+  | 'fundsInsufficient'
+  | 'operatorUnknown'
+  | 'batchPending';
 
 export type ExchangeEvent =
   | Exclude<EngineEvent, { kind: 'rejected' }>
@@ -49,6 +59,9 @@ export type ExchangeEvent =
   | { readonly kind: 'planned'; readonly fills: number }
   /** A match that nobody can settle any more, because an order has expired. */
   | { readonly kind: 'busted'; readonly trade: number };
+
+/** An order gets so many fills and no more: so many of its states an operator looks at before it relies on the order. */
+export const ORDER_FILLS_MAX = 8;
 
 /** One order's part of a batch. */
 export type PlannedFill = Leg & {
@@ -171,6 +184,11 @@ export class Exchange {
     return this.#funds.notes();
   }
 
+  /** Orders that can still match. */
+  openOrders(): { id: number; order: Order; k: bigint }[] {
+    return [...this.#entries.values()].filter(({ open }) => open > 0).map(({ id, order, k }) => ({ id, order, k }));
+  }
+
   /** The states of orders, after fills on the chain, that are not known to be in the tree yet. */
   awaitedStates(): { state: bigint; filled: bigint; k: bigint }[] {
     return [...this.#entries.values()]
@@ -207,11 +225,12 @@ export class Exchange {
         return this.#follow(
           this.#engine.apply({ kind: 'cancel', account: this.#accountOf(command.owner), order: command.order }),
         );
+      case 'drop':
+        return this.#drop(command.order);
       case 'plan':
         return this.#plan(command.validUntil);
       case 'settled':
-        this.#applySettled();
-        return [];
+        return this.#applySettled();
       case 'failed':
         this.#batch = undefined;
         return [];
@@ -226,9 +245,13 @@ export class Exchange {
     for (const { id, order } of [...this.#entries.values()].reverse()) {
       const short = this.#funds.available(order.owner, order.sellAsset, time + this.#options.settleSeconds) < 0n;
       if (!short || (this.#entries.get(id)?.open ?? 0) === 0) continue;
-      events.push(...this.#follow(this.#engine.apply({ kind: 'reduce', order: id, lots: 0 })));
+      events.push(...this.#drop(id));
     }
     return events;
+  }
+
+  #drop(order: number): ExchangeEvent[] {
+    return this.#follow(this.#engine.apply({ kind: 'reduce', order, lots: 0 }));
   }
 
   #accountOf(owner: bigint): number {
@@ -382,10 +405,11 @@ export class Exchange {
     return assets.size > SETTLEMENT_RESIDUALS ? undefined : fills;
   }
 
-  #applySettled(): void {
+  #applySettled(): ExchangeEvent[] {
     const batch = this.#batch;
-    if (batch === undefined) return;
+    if (batch === undefined) return [];
     this.#batch = undefined;
+    const events: ExchangeEvent[] = [];
     this.#unsettled = this.#unsettled.filter(({ trade }) => !batch.trades.includes(trade));
     for (const { id, sold } of batch.fills) {
       const entry = this.#entry(id);
@@ -394,7 +418,10 @@ export class Exchange {
       entry.stateInserted = false;
       this.#hold(entry);
       this.#forgetIfDone(entry);
+      // One fill is kept for what has matched already and is not settled.
+      if (entry.open > 0 && entry.k >= BigInt(ORDER_FILLS_MAX - 1)) events.push(...this.#drop(id));
     }
+    return events;
   }
 
   #entry(id: number): Entry {

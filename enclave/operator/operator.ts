@@ -1,9 +1,11 @@
 import { Follower } from '@bitcloak/chain/follower';
 import type { PoolClient } from '@bitcloak/chain/pool';
+import { verify } from '@bitcloak/crypto/eddsa';
 import type { AgreementKey } from '@bitcloak/crypto/x25519';
 import { orderHashOf, orderStateOf } from '@bitcloak/notes/order';
 import { LOCK_SECONDS_MAX, SETTLEMENT_HORIZON_SECONDS } from '@bitcloak/protocol/parameters';
 import type { Provider } from 'ethers';
+import { ORDER_FILLS_MAX, type ExchangeEvent, type OrderRequest } from '../exchange/exchange.ts';
 import { EnclaveWallet, type EnclaveSnapshot } from '../wallet/enclaveWallet.ts';
 import type { Machine } from './machine.ts';
 import type { Sent, Settler } from './settler.ts';
@@ -37,6 +39,9 @@ export class Operator {
   readonly #options: OperatorOptions;
   readonly #follower: Follower<EnclaveSnapshot, EnclaveWallet>;
 
+  /** As it was at the end of the last round. */
+  #wallet: EnclaveWallet | undefined;
+
   constructor(options: OperatorOptions) {
     this.#options = options;
     const { operator, operatorId, eraKeys } = options;
@@ -55,9 +60,7 @@ export class Operator {
    */
   async round(): Promise<Round> {
     const { machine, settler } = this.#options;
-    const { fold: wallet, head } = await this.#follower.advance();
-    const time = head.timestamp;
-    await this.#catchUp(wallet, time);
+    const { wallet, time } = await this.watch();
     if (machine.state.batch === undefined && machine.state.waiting > 0) {
       const validUntil = Math.floor(time / VALID_UNTIL_GRID_SECONDS) * VALID_UNTIL_GRID_SECONDS + VALID_SECONDS;
       await machine.execute({ kind: 'plan', validUntil });
@@ -66,6 +69,29 @@ export class Operator {
     // Who sends waits for the receipt: what has not landed was never sent, failed, or was taken away by a reorganisation.
     if (batch === undefined || (await settler.hasLanded(batch, wallet))) return { time, sent: undefined };
     return { time, sent: await settler.settle(batch, wallet, machine.head) };
+  }
+
+  /** The first half of a round: reads the chain, and keeps the exchange in step with it. Before the first one no order is let in. */
+  async watch(): Promise<{ wallet: EnclaveWallet; time: number }> {
+    const { fold: wallet, head } = await this.#follower.advance();
+    this.#wallet = wallet;
+    await this.#catchUp(wallet, head.timestamp);
+    return { wallet, time: head.timestamp };
+  }
+
+  /**
+   * Lets an order in. Its signature is the one that its proofs will need, so it is checked before anybody can rely on the order; and an order of
+   * which its owner has cancelled a state that it may come to would bind him only for as long as he likes.
+   */
+  async submit(request: OrderRequest): Promise<ExchangeEvent[]> {
+    const { order, signature } = request;
+    const wallet = this.#wallet;
+    const keys = wallet?.account(order.owner);
+    if (wallet === undefined || keys === undefined) return [{ kind: 'refused', reason: 'ownerUnknown' }];
+    if (wallet.isCancelled(order, 0n, ORDER_FILLS_MAX)) return [{ kind: 'refused', reason: 'orderCancelled' }];
+    if (!verify(keys.publicKey, orderHashOf(order), signature))
+      return [{ kind: 'refused', reason: 'signatureInvalid' }];
+    return this.#options.machine.execute({ kind: 'order', ...request });
   }
 
   async #catchUp(wallet: EnclaveWallet, time: number): Promise<void> {

@@ -1,5 +1,5 @@
 import { orderHashOf, orderStateOf } from '@bitcloak/notes/order';
-import type { Exchange, ExchangeCommand } from '../exchange/exchange.ts';
+import { ORDER_FILLS_MAX, type Exchange, type ExchangeCommand } from '../exchange/exchange.ts';
 import type { EnclaveWallet } from '../wallet/enclaveWallet.ts';
 
 /** Longer locks than an operator wants to be bound by, and expiries that are no times, are not credited. */
@@ -45,6 +45,9 @@ export function catchUp(
   if (isSettled === true) commands.push({ kind: 'settled' });
   // A block later than its end without it: no block can bring it any more.
   else if (batch !== undefined && time >= batch.validUntil) commands.push({ kind: 'failed' });
+  for (const { id, order, k } of exchange.openOrders()) {
+    if (wallet.isCancelled(order, k, ORDER_FILLS_MAX)) commands.push({ kind: 'drop', order: id });
+  }
   const states = exchange
     .awaitedStates()
     .filter(({ state, filled, k }) => wallet.filledOrder(state, filled, k) !== undefined)

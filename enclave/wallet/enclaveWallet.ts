@@ -9,6 +9,7 @@ import { readFill, type FilledOrder, type FillShown } from '@bitcloak/notes/fill
 import { ownerKeys, type OwnerKeys } from '@bitcloak/notes/keys';
 import { decodeMessage } from '@bitcloak/notes/message';
 import { blindingFrom, commitmentOf, nullifierOf, type Note, type Nullifier } from '@bitcloak/notes/note';
+import { cancelKeyOf, orderHashOf, orderNullifierOf, type Order } from '@bitcloak/notes/order';
 import type { SpentNote } from '@bitcloak/notes/transfer';
 import { placeOf } from '@bitcloak/notes/tree';
 import { FILL_LEAVES, SLOTS_PER_NOTE } from '@bitcloak/protocol/parameters';
@@ -29,6 +30,7 @@ export type EnclaveSnapshot = {
   accounts: { publicKey: Point; nullifierKey: bigint }[];
   notes: LockedNote[];
   states: StateLeaf[];
+  cancelled: Nullifier[];
 };
 
 export type EnclaveWalletOptions = {
@@ -49,6 +51,8 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
   readonly #accounts = new Map<bigint, OwnerKeys>();
   readonly #notes = new Map<Nullifier, LockedNote>();
   readonly #states = new Map<bigint, StateLeaf>();
+  /** States of orders, anybody's, that were taken back on the chain. */
+  readonly #cancelled = new Set<Nullifier>();
   readonly #paths = new BucketPaths();
 
   constructor(options: EnclaveWalletOptions, snapshot?: EnclaveSnapshot) {
@@ -60,6 +64,7 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
     }
     for (const note of snapshot?.notes ?? []) this.#keepNote({ ...note });
     for (const state of snapshot?.states ?? []) this.#keepState({ ...state });
+    for (const nullifier of snapshot?.cancelled ?? []) this.#cancelled.add(nullifier);
   }
 
   save(): EnclaveSnapshot {
@@ -68,6 +73,7 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
       accounts: [...this.#accounts.values()].map(({ publicKey, nullifierKey }) => ({ publicKey, nullifierKey })),
       notes: this.notes().map((note) => ({ ...note })),
       states: [...this.#states.values()].map((state) => ({ ...state })),
+      cancelled: [...this.#cancelled],
     };
   }
 
@@ -99,6 +105,21 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
     return this.#states.has(orderState);
   }
 
+  /**
+   * Whether its owner took back one of the next states of an order: he knows their cancel keys before anybody else knows the order.
+   *
+   * @param k fills that the order had, and `states` how many states to look at from that one on.
+   */
+  isCancelled(order: Order, k: bigint, states: number): boolean {
+    const keys = this.#accounts.get(order.owner);
+    if (this.#cancelled.size === 0 || keys === undefined) return false;
+    const orderHash = orderHashOf(order);
+    for (let state = k; state < k + BigInt(states); state++) {
+      if (this.#cancelled.has(orderNullifierOf(cancelKeyOf(keys.nullifierKey, orderHash, state)))) return true;
+    }
+    return false;
+  }
+
   /** An order that is done with needs its state no longer. */
   forgetState(orderState: bigint): void {
     this.#states.delete(orderState);
@@ -109,6 +130,7 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
     this.ledger.apply(event);
     if (event.kind === 'transferred') for (const nullifier of event.nullifiers) this.#notes.delete(nullifier);
     if (event.kind === 'deposited' || event.kind === 'transferred') this.#find(event);
+    if (event.kind === 'cancelled') this.#cancelled.add(event.orderNullifier);
     if (event.kind === 'settled') this.#applySettlement(event);
   }
 

@@ -207,7 +207,7 @@ export async function tradeTrip(
     });
     await step('trade 1.5 ETH for 3000 DUSD', async () => {
       for (const order of [sell, buy]) {
-        const [event] = await machine.execute({ kind: 'order', ...order });
+        const [event] = await operator.submit(order);
         if (event?.kind !== 'accepted') throw new Error(`an order is not accepted: ${JSON.stringify(event)}`);
       }
       const { sent } = await workUntil(operator, (round) => round.sent !== undefined);

@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
-import { orderHashOf, type Order } from '@bitcloak/notes/order';
+import { cancelKeyOf, orderHashOf, type Order } from '@bitcloak/notes/order';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import type { Prover } from '@bitcloak/prover/prover';
 import type { Contract } from 'ethers';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
-import type { OrderRequest } from '../../enclave/exchange/exchange.ts';
+import { ORDER_FILLS_MAX, type OrderRequest } from '../../enclave/exchange/exchange.ts';
 import type { MarketTerms } from '../../enclave/exchange/market.ts';
 import { Journal } from '../../enclave/journal/journal.ts';
 import { Machine } from '../../enclave/operator/machine.ts';
@@ -102,13 +102,14 @@ class Floor {
     await this.machine.close();
     await this.start(prover);
     assert.equal(this.machine.state.hash(), before, 'the journal gives back the state');
+    await this.operator.watch();
   }
 
   async deposit(trader: Trader, asset: bigint, value: bigint): Promise<void> {
     await this.desk.locked(trader, asset, value, 2n, this.eraKey.publicKey);
   }
 
-  async order({ key }: Trader, side: 'buy' | 'sell', price: number, lots: number) {
+  async request({ key }: Trader, side: 'buy' | 'sell', price: number, lots: number): Promise<OrderRequest> {
     const { owner } = key.keys;
     const [base, quote] = [BigInt(lots) * 10n, BigInt(price * lots)];
     const limit =
@@ -133,8 +134,11 @@ class Floor {
     };
     const signature = key.sign(orderHashOf(order));
     const terms = { type: 'limit', timeInForce: 'gtc', selfTrade: 'cancelNewest' } as const;
-    const request: OrderRequest = { market: 1, side, price, lots, ...terms, order, signature };
-    return this.machine.execute({ kind: 'order', ...request });
+    return { market: 1, side, price, lots, ...terms, order, signature };
+  }
+
+  async order(trader: Trader, side: 'buy' | 'sell', price: number, lots: number) {
+    return this.operator.submit(await this.request(trader, side, price, lots));
   }
 
   round(): Promise<Round> {
@@ -233,6 +237,53 @@ describe('an operator at work', function () {
     await floor.restart();
     await floor.round();
     assert.equal(await floor.settlements(), 1);
+  });
+
+  it('lets in no order of a stranger, nor one with another signature', async () => {
+    const { alice, bob } = await seated('operator admission');
+    const request = await floor.request(alice, 'sell', 20, 50);
+    const refusal = async (wish: OrderRequest) => {
+      const [event] = await floor.operator.submit(wish);
+      return event?.kind === 'refused' ? event.reason : event?.kind;
+    };
+    assert.equal(await refusal(await floor.request(floor.desk.trader(), 'sell', 20, 50)), 'ownerUnknown');
+    const { signature } = await floor.request(bob, 'sell', 20, 50);
+    assert.equal(await refusal({ ...request, signature }), 'signatureInvalid');
+    const dearer = { ...request.order, buyMin: request.order.buyMin - 1n };
+    assert.equal(await refusal({ ...request, order: dearer }), 'signatureInvalid');
+    assert.equal(await refusal(request), 'accepted');
+  });
+
+  it('relies on no order that its owner takes back on the chain, in any state that it may come to', async () => {
+    const { alice, bob } = await seated('operator cancellation');
+    const { client } = floor.desk.bench;
+    const { nullifierKey } = alice.key.keys;
+    const keyOf = ({ order }: OrderRequest, k: bigint) => cancelKeyOf(nullifierKey, orderHashOf(order), k);
+    const early = await floor.request(alice, 'sell', 20, 50);
+    await client.send(client.cancelCall([keyOf(early, 3n)]));
+    await floor.round();
+    assert.deepEqual(await floor.operator.submit(early), [{ kind: 'refused', reason: 'orderCancelled' }]);
+
+    const resting = await floor.request(alice, 'sell', 20, 50);
+    assert.equal((await floor.operator.submit(resting))[0]?.kind, 'accepted');
+    assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 20)), 1);
+    await client.send(client.cancelCall([keyOf(resting, 5n)]));
+    await floor.round();
+    assert.equal(await floor.settlements(), 1, 'what has matched is settled');
+    assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 10)), 0, 'and the rest matches no more');
+  });
+
+  it('gives an order no more fills than the states that it looked at', async () => {
+    const { alice, bob } = await seated('operator fills');
+    await floor.order(alice, 'sell', 20, 60);
+    for (let fill = 1; fill < ORDER_FILLS_MAX; fill++) {
+      assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 2)), 1, `fill ${fill}`);
+      await floor.round();
+      await floor.insertAll();
+      await floor.round();
+    }
+    assert.equal(await floor.settlements(), ORDER_FILLS_MAX - 1);
+    assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 2)), 0);
   });
 
   it('plans anew what did not land in its time', async () => {
