@@ -53,6 +53,10 @@ function TAG_CLEARING() {
     return 13;
 }
 
+function TAG_API() {
+    return 14;
+}
+
 function TREE_DEPTH() {
     return 13;
 }

@@ -1,4 +1,4 @@
-import type { OrderType, SelfTrade, Side, TimeInForce } from './codes.ts';
+import type { OrderType, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol/orders';
 import type { MarketRules } from './market.ts';
 
 /** A new order as callers write it. What is left out is nothing: no expiry, no minimum. */

@@ -1,5 +1,6 @@
+import type { Side } from '@bitcloak/protocol/orders';
 import { Book, type Counters } from './book.ts';
-import { REASON, REJECTION, SIDE, TIME_IN_FORCE, TYPE, type Side } from './codes.ts';
+import { REASON, REJECTION, SIDE, TIME_IN_FORCE, TYPE } from './codes.ts';
 import type { Command } from './commands.ts';
 import { Events, type EngineEvent } from './events.ts';
 import { digest, hexOf, SUBJECT, WEIGHTS_HIGH, WEIGHTS_LOW } from './hash.ts';

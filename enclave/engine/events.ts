@@ -1,5 +1,6 @@
 // What a command did, in order: numbers in one buffer that every command writes anew, and objects for who wants to read them.
-import { REASONS, REJECTIONS, type Reason, type Rejection } from './codes.ts';
+import { REASONS, type Reason } from '@bitcloak/protocol/orders';
+import { REJECTIONS, type Rejection } from './codes.ts';
 
 export type EngineEvent =
   | { readonly kind: 'marketAdded'; readonly market: number }

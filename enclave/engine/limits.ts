@@ -16,8 +16,6 @@ export const ACCOUNT_MAX = 2 ** 31 - 1;
 /** Unix seconds. */
 export const SECONDS_MAX = Number(TIME_MAX);
 
-export const BASIS_POINTS = 10_000;
-
 /** An iceberg shows at least this part of itself: a taker that eats it whole makes no more trades than that. */
 export const SLICES_MAX = 1000;
 

@@ -1,5 +1,6 @@
+import { BASIS_POINTS } from '@bitcloak/protocol/orders';
 import { digest, SUBJECT, WEIGHTS_HIGH, WEIGHTS_LOW, type DigestSum } from './hash.ts';
-import { BASIS_POINTS, isIntegerWithin, LOTS_MAX, MARKETS_MAX, SECONDS_MAX, TICKS_MAX } from './limits.ts';
+import { isIntegerWithin, LOTS_MAX, MARKETS_MAX, SECONDS_MAX, TICKS_MAX } from './limits.ts';
 
 /** What a market is set up with. */
 export type MarketRules = {

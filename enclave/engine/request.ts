@@ -1,4 +1,5 @@
-import { REJECTION, SELF_TRADES, SIDES, TIME_IN_FORCE, TIMES_IN_FORCE, TYPE, TYPES } from './codes.ts';
+import { ORDER_TYPES, SELF_TRADES, SIDES, TIMES_IN_FORCE } from '@bitcloak/protocol/orders';
+import { REJECTION, TIME_IN_FORCE, TYPE } from './codes.ts';
 import type { NewOrder } from './commands.ts';
 import { ACCOUNT_MAX, isIntegerWithin, LOTS_MAX, SECONDS_MAX, SLICES_MAX } from './limits.ts';
 import type { Market } from './market.ts';
@@ -32,7 +33,7 @@ export function requestOf(order: NewOrder): OrderRequest {
     market: order.market,
     account: order.account,
     side: SIDES.indexOf(order.side),
-    type: TYPES.indexOf(order.type),
+    type: ORDER_TYPES.indexOf(order.type),
     price: order.price,
     lots: order.lots,
     timeInForce: TIMES_IN_FORCE.indexOf(order.timeInForce),
@@ -64,7 +65,7 @@ export function checkRequest(request: Readonly<OrderRequest>, market: Market, no
   if (!isIntegerWithin(account, 0, ACCOUNT_MAX)) return REJECTION.accountInvalid;
   const areCodes =
     isIntegerWithin(side, 0, SIDES.length - 1) &&
-    isIntegerWithin(type, 0, TYPES.length - 1) &&
+    isIntegerWithin(type, 0, ORDER_TYPES.length - 1) &&
     isIntegerWithin(timeInForce, 0, TIMES_IN_FORCE.length - 1) &&
     isIntegerWithin(selfTrade, 0, SELF_TRADES.length - 1);
   if (!areCodes) return REJECTION.codeInvalid;

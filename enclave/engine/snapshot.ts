@@ -1,6 +1,7 @@
 // A state as plain data: what a view shows of an order, and what a snapshot keeps of everything.
 import type { Book, Counters } from './book.ts';
-import { SELF_TRADE, SELF_TRADES, SIDE, SIDES, type SelfTrade, type Side } from './codes.ts';
+import { SELF_TRADES, SIDES, type SelfTrade, type Side } from '@bitcloak/protocol/orders';
+import { SELF_TRADE, SIDE } from './codes.ts';
 import { ladderOf, marketOf, PEGGED_BIT, SELL_BIT } from './levels.ts';
 import type { MarketState } from './market.ts';
 import type { Orders } from './orders.ts';

@@ -1,116 +1,50 @@
 import { createHash } from 'node:crypto';
-import type { Signature } from '@bitcloak/crypto/eddsa';
 import { orderHashOf, orderStateOf, type Order } from '@bitcloak/notes/order';
-import { SETTLEMENT_FILLS_MAX, SETTLEMENT_RESIDUALS } from '@bitcloak/protocol/parameters';
-import type { Rejection, Side } from '../engine/codes.ts';
-import type { NewOrder } from '../engine/commands.ts';
+import { AMOUNT_MAX, TIME_MAX } from '@bitcloak/protocol/parameters';
+import { feeOf, isCovered, legOf, signedLots, type MarketTerms } from '@bitcloak/trading/market';
+import type { NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/trading/orders';
+import type { BalanceRecord, OrderRecord } from '@bitcloak/trading/records';
+import type { NewOrder as EngineOrder } from '../engine/commands.ts';
 import { Engine } from '../engine/engine.ts';
 import type { EngineEvent } from '../engine/events.ts';
-import type { MarketRules } from '../engine/market.ts';
+import type { MarketState } from '../engine/market.ts';
 import type { Snapshot as EngineSnapshot } from '../engine/snapshot.ts';
+import { isProvable } from './admission.ts';
+import { Blotter, type BlotterSnapshot, type Written } from './blotter.ts';
+import type {
+  Batch,
+  ExchangeCommand,
+  ExchangeEvent,
+  ExchangeRules,
+  Match,
+  Refusal,
+  Ticket,
+  Working,
+} from './commands.ts';
 import { Funds, type FundNote } from './funds.ts';
-import { isCovered, legOf, type Leg, type MarketTerms } from './market.ts';
+import { chooseBatch } from './settling.ts';
 
-export type ExchangeOptions = {
-  readonly operatorId: bigint;
-  /** Between a match and the end of the order or of the notes that pay for it there must be so many seconds, for the settlement to land in. */
-  readonly settleSeconds: number;
-};
-
-/** A new order with what its owner signed; the engine's expiry follows from that. */
-export type OrderRequest = Omit<NewOrder, 'account' | 'expiry'> & {
-  readonly order: Order;
-  readonly signature: Signature;
-};
-
-export type ExchangeCommand =
-  | { readonly kind: 'addMarket'; readonly terms: MarketTerms; readonly rules: MarketRules }
-  /** Unix seconds. */
-  | { readonly kind: 'setTime'; readonly time: number }
-  | { readonly kind: 'credit'; readonly note: FundNote }
-  /** A note that the chain has spent. */
-  | { readonly kind: 'remove'; readonly leaf: number }
-  /** What is in the tree now: notes by their leaves, order states by their commitments. */
-  | { readonly kind: 'inserted'; readonly leaves: readonly number[]; readonly states: readonly bigint[] }
-  | ({ readonly kind: 'order' } & OrderRequest)
-  | { readonly kind: 'cancel'; readonly owner: bigint; readonly order: number }
-  /** By the operator: what is open of it must not match any more. */
-  | { readonly kind: 'drop'; readonly order: number }
-  /** Chooses the next batch, valid until that time. */
-  | { readonly kind: 'plan'; readonly validUntil: number }
-  | { readonly kind: 'settled' }
-  /** The batch will never land: what it was to settle waits for another. */
-  | { readonly kind: 'failed' };
-
-export type Refusal =
-  | Rejection
-  | 'ownerUnknown'
-  | 'signatureInvalid'
-  | 'orderCancelled'
-  | 'orderNotCovered'
-  | 'orderTooShort'
-  | 'fundsInsufficient'
-  | 'operatorUnknown'
-  | 'batchPending';
-
-export type ExchangeEvent =
-  | Exclude<EngineEvent, { kind: 'rejected' }>
-  | { readonly kind: 'refused'; readonly reason: Refusal }
-  | { readonly kind: 'planned'; readonly fills: number }
-  /** A match that nobody can settle any more, because an order has expired. */
-  | { readonly kind: 'busted'; readonly trade: number };
-
-/** An order gets so many fills and no more: so many of its states an operator looks at before it relies on the order. */
+/** A signed order with so many fills matches no more: what it has matched is settled with what is left of the states that are watched. */
 export const ORDER_FILLS_MAX = 8;
+/** So many of an order's states an operator looks at before it relies on the order. */
+export const ORDER_STATES_WATCHED = 16;
 
-/** One order's part of a batch. */
-export type PlannedFill = Leg & {
-  readonly id: number;
-  readonly order: Order;
-  readonly signature: Signature;
-  readonly filled: bigint;
-  readonly k: bigint;
-  /** Leaves of the notes that it spends. */
-  readonly leaves: readonly number[];
-};
+const RULES_AT_FIRST: ExchangeRules = { settleSeconds: 1, orderSecondsMax: 0, lockSecondsMax: 0, withdrawalFees: [] };
 
-export type Batch = {
-  readonly validUntil: number;
-  readonly fills: readonly PlannedFill[];
-  readonly trades: readonly number[];
-};
-
-type Entry = {
-  readonly id: number;
-  readonly market: number;
-  readonly side: Side;
-  readonly order: Order;
-  readonly orderHash: bigint;
-  readonly signature: Signature;
-  /** Lots of the whole order, and those that can still match. */
-  readonly lots: number;
-  open: number;
-  /** Base units that matches gave away, settled or not. */
-  sold: bigint;
-  /** Base units and number of the fills that are on the chain. */
-  filled: bigint;
-  k: bigint;
-  /** Whether the state after them is in the tree; there is none before the first. */
-  stateInserted: boolean;
-  held: bigint;
-};
-
-/** A match whose two sides have not been settled; they are in one batch, or nobody pays for what the other gets. */
-type Unsettled = { readonly trade: number; readonly legs: readonly (Leg & { readonly id: number })[] };
-
+/** Plain data of which an exchange can be made again. */
 export type ExchangeSnapshot = {
   readonly engine: EngineSnapshot;
+  readonly rules: ExchangeRules;
   readonly markets: readonly MarketTerms[];
   readonly owners: readonly bigint[];
-  readonly entries: readonly Entry[];
-  readonly unsettled: readonly Unsettled[];
+  readonly tickets: readonly Ticket[];
+  readonly working: readonly Working[];
+  readonly matches: readonly Match[];
   readonly notes: readonly FundNote[];
+  readonly blotter: BlotterSnapshot;
   readonly batch: Batch | undefined;
+  readonly lastTicket: number;
+  readonly lastMatch: number;
   readonly time: number;
 };
 
@@ -119,50 +53,76 @@ export type ExchangeSnapshot = {
  * commands give the same state, and it knows no keys: signatures are checked before an order comes here, proofs are made of what it plans.
  */
 export class Exchange {
-  readonly #options: ExchangeOptions;
+  readonly #operatorId: bigint;
   readonly #engine: Engine;
   readonly #funds = new Funds();
+  readonly #blotter: Blotter;
+  #rules = RULES_AT_FIRST;
   readonly #markets = new Map<number, MarketTerms>();
   /** The engine's number of each owner who ever traded. */
   readonly #accounts = new Map<bigint, number>();
-  readonly #entries = new Map<number, Entry>();
-  #unsettled: Unsettled[] = [];
+  readonly #tickets = new Map<number, Ticket>();
+  /** By the engine's number of the order. */
+  readonly #working = new Map<number, Working>();
+  /** The same, by the signed order, and by its owner and his number of it. */
+  readonly #workingOf = new Map<number, Working>();
+  readonly #numbers = new Map<bigint, Map<number, number>>();
+  readonly #matches = new Map<number, Match>();
   #batch: Batch | undefined;
+  #lastTicket = 0;
+  #lastMatch = 0;
   #time = 0;
 
-  constructor(options: ExchangeOptions, snapshot?: ExchangeSnapshot) {
-    this.#options = options;
+  constructor(operatorId: bigint, snapshot?: ExchangeSnapshot) {
+    this.#operatorId = operatorId;
     this.#engine = snapshot === undefined ? new Engine() : Engine.restore(snapshot.engine);
+    this.#blotter = new Blotter(snapshot?.blotter);
     if (snapshot === undefined) return;
+    this.#rules = snapshot.rules;
     for (const terms of snapshot.markets) this.#markets.set(terms.market, terms);
     snapshot.owners.forEach((owner, account) => this.#accounts.set(owner, account));
     for (const note of snapshot.notes) this.#funds.credit({ ...note });
-    for (const entry of snapshot.entries) {
-      this.#entries.set(entry.id, { ...entry });
-      this.#funds.hold(entry.order.owner, entry.order.sellAsset, entry.held);
+    for (const ticket of snapshot.tickets) {
+      this.#tickets.set(ticket.id, { ...ticket });
+      this.#funds.hold(ticket.order.owner, ticket.order.sellAsset, ticket.held);
     }
-    this.#unsettled = [...snapshot.unsettled];
+    for (const working of snapshot.working) this.#addWorking({ ...working });
+    for (const match of snapshot.matches) this.#matches.set(match.id, match);
     this.#batch = snapshot.batch;
+    this.#lastTicket = snapshot.lastTicket;
+    this.#lastMatch = snapshot.lastMatch;
     this.#time = snapshot.time;
   }
 
   save(): ExchangeSnapshot {
     return {
       engine: this.#engine.snapshot(),
+      rules: this.#rules,
       markets: [...this.#markets.values()],
       owners: [...this.#accounts.keys()],
-      entries: [...this.#entries.values()].map((entry) => ({ ...entry })),
-      unsettled: [...this.#unsettled],
+      tickets: [...this.#tickets.values()].map((ticket) => ({ ...ticket })),
+      working: [...this.#working.values()].map((working) => ({ ...working })),
+      matches: [...this.#matches.values()],
       notes: this.#funds.notes().map((note) => ({ ...note })),
+      blotter: this.#blotter.save(),
       batch: this.#batch,
+      lastTicket: this.#lastTicket,
+      lastMatch: this.#lastMatch,
       time: this.#time,
     };
   }
 
   /** Equal for equal states. */
   hash(): string {
-    const text = JSON.stringify(this.save(), (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value));
-    return createHash('sha256').update(text).digest('hex');
+    const plain = (_key: string, value: unknown): unknown => {
+      if (typeof value === 'bigint') return `${value}n`;
+      return value instanceof Map ? [...(value as Map<unknown, unknown>)] : value;
+    };
+    return createHash('sha256').update(JSON.stringify(this.save(), plain)).digest('hex');
+  }
+
+  get rules(): ExchangeRules {
+    return this.#rules;
   }
 
   /** What is being settled. */
@@ -172,7 +132,7 @@ export class Exchange {
 
   /** Matches that wait for a batch. */
   get waiting(): number {
-    return this.#unsettled.length - (this.#batch?.trades.length ?? 0);
+    return this.#matches.size - (this.#batch?.matches.length ?? 0);
   }
 
   /** Unix seconds. */
@@ -180,55 +140,104 @@ export class Exchange {
     return this.#time;
   }
 
+  /** What happened to each owner. */
+  get records(): Omit<Blotter, 'takeWritten'> {
+    return this.#blotter;
+  }
+
+  /** The reports of the commands since it was asked last. */
+  takeReports(): Written[] {
+    return this.#blotter.takeWritten();
+  }
+
+  markets(): { terms: MarketTerms; state: MarketState }[] {
+    return [...this.#markets.values()].flatMap((terms) => {
+      const state = this.#engine.market(terms.market);
+      return state === undefined ? [] : [{ terms, state }];
+    });
+  }
+
   notes(): readonly FundNote[] {
     return this.#funds.notes();
   }
 
-  /** Orders that can still match. */
-  openOrders(): { id: number; order: Order; k: bigint }[] {
-    return [...this.#entries.values()].filter(({ open }) => open > 0).map(({ id, order, k }) => ({ id, order, k }));
+  ticket(id: number): Ticket | undefined {
+    return this.#tickets.get(id);
+  }
+
+  /** Signed orders that can still match. */
+  openTickets(): Ticket[] {
+    return [...this.#workingOf.keys()].map((id) => this.#ticket(id));
   }
 
   /** The states of orders, after fills on the chain, that are not known to be in the tree yet. */
   awaitedStates(): { state: bigint; filled: bigint; k: bigint }[] {
-    return [...this.#entries.values()]
+    return [...this.#tickets.values()]
       .filter(({ k, stateInserted }) => k > 0n && !stateInserted)
       .map(({ orderHash, filled, k }) => ({ state: orderStateOf(orderHash, filled, k), filled, k }));
   }
 
   /** What an owner can put into new orders, in base units. */
   available(owner: bigint, asset: bigint): bigint {
-    return this.#funds.available(owner, asset, this.#time + 2 * this.#options.settleSeconds);
+    return this.#funds.available(owner, asset, this.#time + 2 * this.#rules.settleSeconds);
+  }
+
+  balances(owner: bigint): BalanceRecord[] {
+    return this.#funds.assetsOf(owner).map((asset) => {
+      const notes = this.#funds.notesOf(owner, asset);
+      const worth = (counted: readonly FundNote[]) => counted.reduce((sum, { value }) => sum + value, 0n);
+      const available = this.available(owner, asset);
+      return {
+        asset,
+        total: worth(notes),
+        available: available > 0n ? available : 0n,
+        held: this.#funds.held(owner, asset),
+        waiting: worth(notes.filter(({ inserted }) => !inserted)),
+      };
+    });
   }
 
   apply(command: ExchangeCommand): ExchangeEvent[] {
     switch (command.kind) {
+      case 'configure':
+        return this.#configure(command.rules);
       case 'addMarket': {
         const events = this.#engine.apply({ kind: 'addMarket', ...command.rules, trading: true });
         if (events[0]?.kind === 'marketAdded') this.#markets.set(command.terms.market, command.terms);
         return this.#follow(events);
       }
+      case 'setTrading':
+      case 'setReference':
+        return this.#follow(this.#engine.apply(command));
       case 'setTime':
         return this.#setTime(command.time);
       case 'credit':
-        this.#funds.credit({ ...command.note });
-        return [];
+        return this.#credit(command.note, command.told);
       case 'remove':
-        this.#funds.remove(command.leaf);
-        return [];
+        return this.#remove(command.leaf);
       case 'inserted':
-        this.#applyInserted(command.leaves, command.states);
-        return [];
+        return this.#applyInserted(command.leaves, command.states);
       case 'order':
         return this.#submit(command);
+      case 'amend':
+        return this.#amend(command);
       case 'cancel':
+        return this.#cancel(command.owner, command.order);
+      case 'cancelAll': {
+        const { owner, market } = command;
+        const account = this.#accountOf(owner);
         return this.#follow(
-          this.#engine.apply({ kind: 'cancel', account: this.#accountOf(command.owner), order: command.order }),
+          this.#engine.apply({ kind: 'cancelAll', account, ...(market === undefined ? {} : { market }) }),
         );
+      }
+      case 'withdraw':
+        return this.#withdraw(command);
       case 'drop':
-        return this.#drop(command.order);
+        return command.tickets.flatMap((ticket) => this.#drop(ticket));
+      case 'void':
+        return this.#void(command.tickets);
       case 'plan':
-        return this.#plan(command.validUntil);
+        return this.#plan(command);
       case 'settled':
         return this.#applySettled();
       case 'failed':
@@ -237,21 +246,60 @@ export class Exchange {
     }
   }
 
+  #configure(rules: ExchangeRules): ExchangeEvent[] {
+    const { settleSeconds, orderSecondsMax, lockSecondsMax, withdrawalFees } = rules;
+    const isTime = (seconds: number) =>
+      Number.isSafeInteger(seconds) && seconds >= 1 && seconds <= Number(TIME_MAX) / 4;
+    const areFees = withdrawalFees.every(([, fee]) => fee >= 0n && fee <= AMOUNT_MAX);
+    if (![settleSeconds, orderSecondsMax, lockSecondsMax].every(isTime) || !areFees) return refuse('rulesInvalid');
+    this.#rules = rules;
+    return [];
+  }
+
   /** Orders whose notes went away, or will be gone too soon, leave the books before anybody relies on them: the newest first. */
   #setTime(time: number): ExchangeEvent[] {
     const events = this.#follow(this.#engine.apply({ kind: 'setTime', time }));
     if (events[0]?.kind === 'refused') return events;
     this.#time = time;
-    for (const { id, order } of [...this.#entries.values()].reverse()) {
-      const short = this.#funds.available(order.owner, order.sellAsset, time + this.#options.settleSeconds) < 0n;
-      if (!short || (this.#entries.get(id)?.open ?? 0) === 0) continue;
-      events.push(...this.#drop(id));
+    this.#blotter.forgetExpired(time);
+    const soon = time + this.#rules.settleSeconds;
+    for (const { owner, asset } of this.#funds.overdrawn(soon)) {
+      for (const { ticket } of [...this.#working.values()].reverse()) {
+        const { order } = this.#ticket(ticket);
+        if (order.owner !== owner || order.sellAsset !== asset) continue;
+        events.push(...this.#drop(ticket));
+        if (this.#funds.available(owner, asset, soon) >= 0n) break;
+      }
     }
     return events;
   }
 
-  #drop(order: number): ExchangeEvent[] {
-    return this.#follow(this.#engine.apply({ kind: 'reduce', order, lots: 0 }));
+  #credit(note: FundNote, told: boolean): ExchangeEvent[] {
+    if (this.#funds.note(note.leaf) !== undefined) return [];
+    this.#funds.credit({ ...note });
+    const { owner, asset, value } = note;
+    if (told) this.#blotter.report(owner, this.#time, { kind: 'credited', asset, amount: value });
+    return [];
+  }
+
+  #remove(leaf: number): ExchangeEvent[] {
+    const note = this.#funds.note(leaf);
+    if (note === undefined) return [];
+    this.#funds.remove(leaf);
+    const isSettled = this.#batch?.fills.some(({ leaves }) => leaves.includes(leaf)) ?? false;
+    const { owner, asset, value } = note;
+    if (!isSettled) this.#blotter.report(owner, this.#time, { kind: 'debited', asset, amount: value });
+    return [];
+  }
+
+  #applyInserted(leaves: readonly number[], states: readonly bigint[]): ExchangeEvent[] {
+    for (const leaf of leaves) this.#funds.markInserted(leaf);
+    if (states.length === 0) return [];
+    for (const ticket of this.#tickets.values()) {
+      if (ticket.k === 0n || ticket.stateInserted) continue;
+      ticket.stateInserted = states.includes(orderStateOf(ticket.orderHash, ticket.filled, ticket.k));
+    }
+    return [];
   }
 
   #accountOf(owner: bigint): number {
@@ -260,179 +308,405 @@ export class Exchange {
     return account;
   }
 
-  #submit({ kind: _kind, order, signature, ...request }: OrderRequest & { kind: 'order' }): ExchangeEvent[] {
-    const refuse = (reason: Refusal): ExchangeEvent[] => [{ kind: 'refused', reason }];
+  /** What speaks against a signed order, whatever it is for. */
+  #checkSigned(order: Order): Refusal | undefined {
+    if (order.operatorId !== this.#operatorId) return 'operatorUnknown';
+    if (!isProvable(order)) return 'orderInvalid';
+    const { settleSeconds, orderSecondsMax, lockSecondsMax } = this.#rules;
+    const time = BigInt(this.#time);
+    if (order.expiry - BigInt(settleSeconds) <= time) return 'orderTooShort';
+    if (order.expiry > time + BigInt(orderSecondsMax)) return 'orderTooLong';
+    const isLockValid = order.relockExpiry > time && order.relockExpiry <= time + BigInt(lockSecondsMax);
+    return order.relockExpiry === 0n || isLockValid ? undefined : 'relockInvalid';
+  }
+
+  #submit(command: NewOrder & { kind: 'order' }): ExchangeEvent[] {
+    const { kind: _kind, clientOrderId, order, signature, ...request } = command;
+    const { owner } = order;
+    const orderHash = orderHashOf(order);
+    const used = this.#blotter.used(owner, clientOrderId, orderHash, order.expiry);
+    if (used.kind === 'same') return [{ kind: 'repeated', number: used.number }];
+    if (used.kind !== 'unused') return refuse(used.kind);
     const terms = this.#markets.get(request.market);
     if (terms === undefined) return refuse('marketUnknown');
-    if (order.operatorId !== this.#options.operatorId) return refuse('operatorUnknown');
     const { side, price, lots } = request;
     // The engine refuses what is no quantity at all; here nothing must be computed with it.
-    if (!Number.isSafeInteger(price) || !Number.isSafeInteger(lots)) return refuse('lotsInvalid');
+    if (!isQuantity(price) || !isQuantity(lots)) return refuse('lotsInvalid');
+    const complaint = this.#checkSigned(order);
+    if (complaint !== undefined) return refuse(complaint);
     if (!isCovered(terms, side, price, lots, order)) return refuse('orderNotCovered');
-    const expiry = Number(order.expiry) - this.#options.settleSeconds;
-    if (expiry <= this.#time) return refuse('orderTooShort');
-    if (this.available(order.owner, order.sellAsset) < order.sellMax) return refuse('fundsInsufficient');
-    const dated = request.timeInForce === 'gtc' ? { timeInForce: 'gtd' as const, expiry } : {};
-    const events = this.#engine.apply({ kind: 'submit', account: this.#accountOf(order.owner), ...request, ...dated });
-    const accepted = events.find((event) => event.kind === 'accepted');
-    if (accepted === undefined) return this.#follow(events);
-    const { order: id } = accepted;
-    const entry: Entry = {
-      id,
-      market: request.market,
+    const leaves = Number(order.expiry) - this.#rules.settleSeconds;
+    if (request.timeInForce === 'gtd' && (request.expiry ?? 0) > leaves) return refuse('orderTooShort');
+    const lotsSigned = Number(signedLots(terms, side, order));
+    if (this.available(owner, order.sellAsset) < shareOf(order, lots, lotsSigned)) return refuse('fundsInsufficient');
+
+    const dated: Pick<EngineOrder, 'timeInForce' | 'expiry'> | undefined =
+      request.timeInForce === 'gtc' ? { timeInForce: 'gtd', expiry: leaves } : undefined;
+    const events = this.#engine.apply({ kind: 'submit', account: this.#accountOf(owner), ...request, ...dated });
+    const [first, ...others] = events;
+    if (first?.kind !== 'accepted') return this.#follow(events);
+    const { id: ticket } = this.#open({ order, signature }, orderHash);
+    const { type, timeInForce, selfTrade } = request;
+    const number = this.#blotter.addOrder(owner, {
+      clientOrderId,
+      market: terms.market,
       side,
-      order,
-      orderHash: orderHashOf(order),
-      signature,
+      type,
+      timeInForce,
+      selfTrade,
+      price,
       lots,
+      filled: 0,
       open: lots,
-      sold: 0n,
-      filled: 0n,
-      k: 0n,
-      stateInserted: false,
-      held: 0n,
+      status: 'open',
+      reason: undefined,
+      expiry: dated?.expiry ?? request.expiry ?? leaves,
+      time: this.#time,
+    });
+    this.#blotter.remember(owner, orderHash, order.expiry, { clientOrderId, number, isWithdrawal: false });
+    const working: Working = {
+      id: first.order,
+      owner,
+      number,
+      market: terms.market,
+      side,
+      ticket,
+      signedLots: lotsSigned,
+      open: lots,
     };
-    this.#entries.set(id, entry);
-    this.#hold(entry);
+    this.#addWorking(working);
+    this.#hold(ticket);
+    this.#reportOrder('accepted', working, {});
+    return [{ kind: 'accepted', order: first.order, number }, ...this.#follow(others)];
+  }
+
+  /** A new price or more lots have to be signed anew, for what stays open; what matched before is settled as it was signed then. */
+  #amend({ owner, order: number, amendment }: ExchangeCommand & { kind: 'amend' }): ExchangeEvent[] {
+    const working = this.#findWorking(owner, number);
+    if (working === undefined) return refuse('orderUnknown');
+    const record = this.#blotter.order(owner, number) as OrderRecord;
+    const { price, lots, order, signature } = amendment;
+    if (!isQuantity(price) || !isQuantity(lots)) return refuse('lotsInvalid');
+    const open = lots - record.filled;
+    if (open <= 0) return refuse('lotsInvalid');
+    const account = this.#accountOf(owner);
+    if (order === undefined) {
+      if (price !== record.price || open > working.open) return refuse('orderNotCovered');
+      return this.#follow(this.#engine.apply({ kind: 'amend', account, order: working.id, price, lots }));
+    }
+    const orderHash = orderHashOf(order);
+    // The client's name stays that of the order; the signed order must be new all the same.
+    const used = this.#blotter.used(owner, '', orderHash, order.expiry);
+    if (used.kind !== 'unused') return refuse(used.kind === 'ordersTooMany' ? used.kind : 'orderRepeated');
+    const complaint = this.#checkSigned(order);
+    if (complaint !== undefined) return refuse(complaint);
+    const terms = this.#terms(working.market);
+    if (order.owner !== owner || !isCovered(terms, working.side, price, open, order)) return refuse('orderNotCovered');
+    // The engine keeps the time at which the order leaves the book.
+    if (Number(order.expiry) - this.#rules.settleSeconds < record.expiry) return refuse('orderTooShort');
+    const lotsSigned = Number(signedLots(terms, working.side, order));
+    const before = this.#ticket(working.ticket);
+    const freed = before.held - (before.sold - before.filled);
+    if (this.available(owner, order.sellAsset) + freed < shareOf(order, open, lotsSigned)) {
+      return refuse('fundsInsufficient');
+    }
+    const events = this.#engine.apply({ kind: 'amend', account, order: working.id, price, lots });
+    if (events[0]?.kind !== 'amended') return this.#follow(events);
+    const { id: ticket } = this.#open({ order, signature }, orderHash);
+    this.#blotter.remember(owner, orderHash, order.expiry, {
+      clientOrderId: record.clientOrderId,
+      number,
+      isWithdrawal: false,
+    });
+    this.#removeWorking(working);
+    this.#addWorking({ ...working, ticket, signedLots: lotsSigned });
+    this.#hold(before.id);
+    this.#forgetIfDone(before);
     return this.#follow(events);
   }
 
-  /** Keeps entries and holds in step with what the engine did. */
+  #cancel(owner: bigint, number: number): ExchangeEvent[] {
+    const working = this.#findWorking(owner, number);
+    if (working === undefined) return refuse('orderUnknown');
+    return this.#follow(this.#engine.apply({ kind: 'cancel', account: this.#accountOf(owner), order: working.id }));
+  }
+
+  #withdraw({ clientOrderId, order, signature }: NewWithdrawal): ExchangeEvent[] {
+    const { owner, sellAsset: asset, sellMax: amount } = order;
+    const orderHash = orderHashOf(order);
+    const used = this.#blotter.used(owner, clientOrderId, orderHash, order.expiry);
+    if (used.kind === 'same') return [{ kind: 'repeated', number: used.number }];
+    if (used.kind !== 'unused') return refuse(used.kind);
+    const complaint = this.#checkSigned(order);
+    if (complaint !== undefined) return refuse(complaint);
+    const fee = this.#rules.withdrawalFees.find(([charged]) => charged === asset)?.[1] ?? 0n;
+    const isWithdrawal = order.buyAsset === asset && amount > 0n && amount > fee;
+    if (!isWithdrawal) return refuse('withdrawalInvalid');
+    if (order.buyMin > amount - fee) return refuse('orderNotCovered');
+    if (this.available(owner, asset) < amount) return refuse('fundsInsufficient');
+    const ticket = this.#open({ order, signature }, orderHash);
+    const times = { time: this.#time, status: 'waiting', settlement: 0 } as const;
+    const withdrawal = this.#blotter.addWithdrawal(owner, { clientOrderId, asset, amount, fee, ...times });
+    const { id: number } = withdrawal;
+    this.#blotter.remember(owner, orderHash, order.expiry, { clientOrderId, number, isWithdrawal: true });
+    ticket.sold = amount;
+    this.#hold(ticket.id);
+    const leg = { ticket: ticket.id, owner, record: number, sold: amount, bought: amount - fee };
+    this.#addMatch({ kind: 'withdrawal', feeAsset: asset, legs: [leg] });
+    this.#blotter.report(owner, this.#time, { kind: 'withdrawing', withdrawal });
+    return [{ kind: 'withdrawing', number }];
+  }
+
+  #drop(ticket: number): ExchangeEvent[] {
+    const working = this.#workingOf.get(ticket);
+    if (working === undefined) return [];
+    return this.#follow(this.#engine.apply({ kind: 'reduce', order: working.id, lots: 0 }));
+  }
+
+  #void(tickets: readonly number[]): ExchangeEvent[] {
+    const events = tickets.flatMap((ticket) => this.#drop(ticket));
+    this.#batch = undefined;
+    return [...events, ...this.#bust(({ legs }) => legs.some(({ ticket }) => tickets.includes(ticket)))];
+  }
+
+  /** Keeps orders, holds and records in step with what the engine did. */
   #follow(events: readonly EngineEvent[]): ExchangeEvent[] {
     return events.map((event) => {
-      if (event.kind === 'traded') this.#applyTrade(event);
-      if (event.kind === 'cancelled' || event.kind === 'reduced') this.#close(event.order, event.lots);
-      return event.kind === 'rejected' ? { kind: 'refused', reason: event.reason } : event;
-    });
-  }
-
-  #applyTrade({ trade, maker, taker, price, lots }: EngineEvent & { kind: 'traded' }): void {
-    const legs = [maker, taker].map((id) => {
-      const entry = this.#entry(id);
-      const leg = legOf(this.#terms(entry.market), entry.side, price, lots, id === maker);
-      entry.sold += leg.sold;
-      this.#close(id, lots);
-      return { id, ...leg };
-    });
-    this.#unsettled.push({ trade, legs });
-  }
-
-  /** Lots that can no longer match. */
-  #close(id: number, lots: number): void {
-    const entry = this.#entry(id);
-    entry.open -= lots;
-    this.#hold(entry);
-    this.#forgetIfDone(entry);
-  }
-
-  /** An order holds what its open lots may still sell and what it sold without having settled it. */
-  #hold(entry: Entry): void {
-    const { order, lots, open } = entry;
-    const share = (order.sellMax * BigInt(open) + BigInt(lots) - 1n) / BigInt(lots);
-    const held = share + entry.sold - entry.filled;
-    this.#funds.hold(order.owner, order.sellAsset, held - entry.held);
-    entry.held = held;
-  }
-
-  #forgetIfDone(entry: Entry): void {
-    if (entry.open === 0 && entry.sold === entry.filled) this.#entries.delete(entry.id);
-  }
-
-  #applyInserted(leaves: readonly number[], states: readonly bigint[]): void {
-    for (const leaf of leaves) this.#funds.markInserted(leaf);
-    if (states.length === 0) return;
-    for (const entry of this.#entries.values()) {
-      if (entry.k === 0n || entry.stateInserted) continue;
-      entry.stateInserted = states.includes(orderStateOf(entry.orderHash, entry.filled, entry.k));
-    }
-  }
-
-  /**
-   * Takes the matches in their order, each with both its sides or not at all, as far as there are fills, notes in the tree and assets for residuals. A match
-   * that does not fit is passed over: another's notes may be ready earlier.
-   */
-  #plan(validUntil: number): ExchangeEvent[] {
-    if (this.#batch !== undefined) return [{ kind: 'refused', reason: 'batchPending' }];
-    const events = this.#bust();
-    let fills = new Map<number, PlannedFill>();
-    const trades: number[] = [];
-    for (const { trade, legs } of this.#unsettled) {
-      const sums = new Map([...fills].map(([id, { sold, bought }]): [number, Leg] => [id, { sold, bought }]));
-      for (const { id, sold, bought } of legs) {
-        const before = sums.get(id) ?? { sold: 0n, bought: 0n };
-        sums.set(id, { sold: before.sold + sold, bought: before.bought + bought });
+      switch (event.kind) {
+        case 'rejected':
+          return { kind: 'refused', reason: event.reason };
+        case 'accepted':
+          throw new Error('an order is accepted where none was submitted');
+        case 'traded':
+          this.#applyTrade(event);
+          return event;
+        case 'reduced':
+        case 'cancelled': {
+          const { kind, order: id, reason, lots } = event;
+          const working = this.#find(id);
+          const record = this.#blotter.order(working.owner, working.number);
+          const shrunk = kind === 'cancelled' ? { status: kind } : { lots: (record?.lots ?? lots) - lots };
+          working.open -= lots;
+          this.#reportOrder(kind, working, { open: working.open, reason, ...shrunk });
+          this.#settleHold(working);
+          return event;
+        }
+        case 'amended': {
+          const working = this.#find(event.order);
+          const { price, lots } = event;
+          working.open = lots - (this.#blotter.order(working.owner, working.number)?.filled ?? 0);
+          this.#reportOrder('amended', working, { price, lots, open: working.open });
+          this.#hold(working.ticket);
+          return event;
+        }
+        default:
+          return event;
       }
-      const next = this.#fund(sums, validUntil);
-      if (next === undefined) continue;
-      fills = next;
-      trades.push(trade);
-    }
-    if (fills.size > 0) this.#batch = { validUntil, fills: [...fills.values()], trades };
-    return [...events, { kind: 'planned', fills: fills.size }];
-  }
-
-  #bust(): ExchangeEvent[] {
-    const isDead = ({ legs }: Unsettled) => legs.some(({ id }) => this.#entry(id).order.expiry <= BigInt(this.#time));
-    const dead = this.#unsettled.filter(isDead);
-    this.#unsettled = this.#unsettled.filter((match) => !dead.includes(match));
-    return dead.map(({ trade, legs }) => {
-      for (const { id, sold } of legs) {
-        const entry = this.#entry(id);
-        entry.sold -= sold;
-        this.#hold(entry);
-        this.#forgetIfDone(entry);
-      }
-      return { kind: 'busted', trade };
     });
   }
 
-  /** Finds notes for every order of a batch; undefined where it cannot be settled like that. */
-  #fund(sums: ReadonlyMap<number, Leg>, validUntil: number): Map<number, PlannedFill> | undefined {
-    if (sums.size > SETTLEMENT_FILLS_MAX) return undefined;
-    const taken = new Set<number>();
-    const assets = new Set<bigint>();
-    const fills = new Map<number, PlannedFill>();
-    for (const [id, leg] of sums) {
-      const { market, order, signature, filled, k, stateInserted } = this.#entry(id);
-      // Fees are what is left over, in the quote asset.
-      assets.add(this.#terms(market).quote);
-      if (order.expiry < BigInt(validUntil) || (k > 0n && !stateInserted)) return undefined;
-      const notes = this.#funds.choose(order.owner, order.sellAsset, leg.sold, validUntil, taken);
-      if (notes === undefined) return undefined;
-      for (const { leaf } of notes) taken.add(leaf);
-      fills.set(id, { id, order, signature, filled, k, leaves: notes.map(({ leaf }) => leaf), ...leg });
-    }
-    return assets.size > SETTLEMENT_RESIDUALS ? undefined : fills;
+  #applyTrade({ maker, taker, price, lots }: EngineEvent & { kind: 'traded' }): void {
+    const orders = [maker, taker].map((id) => this.#find(id));
+    const { quote } = this.#terms((orders[0] as Working).market);
+    const legs = orders.map((working) => {
+      const { owner, number, market, side, ticket } = working;
+      const terms = this.#terms(market);
+      const isMaker = working.id === maker;
+      const leg = legOf(terms, side, price, lots, isMaker);
+      this.#ticket(ticket).sold += leg.sold;
+      working.open -= lots;
+      const record = this.#blotter.order(owner, number);
+      const order = this.#blotter.changeOrder(owner, number, {
+        filled: (record?.filled ?? 0) + lots,
+        open: working.open,
+        ...(working.open === 0 ? { status: 'filled' } : {}),
+      });
+      const fill = this.#blotter.addFill(owner, {
+        order: number,
+        market,
+        side,
+        role: isMaker ? 'maker' : 'taker',
+        price,
+        lots,
+        ...leg,
+        fee: feeOf(terms, price, lots, isMaker),
+        time: this.#time,
+        status: 'waiting',
+        settlement: 0,
+      });
+      this.#blotter.report(owner, this.#time, { kind: 'traded', fill, order });
+      this.#settleHold(working);
+      return { ticket, owner, record: fill.id, ...leg };
+    });
+    this.#addMatch({ kind: 'trade', feeAsset: quote, legs });
+  }
+
+  #addMatch(match: Omit<Match, 'id'>): void {
+    const id = ++this.#lastMatch;
+    this.#matches.set(id, { id, ...match });
+  }
+
+  #reportOrder(
+    kind: 'accepted' | 'amended' | 'reduced' | 'cancelled',
+    { owner, number }: Working,
+    changes: Partial<OrderRecord>,
+  ): void {
+    const order = this.#blotter.changeOrder(owner, number, changes);
+    if (order !== undefined) this.#blotter.report(owner, this.#time, { kind, order });
+  }
+
+  #open(signed: SignedOrder, orderHash: bigint): Ticket {
+    const id = ++this.#lastTicket;
+    const nothing = { sold: 0n, filled: 0n, k: 0n, stateInserted: false, held: 0n };
+    const ticket: Ticket = { id, order: signed.order, signature: signed.signature, orderHash, ...nothing };
+    this.#tickets.set(id, ticket);
+    return ticket;
+  }
+
+  /** After lots left an order. */
+  #settleHold(working: Working): void {
+    this.#hold(working.ticket);
+    if (working.open > 0) return;
+    this.#removeWorking(working);
+    this.#forgetIfDone(this.#ticket(working.ticket));
+  }
+
+  /** A signed order holds what its open lots may still sell, and what it sold without having settled it. */
+  #hold(id: number): void {
+    const ticket = this.#ticket(id);
+    const working = this.#workingOf.get(id);
+    const { order } = ticket;
+    const open = working === undefined ? 0n : shareOf(order, working.open, working.signedLots);
+    const held = open + ticket.sold - ticket.filled;
+    this.#funds.hold(order.owner, order.sellAsset, held - ticket.held);
+    ticket.held = held;
+  }
+
+  #forgetIfDone(ticket: Ticket): void {
+    if (ticket.held === 0n && !this.#workingOf.has(ticket.id)) this.#tickets.delete(ticket.id);
+  }
+
+  #plan({ validUntil, sequence, always }: ExchangeCommand & { kind: 'plan' }): ExchangeEvent[] {
+    if (this.#batch !== undefined) return refuse('batchPending');
+    const now = BigInt(this.#time);
+    const events = this.#bust(({ legs }) => legs.some(({ ticket }) => this.#ticket(ticket).order.expiry <= now));
+    const choice = chooseBatch(this.#matches.values(), (id) => this.#ticket(id), this.#funds, validUntil);
+    if (choice.fills.length > 0 || always) this.#batch = { validUntil, sequence, ...choice };
+    return [...events, { kind: 'planned', fills: choice.fills.length }];
+  }
+
+  #bust(isDead: (match: Match) => boolean): ExchangeEvent[] {
+    const dead = [...this.#matches.values()].filter(isDead);
+    return dead.map(({ id, kind, legs }) => {
+      this.#matches.delete(id);
+      for (const { ticket: ticketId, owner, record, sold } of legs) {
+        const ticket = this.#ticket(ticketId);
+        ticket.sold -= sold;
+        this.#hold(ticketId);
+        this.#forgetIfDone(ticket);
+        if (kind === 'trade') {
+          const fill = this.#blotter.changeFill(owner, record, { status: 'busted' });
+          const order = fill === undefined ? undefined : this.#blotter.order(owner, fill.order);
+          if (fill !== undefined) this.#blotter.report(owner, this.#time, { kind: 'busted', fill, order });
+        } else {
+          const withdrawal = this.#blotter.changeWithdrawal(owner, record, { status: 'busted' });
+          if (withdrawal !== undefined) {
+            this.#blotter.report(owner, this.#time, { kind: 'withdrawalBusted', withdrawal });
+          }
+        }
+      }
+      return { kind: 'busted', match: id };
+    });
   }
 
   #applySettled(): ExchangeEvent[] {
     const batch = this.#batch;
     if (batch === undefined) return [];
     this.#batch = undefined;
+    this.#recordSettled(batch);
     const events: ExchangeEvent[] = [];
-    this.#unsettled = this.#unsettled.filter(({ trade }) => !batch.trades.includes(trade));
-    for (const { id, sold } of batch.fills) {
-      const entry = this.#entry(id);
-      entry.filled += sold;
-      entry.k += 1n;
-      entry.stateInserted = false;
-      this.#hold(entry);
-      this.#forgetIfDone(entry);
-      // One fill is kept for what has matched already and is not settled.
-      if (entry.open > 0 && entry.k >= BigInt(ORDER_FILLS_MAX - 1)) events.push(...this.#drop(id));
+    for (const { ticket: id, sold } of batch.fills) {
+      const ticket = this.#ticket(id);
+      ticket.filled += sold;
+      ticket.k += 1n;
+      ticket.stateInserted = false;
+      this.#hold(id);
+      this.#forgetIfDone(ticket);
+      if (this.#workingOf.has(id) && ticket.k >= BigInt(ORDER_FILLS_MAX)) events.push(...this.#drop(id));
     }
     return events;
   }
 
-  #entry(id: number): Entry {
-    const entry = this.#entries.get(id);
-    if (entry === undefined) throw new Error(`the engine speaks of order ${id}, which is not there`);
-    return entry;
+  #recordSettled({ matches, sequence }: Batch): void {
+    const owners = new Map<bigint, { fills: number[]; withdrawals: number[] }>();
+    const changes = { status: 'settled', settlement: sequence } as const;
+    for (const id of matches) {
+      const match = this.#matches.get(id);
+      this.#matches.delete(id);
+      for (const { owner, record } of match?.legs ?? []) {
+        const settled = owners.get(owner) ?? { fills: [], withdrawals: [] };
+        owners.set(owner, settled);
+        if (match?.kind === 'trade') {
+          settled.fills.push(record);
+          this.#blotter.changeFill(owner, record, changes);
+        } else {
+          settled.withdrawals.push(record);
+          this.#blotter.changeWithdrawal(owner, record, changes);
+        }
+      }
+    }
+    for (const [owner, settled] of owners) {
+      this.#blotter.report(owner, this.#time, { kind: 'settled', settlement: sequence, ...settled });
+    }
+  }
+
+  #findWorking(owner: bigint, number: number): Working | undefined {
+    const id = this.#numbers.get(owner)?.get(number);
+    return id === undefined ? undefined : this.#working.get(id);
+  }
+
+  #addWorking(working: Working): void {
+    const { id, owner, number, ticket } = working;
+    this.#working.set(id, working);
+    this.#workingOf.set(ticket, working);
+    const numbers = this.#numbers.get(owner) ?? new Map<number, number>();
+    this.#numbers.set(owner, numbers.set(number, id));
+  }
+
+  #removeWorking({ id, owner, number, ticket }: Working): void {
+    this.#working.delete(id);
+    this.#workingOf.delete(ticket);
+    const numbers = this.#numbers.get(owner);
+    numbers?.delete(number);
+    if (numbers?.size === 0) this.#numbers.delete(owner);
+  }
+
+  #find(id: number): Working {
+    return found(this.#working.get(id), 'order', id);
+  }
+
+  #ticket(id: number): Ticket {
+    return found(this.#tickets.get(id), 'signed order', id);
   }
 
   #terms(market: number): MarketTerms {
-    const terms = this.#markets.get(market);
-    if (terms === undefined) throw new Error(`the engine speaks of market ${market}, which is not there`);
-    return terms;
+    return found(this.#markets.get(market), 'market', market);
   }
+}
+
+function found<T>(value: T | undefined, what: string, id: number): T {
+  if (value === undefined) throw new Error(`${what} ${id} is not there`);
+  return value;
+}
+
+function refuse(reason: Refusal): ExchangeEvent[] {
+  return [{ kind: 'refused', reason }];
+}
+
+const isQuantity = (value: number) => Number.isSafeInteger(value) && value > 0;
+
+/** What open lots of a signed order may sell, rounded up. */
+function shareOf({ sellMax }: Order, open: number, lotsSigned: number): bigint {
+  const lots = BigInt(lotsSigned);
+  return (sellMax * BigInt(open) + lots - 1n) / lots;
 }

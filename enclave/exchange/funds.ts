@@ -13,27 +13,47 @@ export type FundNote = {
   inserted: boolean;
 };
 
-/** A fill spends few notes, and there are not many fills of one order: dust beyond this many notes counts for nothing. */
-export const NOTES_COUNTED = 2 * FILL_INPUTS;
+/** What an owner has of one asset. */
+type Holding = {
+  readonly owner: bigint;
+  readonly asset: bigint;
+  /** The largest first. */
+  notes: FundNote[];
+  held: bigint;
+};
 
 const byValue = (left: FundNote, right: FundNote) =>
   left.value === right.value ? left.leaf - right.leaf : left.value < right.value ? 1 : -1;
 
+const sum = (notes: readonly FundNote[]) => notes.reduce((total, { value }) => total + value, 0n);
+
 /** What owners have with the operator: their notes, and how much of an asset their orders hold. */
 export class Funds {
   readonly #notes = new Map<number, FundNote>();
-  readonly #held = new Map<string, bigint>();
+  readonly #holdings = new Map<bigint, Map<bigint, Holding>>();
 
   notes(): FundNote[] {
     return [...this.#notes.values()];
   }
 
+  note(leaf: number): FundNote | undefined {
+    return this.#notes.get(leaf);
+  }
+
   credit(note: FundNote): void {
     this.#notes.set(note.leaf, note);
+    const holding = this.#holding(note.owner, note.asset);
+    holding.notes.push(note);
+    holding.notes.sort(byValue);
   }
 
   remove(leaf: number): void {
+    const note = this.#notes.get(leaf);
+    if (note === undefined) return;
     this.#notes.delete(leaf);
+    const holding = this.#holding(note.owner, note.asset);
+    holding.notes = holding.notes.filter((other) => other !== note);
+    this.#forgetIfEmpty(holding);
   }
 
   markInserted(leaf: number): void {
@@ -43,20 +63,45 @@ export class Funds {
 
   /** Adds to what orders of an owner hold; negative gives back. */
   hold(owner: bigint, asset: bigint, amount: bigint): void {
-    const key = `${owner} ${asset}`;
-    const held = (this.#held.get(key) ?? 0n) + amount;
-    if (held === 0n) this.#held.delete(key);
-    else this.#held.set(key, held);
+    const holding = this.#holding(owner, asset);
+    holding.held += amount;
+    this.#forgetIfEmpty(holding);
   }
 
   held(owner: bigint, asset: bigint): bigint {
-    return this.#held.get(`${owner} ${asset}`) ?? 0n;
+    return this.#holdings.get(owner)?.get(asset)?.held ?? 0n;
   }
 
-  /** What notes that are locked until `expiry` or later amount to, less what orders hold of it already; negative where notes went away. */
+  assetsOf(owner: bigint): bigint[] {
+    return [...(this.#holdings.get(owner)?.keys() ?? [])];
+  }
+
+  notesOf(owner: bigint, asset: bigint): readonly FundNote[] {
+    return this.#holdings.get(owner)?.get(asset)?.notes ?? [];
+  }
+
+  /**
+   * What notes that are locked until `expiry` or later can pay for, less what orders hold of it already; negative where notes went away.
+   *
+   * The largest notes that one fill can spend count, and no others. A fill leaves one note of all that it spends, so whatever is held can be
+   * settled, by one fill after the other; with a third note counted, a match could come to more than any fill can pay for.
+   */
   available(owner: bigint, asset: bigint, expiry: number): bigint {
-    const counted = this.#of(owner, asset, expiry).slice(0, NOTES_COUNTED);
-    return counted.reduce((sum, { value }) => sum + value, 0n) - this.held(owner, asset);
+    const holding = this.#holdings.get(owner)?.get(asset);
+    if (holding === undefined) return 0n;
+    const counted = holding.notes.filter((note) => note.expiry >= expiry).slice(0, FILL_INPUTS);
+    return sum(counted) - holding.held;
+  }
+
+  /** Owners and assets of which orders hold more than notes that are locked until `expiry` or later can pay for. */
+  overdrawn(expiry: number): { owner: bigint; asset: bigint }[] {
+    const found: { owner: bigint; asset: bigint }[] = [];
+    for (const [owner, assets] of this.#holdings) {
+      for (const [asset, { held }] of assets) {
+        if (held > 0n && this.available(owner, asset, expiry) < 0n) found.push({ owner, asset });
+      }
+    }
+    return found;
   }
 
   /**
@@ -72,17 +117,27 @@ export class Funds {
     expiry: number,
     taken: ReadonlySet<number>,
   ): FundNote[] | undefined {
-    const free = this.#of(owner, asset, expiry).filter(({ leaf, inserted }) => inserted && !taken.has(leaf));
+    const free = this.notesOf(owner, asset).filter(
+      (note) => note.expiry >= expiry && note.inserted && !taken.has(note.leaf),
+    );
     const single = free.filter(({ value }) => value >= amount).at(-1);
     if (single !== undefined) return [single];
     const largest = free.slice(0, FILL_INPUTS);
-    return largest.reduce((sum, { value }) => sum + value, 0n) >= amount ? largest : undefined;
+    return sum(largest) >= amount ? largest : undefined;
   }
 
-  /** The largest first. */
-  #of(owner: bigint, asset: bigint, expiry: number): FundNote[] {
-    return this.notes()
-      .filter((note) => note.owner === owner && note.asset === asset && note.expiry >= expiry)
-      .sort(byValue);
+  #holding(owner: bigint, asset: bigint): Holding {
+    const assets = this.#holdings.get(owner) ?? new Map<bigint, Holding>();
+    this.#holdings.set(owner, assets);
+    const holding = assets.get(asset) ?? { owner, asset, notes: [], held: 0n };
+    assets.set(asset, holding);
+    return holding;
+  }
+
+  #forgetIfEmpty({ owner, asset, notes, held }: Holding): void {
+    if (notes.length > 0 || held !== 0n) return;
+    const assets = this.#holdings.get(owner);
+    assets?.delete(asset);
+    if (assets?.size === 0) this.#holdings.delete(owner);
   }
 }

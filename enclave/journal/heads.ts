@@ -28,6 +28,14 @@ export class Heads {
     return sequence < this.#first || sequence >= this.#first + this.#count ? undefined : this.#copy(sequence);
   }
 
+  has(head: Uint8Array): boolean {
+    const known = this.#bytes.subarray(0, this.#count * HEAD_BYTES);
+    for (let at = known.indexOf(head); at >= 0; at = known.indexOf(head, at + 1)) {
+      if (head.length === HEAD_BYTES && at % HEAD_BYTES === 0) return true;
+    }
+    return false;
+  }
+
   /** Adds the head of the next record. */
   push(head: Uint8Array): void {
     const at = this.#count * HEAD_BYTES;

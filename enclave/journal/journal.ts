@@ -117,6 +117,11 @@ export class Journal {
     return this.#heads.at(sequence);
   }
 
+  /** Whether a head, of 32 bytes, is that of a record which is still in the journal. */
+  hasHead(head: Uint8Array): boolean {
+    return this.#heads.has(head);
+  }
+
   /**
    * Appends a command. Resolves once it is durable; records are in the order of the calls. What is appended while the disk is busy goes to it
    * together. Rejects with `JOURNAL_FAILED` where the disk fails, and from then on always: such a command may be in the journal or not,

@@ -1,14 +1,20 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Follower } from '@bitcloak/chain/follower';
 import type { PoolClient } from '@bitcloak/chain/pool';
-import { verify } from '@bitcloak/crypto/eddsa';
+import { verify, type Signature } from '@bitcloak/crypto/eddsa';
 import type { AgreementKey } from '@bitcloak/crypto/x25519';
-import { orderHashOf, orderStateOf } from '@bitcloak/notes/order';
-import { LOCK_SECONDS_MAX, SETTLEMENT_HORIZON_SECONDS } from '@bitcloak/protocol/parameters';
+import { orderHashOf, orderStateOf, type Order } from '@bitcloak/notes/order';
+import type { OwnerKeys } from '@bitcloak/notes/keys';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import { SETTLEMENT_HORIZON_SECONDS } from '@bitcloak/protocol/parameters';
+import type { Amendment, NewOrder, NewWithdrawal } from '@bitcloak/trading/orders';
 import type { Provider } from 'ethers';
-import { ORDER_FILLS_MAX, type ExchangeEvent, type OrderRequest } from '../exchange/exchange.ts';
+import type { ExchangeEvent, Refusal } from '../exchange/commands.ts';
+import { ORDER_STATES_WATCHED } from '../exchange/exchange.ts';
 import { EnclaveWallet, type EnclaveSnapshot } from '../wallet/enclaveWallet.ts';
+import { isDue, type Cadence } from './cadence.ts';
 import type { Machine } from './machine.ts';
-import type { Sent, Settler } from './settler.ts';
+import type { Settled, Settler } from './settler.ts';
 import { catchUp } from './watcher.ts';
 
 /** Ends of batches stand on this grid, so that they tell nothing of when a batch was planned. */
@@ -25,22 +31,33 @@ export type OperatorOptions = {
   readonly operator: number;
   readonly operatorId: bigint;
   readonly eraKeys: readonly AgreementKey[];
+  readonly cadence: Cadence;
+  /** How far blocks may be ahead of the clock before the chain is taken for a wrong one; undefined where its time is not that of the world. */
+  readonly clockSkewSecondsMax: number | undefined;
 };
+
+/** What the operator tells who runs it: public hashes and codes, never an order. */
+export type OperatorReport =
+  | { readonly kind: 'settled'; readonly transaction: string }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string };
+
+export type RunOptions = { readonly pollMs: number; readonly report: (report: OperatorReport) => void };
 
 /** What one round did. */
 export type Round = {
   /** Unix seconds of the block that the operator stands at. */
   readonly time: number;
-  readonly sent: Sent | undefined;
+  readonly settled: Settled | undefined;
 };
 
 /** The operator at work: follows the chain, keeps the exchange in step with it, and settles. */
 export class Operator {
   readonly #options: OperatorOptions;
   readonly #follower: Follower<EnclaveSnapshot, EnclaveWallet>;
-
   /** As it was at the end of the last round. */
   #wallet: EnclaveWallet | undefined;
+  /** Of block time, when the last batch was planned. */
+  #plannedAt = 0;
 
   constructor(options: OperatorOptions) {
     this.#options = options;
@@ -54,52 +71,117 @@ export class Operator {
     });
   }
 
-  /**
-   * One round: reads the chain, credits and removes notes, and where matches wait and no batch is on its way, plans one and sends it. Matching never
-   * waits for it.
-   */
-  async round(): Promise<Round> {
-    const { machine, settler } = this.#options;
-    const { wallet, time } = await this.watch();
-    if (machine.state.batch === undefined && machine.state.waiting > 0) {
-      const validUntil = Math.floor(time / VALID_UNTIL_GRID_SECONDS) * VALID_UNTIL_GRID_SECONDS + VALID_SECONDS;
-      await machine.execute({ kind: 'plan', validUntil });
-    }
-    const { batch } = machine.state;
-    // Who sends waits for the receipt: what has not landed was never sent, failed, or was taken away by a reorganisation.
-    if (batch === undefined || (await settler.hasLanded(batch, wallet))) return { time, sent: undefined };
-    return { time, sent: await settler.settle(batch, wallet, machine.head) };
+  get machine(): Machine {
+    return this.#options.machine;
   }
 
-  /** The first half of a round: reads the chain, and keeps the exchange in step with it. Before the first one no order is let in. */
-  async watch(): Promise<{ wallet: EnclaveWallet; time: number }> {
+  /** The keys of an owner who was ever told of; of nobody before the chain was read. */
+  account(owner: bigint): OwnerKeys | undefined {
+    return this.#wallet?.account(owner);
+  }
+
+  /** Works until the signal: follows the chain and settles, neither waiting for the other. Throws only where the journal fails. */
+  async run(signal: AbortSignal, { pollMs, report }: RunOptions): Promise<void> {
+    const repeat = async (work: () => Promise<unknown>) => {
+      while (!signal.aborted) {
+        try {
+          await work();
+        } catch (error) {
+          const code = error instanceof BitcloakError ? error.code : undefined;
+          if (code?.startsWith('JOURNAL_') === true) throw error;
+          report({ kind: 'failed', code: code ?? 'INTERNAL', message: error instanceof Error ? error.message : '' });
+        }
+        await sleep(pollMs, undefined, { signal }).catch(() => undefined);
+      }
+    };
+    await this.watch();
+    const settling = async () => {
+      const settled = await this.settle();
+      if (settled?.kind === 'sent') report({ kind: 'settled', transaction: settled.receipt.hash });
+    };
+    await Promise.all([repeat(() => this.watch()), repeat(settling)]);
+  }
+
+  /** Reads the chain, then settles what is due. */
+  async round(): Promise<Round> {
+    const { time } = await this.watch();
+    return { time, settled: await this.settle() };
+  }
+
+  /** Where it is time, plans a batch; where there is one, proves and sends it. Matching never waits for it. */
+  async settle(): Promise<Settled | undefined> {
+    const { machine, settler } = this.#options;
+    const wallet = this.#wallet;
+    if (wallet === undefined) return undefined;
+    await this.#plan();
+    const { batch } = machine.state;
+    if (batch === undefined) return undefined;
+    const settled = await settler.settle(batch, wallet, machine.head);
+    // The rest of the batch is planned again. It may have ended while it was looked at.
+    if (settled.kind === 'impossible' && machine.state.batch === batch) {
+      await machine.execute({ kind: 'void', tickets: settled.tickets });
+    }
+    return settled;
+  }
+
+  /** Reads the chain, and keeps the exchange in step with it. Before the first time no order is let in. */
+  async watch(): Promise<{ time: number }> {
     const { fold: wallet, head } = await this.#follower.advance();
+    this.#checkTime(head.timestamp);
     this.#wallet = wallet;
     await this.#catchUp(wallet, head.timestamp);
-    return { wallet, time: head.timestamp };
+    return { time: head.timestamp };
   }
 
   /**
    * Lets an order in. Its signature is the one that its proofs will need, so it is checked before anybody can rely on the order; and an order of
    * which its owner has cancelled a state that it may come to would bind him only for as long as he likes.
    */
-  async submit(request: OrderRequest): Promise<ExchangeEvent[]> {
-    const { order, signature } = request;
+  async submit(order: NewOrder): Promise<ExchangeEvent[]> {
+    return this.#refuse(order) ?? this.machine.execute({ kind: 'order', ...order });
+  }
+
+  /** @param order the owner's number of it. */
+  async amend(owner: bigint, order: number, amendment: Amendment): Promise<ExchangeEvent[]> {
+    const refused = amendment.order === undefined ? undefined : this.#refuse(amendment);
+    return refused ?? this.machine.execute({ kind: 'amend', owner, order, amendment });
+  }
+
+  async withdraw(withdrawal: NewWithdrawal): Promise<ExchangeEvent[]> {
+    return this.#refuse(withdrawal) ?? this.machine.execute({ kind: 'withdraw', ...withdrawal });
+  }
+
+  #refuse({ order, signature }: { order: Order; signature: Signature }): ExchangeEvent[] | undefined {
+    const refused = (reason: Refusal): ExchangeEvent[] => [{ kind: 'refused', reason }];
     const wallet = this.#wallet;
     const keys = wallet?.account(order.owner);
-    if (wallet === undefined || keys === undefined) return [{ kind: 'refused', reason: 'ownerUnknown' }];
-    if (wallet.isCancelled(order, 0n, ORDER_FILLS_MAX)) return [{ kind: 'refused', reason: 'orderCancelled' }];
-    if (!verify(keys.publicKey, orderHashOf(order), signature))
-      return [{ kind: 'refused', reason: 'signatureInvalid' }];
-    return this.#options.machine.execute({ kind: 'order', ...request });
+    if (wallet === undefined || keys === undefined) return refused('ownerUnknown');
+    if (wallet.isCancelled(order, 0n, ORDER_STATES_WATCHED)) return refused('orderCancelled');
+    return verify(keys.publicKey, orderHashOf(order), signature) ? undefined : refused('signatureInvalid');
+  }
+
+  async #plan(): Promise<void> {
+    const { machine, settler, cadence } = this.#options;
+    const { batch, waiting, time } = machine.state;
+    if (batch !== undefined || !isDue(cadence, waiting, time, this.#plannedAt)) return;
+    this.#plannedAt = time;
+    const validUntil = Math.floor(time / VALID_UNTIL_GRID_SECONDS) * VALID_UNTIL_GRID_SECONDS + VALID_SECONDS;
+    const sequence = await settler.nextSequence();
+    await machine.execute({ kind: 'plan', validUntil, sequence, always: cadence.kind === 'interval' });
+  }
+
+  /** Time never goes back in the exchange, so a chain that is far ahead would end every order for good. */
+  #checkTime(timestamp: number): void {
+    const { clockSkewSecondsMax } = this.#options;
+    if (clockSkewSecondsMax === undefined || timestamp <= Date.now() / 1000 + clockSkewSecondsMax) return;
+    throw new BitcloakError('ENDPOINT_INCONSISTENT', `the newest block is of ${timestamp}, far ahead of the clock`);
   }
 
   async #catchUp(wallet: EnclaveWallet, time: number): Promise<void> {
     const { machine } = this.#options;
     const { batch } = machine.state;
-    const rules = { lockSecondsMax: Number(LOCK_SECONDS_MAX) };
     for (;;) {
-      const commands = catchUp(machine.state, wallet, time, rules);
+      const commands = catchUp(machine.state, wallet, time);
       for (const command of commands) await machine.execute(command);
       // What is settled has states to wait for, and they may be in the tree already.
       if (!commands.some(({ kind }) => kind === 'settled')) break;

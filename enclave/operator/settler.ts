@@ -7,8 +7,8 @@ import { cancelKeyOf, orderHashOf, orderNullifierOf, type Order } from '@bitcloa
 import { SUBGROUP_ORDER } from '@bitcloak/protocol/parameters';
 import type { Prover } from '@bitcloak/prover/prover';
 import type { ContractTransactionReceipt, SigningKey } from 'ethers';
-import type { Batch } from '../exchange/exchange.ts';
-import { planBatch, proveBatch, type BatchFill } from '../settlement/batch.ts';
+import type { Batch, PlannedFill } from '../exchange/commands.ts';
+import { planBatch, proveBatch, UnprovableFill, type BatchFill } from '../settlement/batch.ts';
 import { fillsOf } from '../settlement/fills.ts';
 import type { EnclaveWallet } from '../wallet/enclaveWallet.ts';
 
@@ -28,8 +28,14 @@ export type SettlerOptions = {
   readonly fills: number;
 };
 
-/** A settlement that was sent, with what proving it took. */
-export type Sent = { readonly receipt: ContractTransactionReceipt; readonly proofMs: number };
+/** What became of a batch. */
+export type Settled =
+  /** It is on the chain, with what proving it took. */
+  | { readonly kind: 'sent'; readonly receipt: ContractTransactionReceipt; readonly proofMs: number }
+  /** An earlier process sent it. */
+  | { readonly kind: 'landed' }
+  /** It will never land with these signed orders in it. */
+  | { readonly kind: 'impossible'; readonly tickets: readonly number[] };
 
 /** Turns a planned batch into a settlement on the chain. */
 export class Settler {
@@ -39,38 +45,62 @@ export class Settler {
     this.#options = options;
   }
 
-  /** Whether a settlement of this batch is on the chain, however newly: an earlier process may have sent it. */
-  async hasLanded({ fills: [first] }: Batch, wallet: EnclaveWallet): Promise<boolean> {
-    const keys = first === undefined ? undefined : wallet.account(first.order.owner);
-    if (first === undefined || keys === undefined) return false;
-    const cancelKey = cancelKeyOf(keys.nullifierKey, orderHashOf(first.order), first.k);
-    return this.#options.pool.isSpent(orderNullifierOf(cancelKey));
+  /** The sequence of the next settlement. */
+  async nextSequence(): Promise<number> {
+    return Number(await this.#options.pool.lastSequence(this.#options.operator)) + 1;
   }
 
   /**
-   * Proves a batch with fresh randomness, signs and sends it. Sending it twice does no harm: its nullifiers are the same, and the pool takes
-   * them once. Throws `TRANSACTION_FAILED` where the pool refuses it.
+   * Proves a batch with fresh randomness, signs and sends it. Sending it twice does no harm: its sequence and nullifiers are the same, and the pool
+   * takes them once. Throws `TRANSACTION_FAILED` where the pool refuses it.
    *
    * @param journalHead what the settlement anchors.
    */
-  async settle(batch: Batch, wallet: EnclaveWallet, journalHead: bigint): Promise<Sent> {
+  async settle(batch: Batch, wallet: EnclaveWallet, journalHead: bigint): Promise<Settled> {
     const { chainId, pool, operator, operatorId, signer, treasury, prover, fills: size } = this.#options;
+    // Sequences have no gaps, and nobody else sends them.
+    if ((await this.nextSequence()) > batch.sequence) return { kind: 'landed' };
+    const impossible = await this.#spentBefore(batch, wallet);
+    if (impossible.length > 0) return { kind: 'impossible', tickets: impossible };
     const fills = fillsOf(batch, wallet);
     while (fills.length < size) fills.push(emptyFill(operatorId, BigInt(batch.validUntil)));
     const started = performance.now();
     const planned = planBatch({
       operator,
-      sequence: (await pool.lastSequence(operator)) + 1n,
+      sequence: BigInt(batch.sequence),
       journalHead,
       root: wallet.ledger.root,
       validUntil: BigInt(batch.validUntil),
       fills,
       operatorAddress: treasury,
     });
-    const proven = await proveBatch(prover, planned);
-    const proofMs = performance.now() - started;
-    const signature = signer.sign(settlementDigest(chainId, pool.address, planned.shown)).serialized;
-    return { receipt: await pool.send(pool.settleCall(proven, signature)), proofMs };
+    try {
+      const proven = await proveBatch(prover, planned);
+      const proofMs = performance.now() - started;
+      const signature = signer.sign(settlementDigest(chainId, pool.address, planned.shown)).serialized;
+      return { kind: 'sent', receipt: await pool.send(pool.settleCall(proven, signature)), proofMs };
+    } catch (error) {
+      const culprit = error instanceof UnprovableFill ? batch.fills[error.index] : undefined;
+      if (culprit === undefined) throw error;
+      return { kind: 'impossible', tickets: [culprit.ticket] };
+    }
+  }
+
+  /** The signed orders whose state, or whose notes, are spent though this batch has not landed: taken back by their owners, or filled before the journal. */
+  async #spentBefore({ fills }: Batch, wallet: EnclaveWallet): Promise<number[]> {
+    const spent: number[] = [];
+    for (const fill of fills) if (await this.#isSpent(fill, wallet)) spent.push(fill.ticket);
+    return spent;
+  }
+
+  async #isSpent({ order, k, leaves }: PlannedFill, wallet: EnclaveWallet): Promise<boolean> {
+    const keys = wallet.account(order.owner);
+    const notes = leaves.map((leaf) => wallet.noteAt(leaf));
+    if (keys === undefined || notes.includes(undefined)) return true;
+    const orderNullifier = orderNullifierOf(cancelKeyOf(keys.nullifierKey, orderHashOf(order), k));
+    const nullifiers = [orderNullifier, ...notes.flatMap((note) => note?.nullifier ?? [])];
+    const answers = await Promise.all(nullifiers.map((nullifier) => this.#options.pool.isSpent(nullifier)));
+    return answers.includes(true);
   }
 }
 

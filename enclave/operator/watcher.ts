@@ -1,9 +1,7 @@
 import { orderHashOf, orderStateOf } from '@bitcloak/notes/order';
-import { ORDER_FILLS_MAX, type Exchange, type ExchangeCommand } from '../exchange/exchange.ts';
+import type { Batch, ExchangeCommand } from '../exchange/commands.ts';
+import { ORDER_STATES_WATCHED, type Exchange } from '../exchange/exchange.ts';
 import type { EnclaveWallet } from '../wallet/enclaveWallet.ts';
-
-/** Longer locks than an operator wants to be bound by, and expiries that are no times, are not credited. */
-export type CreditRules = { readonly lockSecondsMax: number };
 
 /**
  * The commands that bring the exchange to where the chain is. They follow from comparing the two, not from events, so it makes no difference how
@@ -11,23 +9,15 @@ export type CreditRules = { readonly lockSecondsMax: number };
  *
  * @param time unix seconds of the block that the wallet stands at.
  */
-export function catchUp(
-  exchange: Exchange,
-  wallet: EnclaveWallet,
-  time: number,
-  rules: CreditRules,
-): ExchangeCommand[] {
+export function catchUp(exchange: Exchange, wallet: EnclaveWallet, time: number): ExchangeCommand[] {
   const commands: ExchangeCommand[] = [];
   const known = new Map(exchange.notes().map((note) => [note.leaf, note]));
   const { batch } = exchange;
-  const isSettled = batch?.fills.every(({ order, sold, filled, k }) =>
-    wallet.hasState(orderStateOf(orderHashOf(order), filled + sold, k + 1n)),
-  );
   const insertedLeaves: number[] = [];
   const present = new Set<number>();
   const credits: ExchangeCommand[] = [];
   for (const locked of wallet.notes()) {
-    const { leaf, note } = locked;
+    const { leaf, note, told } = locked;
     const inserted = wallet.spendable(locked) !== undefined;
     const seen = known.get(leaf);
     present.add(leaf);
@@ -36,18 +26,17 @@ export function catchUp(
       continue;
     }
     const expiry = Number(note.lock?.expiry ?? 0n);
-    if (expiry <= time || expiry > time + rules.lockSecondsMax) continue;
+    // Longer locks than the operator wants to be bound by, and expiries that are no times, are not credited.
+    if (expiry <= time || expiry > time + exchange.rules.lockSecondsMax) continue;
     const { owner, asset, value } = note;
-    credits.push({ kind: 'credit', note: { leaf, owner, asset, value, expiry, inserted } });
+    credits.push({ kind: 'credit', note: { leaf, owner, asset, value, expiry, inserted }, told });
   }
   for (const { leaf } of known.values()) if (!present.has(leaf)) commands.push({ kind: 'remove', leaf });
   commands.push(...credits);
-  if (isSettled === true) commands.push({ kind: 'settled' });
-  // A block later than its end without it: no block can bring it any more.
-  else if (batch !== undefined && time >= batch.validUntil) commands.push({ kind: 'failed' });
-  for (const { id, order, k } of exchange.openOrders()) {
-    if (wallet.isCancelled(order, k, ORDER_FILLS_MAX)) commands.push({ kind: 'drop', order: id });
-  }
+  const outcome = batch === undefined ? undefined : outcomeOf(batch, wallet, time);
+  if (outcome !== undefined) commands.push({ kind: outcome });
+  const cancelled = exchange.openTickets().filter(({ order, k }) => wallet.isCancelled(order, k, ORDER_STATES_WATCHED));
+  if (cancelled.length > 0) commands.push({ kind: 'drop', tickets: cancelled.map(({ id }) => id) });
   const states = exchange
     .awaitedStates()
     .filter(({ state, filled, k }) => wallet.filledOrder(state, filled, k) !== undefined)
@@ -56,4 +45,21 @@ export function catchUp(
   // Last, since with the time orders go that nothing pays for any more.
   if (time > exchange.time) commands.push({ kind: 'setTime', time });
   return commands;
+}
+
+/** How a batch ended; undefined while it may still land. */
+function outcomeOf(
+  { fills, sequence, validUntil }: Batch,
+  wallet: EnclaveWallet,
+  time: number,
+): 'settled' | 'failed' | undefined {
+  if (wallet.lastSequence >= sequence) {
+    // Another settlement of that sequence is a process that should not have run: what this one was to settle waits for another.
+    const isThere = fills.every(({ order, sold, filled, k }) =>
+      wallet.hasState(orderStateOf(orderHashOf(order), filled + sold, k + 1n)),
+    );
+    return isThere ? 'settled' : 'failed';
+  }
+  // A block later than its end without it: no block can bring it any more.
+  return time >= validUntil ? 'failed' : undefined;
 }

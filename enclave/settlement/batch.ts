@@ -6,6 +6,7 @@ import { buildClearing, type ClearingInput } from '@bitcloak/notes/clearing';
 import { buildFill, type FillInput, type FillOpening, type FillPlan } from '@bitcloak/notes/fill';
 import { encodeMessage } from '@bitcloak/notes/message';
 import { blindingFrom, type Note } from '@bitcloak/notes/note';
+import { BitcloakError } from '@bitcloak/protocol/errors';
 import { SETTLEMENT_FILLS_MAX, SETTLEMENT_RESIDUALS } from '@bitcloak/protocol/parameters';
 import type { Prover } from '@bitcloak/prover/prover';
 
@@ -99,10 +100,30 @@ export function planBatch(plan: BatchPlan): PlannedBatch {
   };
 }
 
-/** Proves a batch, one proof after another. Throws `STATEMENT_FALSE` where a fill or the clearing is none. */
+/** The circuit refuses a fill of a batch: no proof of it will ever be made. */
+export class UnprovableFill extends Error {
+  /** Its place in the batch. */
+  readonly index: number;
+
+  constructor(index: number, options: ErrorOptions) {
+    super(`fill ${index} of the batch is not what the circuit allows`, options);
+    this.name = 'UnprovableFill';
+    this.index = index;
+  }
+}
+
+/** Proves a batch: all at once, as far as the prover does. Throws `UnprovableFill` where a fill is none. */
 export async function proveBatch(prover: Prover, { fills, clearing, shown }: PlannedBatch): Promise<ProvenSettlement> {
-  const fillProofs: (readonly bigint[])[] = [];
-  for (const fill of fills) fillProofs.push((await prover.prove('fill', fill)).words);
-  const { words } = await prover.prove('clearing', clearing);
-  return { shown, fillProofs, clearingProof: words };
+  const proofs = fills.map(async (fill, index) => {
+    try {
+      return (await prover.prove('fill', fill)).words;
+    } catch (error) {
+      const isFalse = error instanceof BitcloakError && error.code === 'STATEMENT_FALSE';
+      throw isFalse ? new UnprovableFill(index, { cause: error }) : error;
+    }
+  });
+  const clearingProof = prover.prove('clearing', clearing);
+  // Every proof ends before one of them fails the batch: none is left running that nobody waits for.
+  await Promise.allSettled([...proofs, clearingProof]);
+  return { shown, fillProofs: await Promise.all(proofs), clearingProof: (await clearingProof).words };
 }

@@ -1,5 +1,5 @@
 import { orderHashOf, orderStateOf } from '@bitcloak/notes/order';
-import type { Batch } from '../exchange/exchange.ts';
+import type { Batch } from '../exchange/commands.ts';
 import type { EnclaveWallet } from '../wallet/enclaveWallet.ts';
 import type { BatchFill } from './batch.ts';
 

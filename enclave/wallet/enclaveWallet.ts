@@ -19,6 +19,8 @@ export type LockedNote = WatchedLeaf & {
   readonly note: Note;
   readonly block: number;
   readonly nullifier: Nullifier;
+  /** Whether its owner made it; otherwise a settlement did. */
+  readonly told: boolean;
 };
 
 /** The leaf that says what was filled of an order. */
@@ -31,6 +33,7 @@ export type EnclaveSnapshot = {
   notes: LockedNote[];
   states: StateLeaf[];
   cancelled: Nullifier[];
+  lastSequence: number;
 };
 
 export type EnclaveWalletOptions = {
@@ -54,6 +57,7 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
   /** States of orders, anybody's, that were taken back on the chain. */
   readonly #cancelled = new Set<Nullifier>();
   readonly #paths = new BucketPaths();
+  #lastSequence = 0;
 
   constructor(options: EnclaveWalletOptions, snapshot?: EnclaveSnapshot) {
     this.#options = options;
@@ -65,6 +69,12 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
     for (const note of snapshot?.notes ?? []) this.#keepNote({ ...note });
     for (const state of snapshot?.states ?? []) this.#keepState({ ...state });
     for (const nullifier of snapshot?.cancelled ?? []) this.#cancelled.add(nullifier);
+    this.#lastSequence = snapshot?.lastSequence ?? 0;
+  }
+
+  /** Of the operator's settlements; 0 before the first. */
+  get lastSequence(): number {
+    return this.#lastSequence;
   }
 
   save(): EnclaveSnapshot {
@@ -74,12 +84,19 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
       notes: this.notes().map((note) => ({ ...note })),
       states: [...this.#states.values()].map((state) => ({ ...state })),
       cancelled: [...this.#cancelled],
+      lastSequence: this.#lastSequence,
     };
   }
 
   /** Notes that nothing on the chain has spent. */
   notes(): LockedNote[] {
     return [...this.#notes.values()];
+  }
+
+  /** A note by its place over all trees. */
+  noteAt(leaf: number): LockedNote | undefined {
+    for (const note of this.#notes.values()) if (note.leaf === leaf) return note;
+    return undefined;
   }
 
   /** The keys of an owner who was ever told of. */
@@ -148,18 +165,18 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
         const output = slot / SLOTS_PER_NOTE;
         if (commitmentOf(note) !== leaves[output]) continue;
         this.#accounts.set(keys.owner, keys);
-        this.#take(event, firstLeaf + output, note, keys);
+        this.#take(event, firstLeaf + output, note, keys, true);
       }
     }
   }
 
-  #take(event: PoolEvent, leaf: number, note: Note, { nullifierKey }: OwnerKeys): void {
+  #take(event: PoolEvent, leaf: number, note: Note, { nullifierKey }: OwnerKeys, told: boolean): void {
     // Nothing can be bought with it.
     if (note.value === 0n) return;
     const nullifier = nullifierOf(nullifierKey, commitmentOf(note), placeOf(leaf).treeIndex);
     // The same note at the same place of two trees can be spent once: the first counts.
     if (this.#notes.has(nullifier)) return;
-    this.#keepNote({ note, leaf, block: event.block, nullifier, bucketPath: undefined });
+    this.#keepNote({ note, leaf, block: event.block, nullifier, told, bucketPath: undefined });
   }
 
   #keepNote(note: LockedNote): void {
@@ -174,6 +191,7 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
 
   #applySettlement(event: PoolEvent & { kind: 'settled' }): void {
     if (event.operator !== this.#options.operator) return;
+    this.#lastSequence = Number(event.sequence);
     event.fills.forEach((fill, index) => {
       const leaf = event.firstLeaf + index * FILL_LEAVES;
       const spent = fill.nullifiers.flatMap((nullifier) => this.#notes.get(nullifier) ?? []);
@@ -200,10 +218,10 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
     const { rest, bought, buyAsset, changeExpiry, relockExpiry, changeBlinding, proceedsBlinding } = reading;
     const changeLock = { operatorId, expiry: changeExpiry };
     const change: Note = { asset: spent.asset, value: rest, owner, blinding: changeBlinding, lock: changeLock };
-    if (commitmentOf(change) === fill.change) this.#take(event, leaf, change, keys);
+    if (commitmentOf(change) === fill.change) this.#take(event, leaf, change, keys, false);
     if (relockExpiry === 0n) return;
     const lock = { operatorId, expiry: relockExpiry };
     const proceeds: Note = { asset: buyAsset, value: bought, owner, blinding: proceedsBlinding, lock };
-    if (commitmentOf(proceeds) === fill.proceeds) this.#take(event, leaf + 1, proceeds, keys);
+    if (commitmentOf(proceeds) === fill.proceeds) this.#take(event, leaf + 1, proceeds, keys, false);
   }
 }

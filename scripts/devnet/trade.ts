@@ -10,16 +10,14 @@ import { AgreementKey } from '@bitcloak/crypto/x25519';
 import type { ShieldedAddress } from '@bitcloak/notes/address';
 import { Keyring } from '@bitcloak/notes/keys';
 import { newMnemonic, seedOf } from '@bitcloak/notes/mnemonic';
-import { orderHashOf, type Order } from '@bitcloak/notes/order';
 import type { Prover } from '@bitcloak/prover/prover';
-import { randomField } from '@bitcloak/crypto/field';
 import { parseAmount } from '@bitcloak/wallet/amounts';
 import type { Session } from '@bitcloak/wallet/session';
 import { Wallet } from '@bitcloak/wallet/wallet';
 import { Wallet as Account, type Signer } from 'ethers';
 import type { MarketRules } from '../../enclave/engine/market.ts';
-import type { OrderRequest } from '../../enclave/exchange/exchange.ts';
-import type { MarketTerms } from '../../enclave/exchange/market.ts';
+import { limitOf, type MarketTerms } from '@bitcloak/trading/market';
+import { signOrder, type NewOrder } from '@bitcloak/trading/orders';
 import { Journal } from '../../enclave/journal/journal.ts';
 import { Machine } from '../../enclave/operator/machine.ts';
 import { Operator, type Round } from '../../enclave/operator/operator.ts';
@@ -60,7 +58,8 @@ async function startOperator(
   const operatorId = operatorIdOf(chainId, poolAddress, registryAddress, number);
   const pool = new PoolClient(poolAddress, admin);
   const journal = await Journal.open({ directory: join(directory, 'journal'), key: random(), atLeast: undefined });
-  const machine = await Machine.open(journal, { operatorId, settleSeconds: 3_600 });
+  const machine = await Machine.open(journal, operatorId);
+  await machine.execute({ kind: 'configure', rules: RULES });
   await machine.execute({ kind: 'addMarket', terms: marketTerms(manifest), rules: MARKET_RULES });
   const identity = { operator: number, operatorId };
   const settler = new Settler({ chainId, pool, ...identity, signer: signer.signingKey, treasury, prover, fills: 2 });
@@ -73,6 +72,8 @@ async function startOperator(
     confirmations: 0,
     ...identity,
     eraKeys: [eraKey],
+    cadence: { kind: 'count', matches: 1, secondsMax: 60 },
+    clockSkewSecondsMax: undefined,
   });
   return { operatorId, eraKey, machine, operator };
 }
@@ -93,6 +94,7 @@ async function workUntil(operator: Operator, isDone: (round: Round) => boolean):
   }
 }
 
+const RULES = { settleSeconds: 3_600, orderSecondsMax: 7 * 86_400, lockSecondsMax: 90 * 86_400, withdrawalFees: [] };
 const MARKET = 1;
 const MARKET_RULES: MarketRules = {
   market: MARKET,
@@ -108,6 +110,7 @@ function marketTerms({ tokens }: Manifest): MarketTerms {
   const [coin, dollar] = tokens as [Token, Token];
   return {
     market: MARKET,
+    pair: `${coin.symbol}-${dollar.symbol}`,
     base: coin.asset,
     quote: dollar.asset,
     lotBase: 10n ** BigInt(coin.decimals - 3),
@@ -158,20 +161,12 @@ export async function tradeTrip(
     close = () => machine.close();
     const expiry = carol.session.blockTime + DAY_SECONDS;
     const lock = { operatorId, expiry, operatorKey: eraKey.publicKey };
-    const signed = (
-      { wallet }: typeof carol,
-      side: 'buy' | 'sell',
-      ticks: number,
-      lots: number,
-      limit: Pick<Order, 'sellAsset' | 'buyAsset' | 'sellMax' | 'buyMin'>,
-    ): OrderRequest => {
+    const signed = ({ wallet }: typeof carol, side: 'buy' | 'sell', ticks: number, lots: number): NewOrder => {
       const key = wallet.keyring().tradingAccount(operatorId, 0);
-      const { owner } = key.keys;
-      const payTo = wallet.address.owner;
-      const order: Order = { owner, operatorId, expiry, payTo, relockExpiry: 0n, salt: randomField(), ...limit };
-      const signature = key.sign(orderHashOf(order));
+      const destination = { operatorId, expiry, payTo: wallet.address.owner, relockExpiry: 0n };
+      const order = signOrder(key, limitOf(marketTerms(manifest), side, ticks, lots), destination);
       const terms = { type: 'limit', timeInForce: 'gtc', selfTrade: 'cancelNewest' } as const;
-      return { market: MARKET, side, price: ticks, lots, ...terms, order, signature };
+      return { clientOrderId: 'first', market: MARKET, side, price: ticks, lots, ...terms, ...order };
     };
     await step('lock 2 ETH to an operator', () =>
       carol.session.deposit({ asset: coin.asset, amount: coins('2'), lock }),
@@ -184,21 +179,10 @@ export async function tradeTrip(
       );
       return dave.session.deposit({ asset: dollar.asset, amount: dollars('5000'), lock });
     });
-    // All fees included: a thousandth less than 2,000 a coin, and a thousandth more than 2,005.
-    const sell = signed(carol, 'sell', 200_000, 2_000, {
-      sellAsset: coin.asset,
-      buyAsset: dollar.asset,
-      sellMax: coins('2'),
-      buyMin: dollars('3996'),
-    });
-    const buy = signed(dave, 'buy', 200_500, 1_500, {
-      sellAsset: dollar.asset,
-      buyAsset: coin.asset,
-      sellMax: dollars('3010.5075'),
-      buyMin: coins('1.5'),
-    });
+    const sell = signed(carol, 'sell', 200_000, 2_000);
+    const buy = signed(dave, 'buy', 200_500, 1_500);
     await step('wait for the operator to see them', async () => {
-      const isThere = ({ order }: OrderRequest) => machine.state.available(order.owner, order.sellAsset) > 0n;
+      const isThere = ({ order }: NewOrder) => machine.state.available(order.owner, order.sellAsset) > 0n;
       await workUntil(
         operator,
         () => [sell, buy].every(isThere) && machine.state.notes().every(({ inserted }) => inserted),
@@ -210,8 +194,8 @@ export async function tradeTrip(
         const [event] = await operator.submit(order);
         if (event?.kind !== 'accepted') throw new Error(`an order is not accepted: ${JSON.stringify(event)}`);
       }
-      const { sent } = await workUntil(operator, (round) => round.sent !== undefined);
-      return { gasUsed: sent?.receipt.gasUsed ?? 0n, proofMs: sent?.proofMs ?? 0 };
+      const { settled } = await workUntil(operator, (round) => round.settled?.kind === 'sent');
+      return settled?.kind === 'sent' ? { gasUsed: settled.receipt.gasUsed, proofMs: settled.proofMs } : undefined;
     });
     await step('wait for insertion', async () => {
       await untilSpendable(carol.session, dollar.asset, dollars('2998.5'));

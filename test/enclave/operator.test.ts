@@ -3,15 +3,17 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
-import { cancelKeyOf, orderHashOf, type Order } from '@bitcloak/notes/order';
-import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
+import { cancelKeyOf, orderHashOf } from '@bitcloak/notes/order';
+import { CANCEL_DELAY_SECONDS, LOCK_SECONDS_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import type { Prover } from '@bitcloak/prover/prover';
 import type { Contract } from 'ethers';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
-import { ORDER_FILLS_MAX, type OrderRequest } from '../../enclave/exchange/exchange.ts';
-import type { MarketTerms } from '../../enclave/exchange/market.ts';
+import { limitOf, type Limit, type MarketTerms } from '@bitcloak/trading/market';
+import { signOrder, withdrawalLimit, type NewOrder, type SignedOrder } from '@bitcloak/trading/orders';
+import { ORDER_FILLS_MAX } from '../../enclave/exchange/exchange.ts';
 import { Journal } from '../../enclave/journal/journal.ts';
 import { Machine } from '../../enclave/operator/machine.ts';
+import type { Cadence } from '../../enclave/operator/cadence.ts';
 import { Operator, type Round } from '../../enclave/operator/operator.ts';
 import { Settler } from '../../enclave/operator/settler.ts';
 import { DoubledProver } from '../support/doubledProver.ts';
@@ -30,6 +32,9 @@ class Floor {
   readonly #directory = mkdtempSync(join(tmpdir(), 'bitcloak-operator-'));
   readonly #journalKey: Uint8Array;
   readonly #confirmations: number;
+  #orders = 0;
+  clockSkewSecondsMax: number | undefined;
+  cadence: Cadence = { kind: 'count', matches: 1, secondsMax: 60 };
   machine!: Machine;
   operator!: Operator;
 
@@ -51,28 +56,24 @@ class Floor {
     await (await token.getFunction('approve')(desk.bench.contract().target, 10n ** 12n)).wait();
     const floor = new Floor(desk, prover, BigInt(await token.getAddress()), confirmations);
     await floor.start();
-    await floor.machine.execute({ kind: 'setTime', time: Number(await chain.now()) });
-    const limits = {
-      ticksMax: 1_000_000,
-      lotsMin: 1,
-      lotsMax: 1_000_000,
-      referenceSecondsMax: 60,
-      referenceMoveMax: 100,
-    };
-    await floor.machine.execute({ kind: 'addMarket', terms: floor.terms, rules: { market: 1, ...limits } });
+    await floor.#configure();
     return floor;
   }
 
   get terms(): MarketTerms {
     const fees = { makerFee: 10, takerFee: 20 };
-    return { market: 1, base: NATIVE_ASSET, quote: this.token, lotBase: 10n, tickQuote: 1n, ...fees };
+    return { market: 1, pair: 'ETH-TEST', base: NATIVE_ASSET, quote: this.token, lotBase: 10n, tickQuote: 1n, ...fees };
   }
 
   /** @param prover another one than the double, to make it fail. */
   async start(prover: Prover = this.prover): Promise<void> {
     const { bench, operator, operatorId, signer, treasury } = this.desk;
-    const journal = await Journal.open({ directory: this.#directory, key: this.#journalKey, atLeast: undefined });
-    this.machine = await Machine.open(journal, { operatorId, settleSeconds: SETTLE_SECONDS });
+    const journal = await Journal.open({
+      directory: join(this.#directory, 'journal'),
+      key: this.#journalKey,
+      atLeast: undefined,
+    });
+    this.machine = await Machine.open(journal, operatorId);
     const settler = new Settler({
       chainId: bench.chainId,
       pool: bench.client,
@@ -93,6 +94,8 @@ class Floor {
       operator,
       operatorId,
       eraKeys: [this.eraKey],
+      cadence: this.cadence,
+      clockSkewSecondsMax: this.clockSkewSecondsMax,
     });
   }
 
@@ -105,36 +108,50 @@ class Floor {
     await this.operator.watch();
   }
 
+  /** A new journal, as if there had never been another. */
+  async loseJournal(): Promise<void> {
+    await this.machine.close();
+    rmSync(join(this.#directory, 'journal'), { recursive: true });
+    await this.start();
+    await this.#configure();
+  }
+
+  async #configure(): Promise<void> {
+    await this.machine.execute({ kind: 'setTime', time: Number(await this.desk.bench.chain.now()) });
+    await this.machine.execute({
+      kind: 'configure',
+      rules: {
+        settleSeconds: SETTLE_SECONDS,
+        orderSecondsMax: 30 * 86_400,
+        lockSecondsMax: Number(LOCK_SECONDS_MAX),
+        withdrawalFees: [[NATIVE_ASSET, 3n]],
+      },
+    });
+    const limits = {
+      ticksMax: 1_000_000,
+      lotsMin: 1,
+      lotsMax: 1_000_000,
+      referenceSecondsMax: 60,
+      referenceMoveMax: 100,
+    };
+    await this.machine.execute({ kind: 'addMarket', terms: this.terms, rules: { market: 1, ...limits } });
+  }
+
   async deposit(trader: Trader, asset: bigint, value: bigint): Promise<void> {
     await this.desk.locked(trader, asset, value, 2n, this.eraKey.publicKey);
   }
 
-  async request({ key }: Trader, side: 'buy' | 'sell', price: number, lots: number): Promise<OrderRequest> {
-    const { owner } = key.keys;
-    const [base, quote] = [BigInt(lots) * 10n, BigInt(price * lots)];
-    const limit =
-      side === 'sell'
-        ? { sellAsset: NATIVE_ASSET, buyAsset: this.token, sellMax: base, buyMin: (quote * 9_980n) / 10_000n }
-        : {
-            sellAsset: this.token,
-            buyAsset: NATIVE_ASSET,
-            sellMax: (quote * 10_020n + 9_999n) / 10_000n,
-            buyMin: base,
-          };
-    const expiry = (await this.desk.bench.chain.now()) + 80_000n;
-    const salt = this.desk.bench.element();
-    const order: Order = {
-      owner,
-      operatorId: this.desk.operatorId,
-      ...limit,
-      expiry,
-      payTo: owner,
-      relockExpiry: 0n,
-      salt,
-    };
-    const signature = key.sign(orderHashOf(order));
+  /** The least that an owner can sign for. */
+  async request({ key }: Trader, side: 'buy' | 'sell', price: number, lots: number): Promise<NewOrder> {
+    const signed = await this.signed(key, limitOf(this.terms, side, price, lots));
     const terms = { type: 'limit', timeInForce: 'gtc', selfTrade: 'cancelNewest' } as const;
-    return { market: 1, side, price, lots, ...terms, order, signature };
+    return { clientOrderId: `order-${++this.#orders}`, market: 1, side, price, lots, ...terms, ...signed };
+  }
+
+  async signed(key: Trader['key'], limit: Limit): Promise<SignedOrder> {
+    const expiry = (await this.desk.bench.chain.now()) + 80_000n;
+    const { operatorId } = this.desk;
+    return signOrder(key, limit, { operatorId, expiry, payTo: key.keys.owner, relockExpiry: 0n });
   }
 
   async order(trader: Trader, side: 'buy' | 'sell', price: number, lots: number) {
@@ -159,6 +176,9 @@ class Floor {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 }
+
+/** A prover that fails. */
+const DOWN: Prover = { prove: () => Promise.reject(new Error('the prover is down')) };
 
 const tradesOf = (events: readonly { kind: string }[]) => events.filter(({ kind }) => kind === 'traded').length;
 
@@ -185,8 +205,8 @@ describe('an operator at work', function () {
     assert.equal(state.available(alice.key.keys.owner, NATIVE_ASSET), 1_000n);
     await floor.order(alice, 'sell', 20, 80);
     assert.equal(tradesOf(await floor.order(bob, 'buy', 21, 50)), 1);
-    const { sent } = await floor.round();
-    assert.ok(sent !== undefined);
+    const { settled } = await floor.round();
+    assert.equal(settled?.kind, 'sent');
     const [event] = (await floor.desk.bench.events()).slice(-1);
     assert.ok(event?.kind === 'settled');
     assert.equal(event.fills.length, FILLS, 'filled up');
@@ -202,8 +222,8 @@ describe('an operator at work', function () {
     await floor.round();
     assert.equal(await floor.settlements(), 2);
     await floor.round();
-    const { entries } = floor.machine.state.save();
-    assert.deepEqual(entries, [], 'both orders are done with');
+    const { tickets, working } = floor.machine.state.save();
+    assert.deepEqual([tickets, working], [[], []], 'all orders are done with');
   });
 
   it('does nothing twice, wherever it is stopped and started again', async () => {
@@ -217,8 +237,8 @@ describe('an operator at work', function () {
     assert.equal(await floor.settlements(), 1);
     // It is on the chain, and this process does not know that it sent it.
     await floor.restart();
-    const { sent } = await floor.round();
-    assert.equal(sent, undefined);
+    const { settled } = await floor.round();
+    assert.ok(settled === undefined || settled.kind === 'landed');
     await floor.restart();
     await floor.round();
     assert.equal(await floor.settlements(), 1);
@@ -227,7 +247,7 @@ describe('an operator at work', function () {
 
   it('takes up again a batch whose proof failed, from its snapshot too', async () => {
     const { alice, bob } = await seated('operator proofs');
-    await floor.restart({ prove: () => Promise.reject(new Error('the prover is down')) });
+    await floor.restart(DOWN);
     await floor.order(alice, 'sell', 20, 50);
     await floor.order(bob, 'buy', 20, 50);
     await assert.rejects(floor.round(), /the prover is down/);
@@ -242,7 +262,7 @@ describe('an operator at work', function () {
   it('lets in no order of a stranger, nor one with another signature', async () => {
     const { alice, bob } = await seated('operator admission');
     const request = await floor.request(alice, 'sell', 20, 50);
-    const refusal = async (wish: OrderRequest) => {
+    const refusal = async (wish: NewOrder) => {
       const [event] = await floor.operator.submit(wish);
       return event?.kind === 'refused' ? event.reason : event?.kind;
     };
@@ -258,7 +278,7 @@ describe('an operator at work', function () {
     const { alice, bob } = await seated('operator cancellation');
     const { client } = floor.desk.bench;
     const { nullifierKey } = alice.key.keys;
-    const keyOf = ({ order }: OrderRequest, k: bigint) => cancelKeyOf(nullifierKey, orderHashOf(order), k);
+    const keyOf = ({ order }: NewOrder, k: bigint) => cancelKeyOf(nullifierKey, orderHashOf(order), k);
     const early = await floor.request(alice, 'sell', 20, 50);
     await client.send(client.cancelCall([keyOf(early, 3n)]));
     await floor.round();
@@ -276,19 +296,19 @@ describe('an operator at work', function () {
   it('gives an order no more fills than the states that it looked at', async () => {
     const { alice, bob } = await seated('operator fills');
     await floor.order(alice, 'sell', 20, 60);
-    for (let fill = 1; fill < ORDER_FILLS_MAX; fill++) {
+    for (let fill = 1; fill <= ORDER_FILLS_MAX; fill++) {
       assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 2)), 1, `fill ${fill}`);
       await floor.round();
       await floor.insertAll();
       await floor.round();
     }
-    assert.equal(await floor.settlements(), ORDER_FILLS_MAX - 1);
+    assert.equal(await floor.settlements(), ORDER_FILLS_MAX);
     assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 2)), 0);
   });
 
   it('plans anew what did not land in its time', async () => {
     const { alice, bob } = await seated('operator late');
-    await floor.restart({ prove: () => Promise.reject(new Error('the prover is down')) });
+    await floor.restart(DOWN);
     await floor.order(alice, 'sell', 20, 50);
     await floor.order(bob, 'buy', 20, 50);
     await assert.rejects(floor.round());
@@ -298,6 +318,150 @@ describe('an operator at work', function () {
     await floor.round();
     assert.ok((floor.machine.state.batch?.validUntil ?? 0) > (batch?.validUntil ?? 0));
     assert.equal(await floor.settlements(), 1);
+  });
+
+  it('busts a match whose order its owner has taken back, and settles what was planned with it', async () => {
+    const { alice, bob } = await seated('operator taken back');
+    const carol = floor.desk.trader();
+    await floor.deposit(carol, floor.token, 5_000n);
+    await floor.insertAll();
+    await floor.restart(DOWN);
+    const { client, chain } = floor.desk.bench;
+    const first = await floor.request(alice, 'sell', 20, 30);
+    await floor.operator.submit(first);
+    assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 30)), 1);
+    await floor.order(alice, 'sell', 21, 20);
+    assert.equal(tradesOf(await floor.order(carol, 'buy', 21, 20)), 1);
+    await assert.rejects(floor.round(), /the prover is down/);
+    await client.send(client.cancelCall([cancelKeyOf(alice.key.keys.nullifierKey, orderHashOf(first.order), 0n)]));
+    await chain.setTime((await chain.now()) + CANCEL_DELAY_SECONDS);
+    await floor.restart();
+    const { settled } = await floor.round();
+    assert.equal(settled?.kind, 'impossible');
+    assert.equal((await floor.round()).settled?.kind, 'sent');
+    await floor.round();
+    const { records } = floor.machine.state;
+    const statusOf = ({ key }: Trader) => records.fills(key.keys.owner).map(({ status }) => status);
+    assert.deepEqual(
+      [statusOf(alice), statusOf(bob), statusOf(carol)],
+      [['busted', 'settled'], ['busted'], ['settled']],
+    );
+    assert.equal(floor.machine.state.available(bob.key.keys.owner, floor.token), 5_000n, 'and Bob can trade again');
+  });
+
+  it('finds out an order that was filled before its journal began, and settles the others', async () => {
+    const { alice, bob } = await seated('operator filled before');
+    const old = await floor.request(alice, 'sell', 20, 30);
+    await floor.operator.submit(old);
+    await floor.order(bob, 'buy', 20, 30);
+    await floor.round();
+    await floor.insertAll();
+    await floor.loseJournal();
+    await floor.round();
+    assert.equal((await floor.operator.submit(old))[0]?.kind, 'accepted', 'nothing here knows of it');
+    assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 30)), 1);
+    await floor.order(alice, 'sell', 21, 20);
+    assert.equal(tradesOf(await floor.order(bob, 'buy', 21, 20)), 1);
+    const kinds = [await floor.round(), await floor.round()].map(({ settled }) => settled?.kind);
+    assert.deepEqual(kinds, ['impossible', 'sent']);
+    assert.equal(await floor.settlements(), 2);
+  });
+
+  it('does not let an order whose proof is impossible hold up the others', async () => {
+    const { alice, bob } = await seated('operator impossible');
+    const { prover } = floor;
+    const sold = await floor.request(alice, 'sell', 20, 30);
+    await floor.restart({
+      prove: (circuit, input) => {
+        if (circuit !== 'fill' || input['salt'] !== sold.order.salt) return prover.prove(circuit, input);
+        // What the circuit would say of a statement that is false.
+        return prover.prove(circuit, { ...input, sellMax: 0n });
+      },
+    });
+    await floor.operator.submit(sold);
+    await floor.order(bob, 'buy', 20, 30);
+    await floor.order(alice, 'sell', 21, 20);
+    await floor.order(bob, 'buy', 21, 20);
+    const kinds = [await floor.round(), await floor.round()].map(({ settled }) => settled?.kind);
+    assert.deepEqual(kinds, ['impossible', 'sent']);
+  });
+
+  it('takes a withdrawal out together with a trade, in fills that look alike', async () => {
+    const { alice, bob } = await seated('operator withdrawal');
+    const signed = await floor.signed(bob.key, withdrawalLimit(floor.token, 400n, 0n));
+    await floor.order(alice, 'sell', 20, 80);
+    await floor.order(bob, 'buy', 20, 30);
+    const [event] = await floor.operator.withdraw({ clientOrderId: 'out', ...signed });
+    assert.deepEqual(event, { kind: 'withdrawing', number: 1 });
+    // Bob's one note is in one fill of a batch, so there are two.
+    assert.equal((await floor.round()).settled?.kind, 'sent');
+    await floor.insertAll();
+    assert.equal((await floor.round()).settled?.kind, 'sent');
+    await floor.insertAll();
+    await floor.round();
+    const { state } = floor.machine;
+    assert.equal(state.records.withdrawal(bob.key.keys.owner, 1)?.status, 'settled');
+    assert.equal(state.available(bob.key.keys.owner, floor.token), 5_000n - 601n - 400n);
+    const stolen = await floor.signed(alice.key, withdrawalLimit(NATIVE_ASSET, 10n, 3n));
+    const forged = { ...signed, order: { ...stolen.order } };
+    assert.deepEqual(await floor.operator.withdraw({ clientOrderId: 'forged', ...forged }), [
+      { kind: 'refused', reason: 'signatureInvalid' },
+    ]);
+  });
+
+  it('settles an amended order as it was signed when it matched', async () => {
+    const { alice, bob } = await seated('operator amended');
+    await floor.order(alice, 'sell', 20, 50);
+    assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 20)), 1);
+    const { owner } = alice.key.keys;
+    const signed = await floor.signed(alice.key, limitOf(floor.terms, 'sell', 22, 40));
+    const refused = await floor.operator.amend(owner, 1, { price: 22, lots: 70, ...signed });
+    assert.deepEqual(refused, [{ kind: 'refused', reason: 'orderNotCovered' }], 'signed for 40 that stay open, not 50');
+    const [event] = await floor.operator.amend(owner, 1, { price: 22, lots: 60, ...signed });
+    assert.equal(event?.kind, 'amended');
+    assert.equal(tradesOf(await floor.order(bob, 'buy', 22, 40)), 1);
+    for (let round = 0; round < 3 && floor.machine.state.save().matches.length > 0; round++) {
+      await floor.round();
+      await floor.insertAll();
+      await floor.round();
+    }
+    assert.deepEqual(
+      floor.machine.state.records.fills(owner).map(({ price, lots, status }) => [price, lots, status]),
+      [
+        [20, 20, 'settled'],
+        [22, 40, 'settled'],
+      ],
+    );
+  });
+
+  it('settles at fixed times, whether anything waits or not, where it is told to', async () => {
+    await seated('operator cadence');
+    floor.cadence = { kind: 'interval', seconds: 600 };
+    await floor.restart();
+    const { chain } = floor.desk.bench;
+    const start = 600n * ((await chain.now()) / 600n + 1n);
+    await chain.setTime(start);
+    assert.equal((await floor.round()).settled?.kind, 'sent');
+    await floor.round();
+    await chain.setTime(start + 500n);
+    assert.equal((await floor.round()).settled, undefined);
+    await chain.setTime(start + 600n);
+    assert.equal((await floor.round()).settled?.kind, 'sent');
+    const settlements = (await floor.desk.bench.events()).filter((event) => event.kind === 'settled');
+    assert.deepEqual(
+      settlements.map(({ fills }) => fills.length),
+      [FILLS, FILLS],
+    );
+  });
+
+  it('takes no chain for true that is far ahead of the clock', async () => {
+    floor = await Floor.open('operator clock');
+    floor.clockSkewSecondsMax = 900;
+    await floor.restart();
+    const before = floor.machine.state.time;
+    await floor.desk.bench.chain.setTime(BigInt(Math.floor(Date.now() / 1000)) + 86_400n);
+    await assert.rejects(floor.round(), { code: 'ENDPOINT_INCONSISTENT' });
+    assert.equal(floor.machine.state.time, before);
   });
 
   it('does not count what a reorganisation may take away', async () => {

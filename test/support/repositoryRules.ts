@@ -18,22 +18,24 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   notes: ['protocol', 'crypto'],
   prover: ['protocol', 'crypto', 'notes'],
   chain: ['protocol', 'crypto', 'notes'],
-  wallet: ['protocol', 'crypto', 'notes', 'prover', 'chain'],
+  trading: ['protocol', 'crypto', 'notes'],
+  wallet: ['protocol', 'crypto', 'notes', 'prover', 'chain', 'trading'],
   relayer: ['protocol', 'crypto', 'notes', 'chain'],
-  cli: ['protocol', 'crypto', 'notes', 'prover', 'chain', 'wallet', 'relayer'],
+  cli: ['protocol', 'crypto', 'notes', 'prover', 'chain', 'trading', 'wallet', 'relayer'],
 };
 
 /** The enclave's rooms and packages that each of its rooms may import; `server.ts`, above them, may import all. */
 const ROOM_MAY_IMPORT: Readonly<
   Record<string, { readonly rooms: readonly string[]; readonly packages: readonly string[] }>
 > = {
+  api: { rooms: ['exchange', 'operator'], packages: ['protocol', 'crypto', 'notes', 'trading'] },
   engine: { rooms: [], packages: ['protocol'] },
-  exchange: { rooms: ['engine'], packages: ['protocol', 'crypto', 'notes'] },
+  exchange: { rooms: ['engine'], packages: ['protocol', 'crypto', 'notes', 'trading'] },
   journal: { rooms: [], packages: ['protocol', 'wallet'] },
   wallet: { rooms: [], packages: ['protocol', 'crypto', 'notes', 'chain'] },
   operator: {
     rooms: ['exchange', 'journal', 'settlement', 'wallet'],
-    packages: ['protocol', 'crypto', 'notes', 'prover', 'chain'],
+    packages: ['protocol', 'crypto', 'notes', 'prover', 'chain', 'trading'],
   },
   settlement: { rooms: ['exchange', 'wallet'], packages: ['protocol', 'crypto', 'notes', 'prover', 'chain'] },
 };

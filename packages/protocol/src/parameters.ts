@@ -61,6 +61,7 @@ export const TAG = {
   PAD: 11n,
   FILLS: 12n,
   CLEARING: 13n,
+  API: 14n,
 } as const;
 
 /** The circuits in the order of their identifiers on chain, with their public signals in the order of the proof. */

@@ -1,5 +1,6 @@
 // The matching engine once more, from its rules alone and as plainly as possible: lists that are searched and sorted for every step.
-import type { Rejection, Reason, SelfTrade, Side } from '../../../enclave/engine/codes.ts';
+import type { Reason, SelfTrade, Side } from '@bitcloak/protocol/orders';
+import type { Rejection } from '../../../enclave/engine/codes.ts';
 import type { Command, NewOrder } from '../../../enclave/engine/commands.ts';
 import type { EngineEvent } from '../../../enclave/engine/events.ts';
 import { hashOf } from './naiveHash.ts';

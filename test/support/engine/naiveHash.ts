@@ -1,5 +1,5 @@
 // The hash of a state from scratch, by what enclave/engine/hash.ts says of it.
-import { SELF_TRADES, SIDES } from '../../../enclave/engine/codes.ts';
+import { SELF_TRADES, SIDES } from '@bitcloak/protocol/orders';
 import type { NaiveMarket, NaiveOrder, NaiveState } from './naiveState.ts';
 
 const LANES = [0x243f6a88, 0x13198a2e].map((seed) =>

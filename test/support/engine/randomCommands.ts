@@ -1,5 +1,5 @@
 // Random commands for the matching engine: few prices, accounts and lots, so that orders meet in every way there is.
-import { SELF_TRADES, SIDES, TIMES_IN_FORCE, TYPES } from '../../../enclave/engine/codes.ts';
+import { ORDER_TYPES, SELF_TRADES, SIDES, TIMES_IN_FORCE } from '@bitcloak/protocol/orders';
 import type { Command, NewOrder } from '../../../enclave/engine/commands.ts';
 
 /** Draws that a number determines; a good deal faster than hashing, and there are millions. */
@@ -127,7 +127,7 @@ export class RandomCommands {
     const rests = timeInForce === 'gtc' || timeInForce === 'gtd';
     const isOdd = dice.chance(3);
     const display = (rests || isOdd) && dice.chance(mood.icebergs) ? 1 + dice.int(lots) : 0;
-    const type = dice.chance(mood.pegged) ? 'pegged' : dice.pick(rests ? (['limit'] as const) : TYPES);
+    const type = dice.chance(mood.pegged) ? 'pegged' : dice.pick(rests ? (['limit'] as const) : ORDER_TYPES);
     const order: NewOrder = {
       market,
       account: this.#account(),

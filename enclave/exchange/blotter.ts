@@ -1,0 +1,217 @@
+import type { FillRecord, OrderRecord, Report, ReportBody, WithdrawalRecord } from '@bitcloak/trading/records';
+
+/** Of what is done with, so many of the newest orders, fills, withdrawals and reports are kept for their owner to ask for. */
+export const RECORDS_KEPT = 1_000;
+
+/** Orders of one owner that are remembered until they expire, so that none is let in twice. */
+export const ORDERS_REMEMBERED_MAX = 200_000;
+
+const HOUR_SECONDS = 3_600n;
+
+/** A signed order that was let in: it must not come again before it has expired. */
+type Used = { readonly clientOrderId: string; readonly number: number; readonly isWithdrawal: boolean };
+
+type Account = {
+  sequence: number;
+  /** Numbers that were given last. */
+  orderNumber: number;
+  fillNumber: number;
+  withdrawalNumber: number;
+  readonly orders: Map<number, OrderRecord>;
+  readonly fills: Map<number, FillRecord>;
+  readonly withdrawals: Map<number, WithdrawalRecord>;
+  readonly reports: Report[];
+  /** By the hour of their expiry, and the order's hash. */
+  readonly used: Map<number, Map<bigint, Used>>;
+  readonly clientOrderIds: Map<string, bigint>;
+};
+
+/** Plain data of which `Blotter` can be made again. */
+export type BlotterSnapshot = readonly (readonly [owner: bigint, Account])[];
+
+/** An owner's report, as it was written. */
+export type Written = { readonly owner: bigint; readonly report: Report };
+
+const hourOf = (expiry: bigint) => Number(expiry / HOUR_SECONDS);
+
+/**
+ * The record of what happened to each owner: his orders, fills and withdrawals under numbers of his own, and reports in sequence. It follows from
+ * commands alone like the rest of the exchange, so a restart gives out the same numbers again.
+ */
+export class Blotter {
+  readonly #accounts = new Map<bigint, Account>();
+  #written: Written[] = [];
+
+  constructor(snapshot: BlotterSnapshot = []) {
+    for (const [owner, account] of structuredClone(snapshot)) this.#accounts.set(owner, account);
+  }
+
+  save(): BlotterSnapshot {
+    return structuredClone([...this.#accounts]);
+  }
+
+  /** The reports that were written since it was asked last. */
+  takeWritten(): Written[] {
+    const written = this.#written;
+    this.#written = [];
+    return written;
+  }
+
+  sequence(owner: bigint): number {
+    return this.#accounts.get(owner)?.sequence ?? 0;
+  }
+
+  orders(owner: bigint): OrderRecord[] {
+    return [...(this.#accounts.get(owner)?.orders.values() ?? [])];
+  }
+
+  order(owner: bigint, number: number): OrderRecord | undefined {
+    return this.#accounts.get(owner)?.orders.get(number);
+  }
+
+  fills(owner: bigint): FillRecord[] {
+    return [...(this.#accounts.get(owner)?.fills.values() ?? [])];
+  }
+
+  fill(owner: bigint, number: number): FillRecord | undefined {
+    return this.#accounts.get(owner)?.fills.get(number);
+  }
+
+  withdrawals(owner: bigint): WithdrawalRecord[] {
+    return [...(this.#accounts.get(owner)?.withdrawals.values() ?? [])];
+  }
+
+  withdrawal(owner: bigint, number: number): WithdrawalRecord | undefined {
+    return this.#accounts.get(owner)?.withdrawals.get(number);
+  }
+
+  /** The reports after a sequence; undefined where some of them are no longer there, or it is not reached yet. */
+  reportsAfter(owner: bigint, sequence: number): Report[] | undefined {
+    const account = this.#accounts.get(owner);
+    const last = account?.sequence ?? 0;
+    const kept = account?.reports ?? [];
+    if (sequence > last || last - sequence > kept.length) return undefined;
+    return sequence === last ? [] : kept.slice(sequence - last);
+  }
+
+  /** What a client order id, or a signed order, stands for already. */
+  used(owner: bigint, clientOrderId: string, orderHash: bigint, expiry: bigint): UsedBefore {
+    const account = this.#accounts.get(owner);
+    if (account === undefined) return { kind: 'unused' };
+    const named = account.clientOrderIds.get(clientOrderId);
+    const known = account.used.get(hourOf(expiry))?.get(orderHash);
+    if (known !== undefined && named === orderHash) return { kind: 'same', number: known.number };
+    if (known !== undefined) return { kind: 'orderRepeated' };
+    if (named !== undefined) return { kind: 'clientOrderIdTaken' };
+    let remembered = 0;
+    for (const hour of account.used.values()) remembered += hour.size;
+    return { kind: remembered < ORDERS_REMEMBERED_MAX ? 'unused' : 'ordersTooMany' };
+  }
+
+  remember(owner: bigint, orderHash: bigint, expiry: bigint, used: Used): void {
+    const account = this.#account(owner);
+    const hour = account.used.get(hourOf(expiry)) ?? new Map<bigint, Used>();
+    account.used.set(hourOf(expiry), hour.set(orderHash, used));
+    account.clientOrderIds.set(used.clientOrderId, orderHash);
+  }
+
+  /** Forgets signed orders that have expired, at least an hour later. */
+  forgetExpired(time: number): void {
+    const hour = hourOf(BigInt(time));
+    for (const account of this.#accounts.values()) {
+      for (const [due, orders] of account.used) {
+        if (due >= hour) continue;
+        for (const { clientOrderId } of orders.values()) account.clientOrderIds.delete(clientOrderId);
+        account.used.delete(due);
+      }
+    }
+  }
+
+  addOrder(owner: bigint, record: Omit<OrderRecord, 'id'>): number {
+    const account = this.#account(owner);
+    const id = ++account.orderNumber;
+    account.orders.set(id, { id, ...record });
+    dropDone(account.orders, ({ status }) => status === 'open');
+    return id;
+  }
+
+  addFill(owner: bigint, record: Omit<FillRecord, 'id'>): FillRecord {
+    const account = this.#account(owner);
+    const id = ++account.fillNumber;
+    const fill: FillRecord = { id, ...record };
+    account.fills.set(id, fill);
+    dropDone(account.fills, ({ status }) => status === 'waiting');
+    return fill;
+  }
+
+  addWithdrawal(owner: bigint, record: Omit<WithdrawalRecord, 'id'>): WithdrawalRecord {
+    const account = this.#account(owner);
+    const id = ++account.withdrawalNumber;
+    const withdrawal: WithdrawalRecord = { id, ...record };
+    account.withdrawals.set(id, withdrawal);
+    dropDone(account.withdrawals, ({ status }) => status === 'waiting');
+    return withdrawal;
+  }
+
+  /** @returns the record as it is then; undefined for one that is no longer kept. */
+  changeOrder(owner: bigint, number: number, changes: Partial<OrderRecord>): OrderRecord | undefined {
+    return change(this.#account(owner).orders, number, changes);
+  }
+
+  changeFill(owner: bigint, number: number, changes: Partial<FillRecord>): FillRecord | undefined {
+    return change(this.#account(owner).fills, number, changes);
+  }
+
+  changeWithdrawal(owner: bigint, number: number, changes: Partial<WithdrawalRecord>): WithdrawalRecord | undefined {
+    return change(this.#account(owner).withdrawals, number, changes);
+  }
+
+  report(owner: bigint, time: number, body: ReportBody): void {
+    const account = this.#account(owner);
+    const report: Report = { sequence: ++account.sequence, time, ...body };
+    account.reports.push(report);
+    // In steps, since taking one from the front moves all the others.
+    if (account.reports.length >= 2 * RECORDS_KEPT) account.reports.splice(0, RECORDS_KEPT);
+    this.#written.push({ owner, report });
+  }
+
+  #account(owner: bigint): Account {
+    const known = this.#accounts.get(owner);
+    if (known !== undefined) return known;
+    const account: Account = {
+      sequence: 0,
+      orderNumber: 0,
+      fillNumber: 0,
+      withdrawalNumber: 0,
+      orders: new Map(),
+      fills: new Map(),
+      withdrawals: new Map(),
+      reports: [],
+      used: new Map(),
+      clientOrderIds: new Map(),
+    };
+    this.#accounts.set(owner, account);
+    return account;
+  }
+}
+
+export type UsedBefore =
+  | { readonly kind: 'unused' | 'orderRepeated' | 'clientOrderIdTaken' | 'ordersTooMany' }
+  /** The very same was let in already. */
+  | { readonly kind: 'same'; readonly number: number };
+
+function change<R>(records: Map<number, R>, number: number, changes: Partial<R>): R | undefined {
+  const record = records.get(number);
+  if (record === undefined) return undefined;
+  const changed = { ...record, ...changes };
+  records.set(number, changed);
+  return changed;
+}
+
+/** Lets go of the oldest that is done with. What is not stays, however old. */
+function dropDone<R>(records: Map<number, R>, isAlive: (record: R) => boolean): void {
+  // Now and then, since it looks at all of them.
+  if (records.size % RECORDS_KEPT !== 0) return;
+  const done = [...records].filter(([, record]) => !isAlive(record)).slice(0, -RECORDS_KEPT);
+  for (const [number] of done) records.delete(number);
+}

@@ -1,0 +1,138 @@
+import type { Side } from '@bitcloak/protocol/orders';
+import type { Leg, MarketTerms } from '@bitcloak/trading/market';
+import type { Amendment, NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/trading/orders';
+import type { Rejection } from '../engine/codes.ts';
+import type { EngineEvent } from '../engine/events.ts';
+import type { MarketRules } from '../engine/market.ts';
+import type { FundNote } from './funds.ts';
+
+/** What the operator may set. It is a command, so that a replay decides with what was set when it was decided. */
+export type ExchangeRules = {
+  /** Between a match and the end of the order or of the notes that pay for it there must be so many seconds, for the settlement to land in. */
+  readonly settleSeconds: number;
+  /** The longest time from now to the expiry of an order. */
+  readonly orderSecondsMax: number;
+  /** The longest time from now for which proceeds are locked again. */
+  readonly lockSecondsMax: number;
+  /** Base units that a withdrawal of an asset costs; nothing where it is not named. */
+  readonly withdrawalFees: readonly (readonly [asset: bigint, fee: bigint])[];
+};
+
+export type ExchangeCommand =
+  | { readonly kind: 'configure'; readonly rules: ExchangeRules }
+  | { readonly kind: 'addMarket'; readonly terms: MarketTerms; readonly rules: MarketRules }
+  | { readonly kind: 'setTrading'; readonly market: number; readonly trading: boolean }
+  /** The price that pegged orders execute at, as of a time. */
+  | { readonly kind: 'setReference'; readonly market: number; readonly ticks: number; readonly time: number }
+  /** Unix seconds. */
+  | { readonly kind: 'setTime'; readonly time: number }
+  /** `told`: its owner made it; otherwise a settlement did. */
+  | { readonly kind: 'credit'; readonly note: FundNote; readonly told: boolean }
+  /** A note that the chain has spent. */
+  | { readonly kind: 'remove'; readonly leaf: number }
+  /** What is in the tree now: notes by their leaves, order states by their commitments. */
+  | { readonly kind: 'inserted'; readonly leaves: readonly number[]; readonly states: readonly bigint[] }
+  | ({ readonly kind: 'order' } & NewOrder)
+  | ({ readonly kind: 'amend'; readonly owner: bigint; readonly order: number } & { readonly amendment: Amendment })
+  /** `order`: the owner's number of it. */
+  | { readonly kind: 'cancel'; readonly owner: bigint; readonly order: number }
+  | { readonly kind: 'cancelAll'; readonly owner: bigint; readonly market?: number }
+  | ({ readonly kind: 'withdraw' } & NewWithdrawal)
+  /** By the operator: what is open of these signed orders must not match any more. */
+  | { readonly kind: 'drop'; readonly tickets: readonly number[] }
+  /** By the operator: nothing of these signed orders can be settled. Their matches come to nothing, and the batch with them waits for another plan. */
+  | { readonly kind: 'void'; readonly tickets: readonly number[] }
+  /** Chooses the next batch: valid until that time, to be the operator's settlement of that sequence. `always`: also where nothing waits. */
+  | { readonly kind: 'plan'; readonly validUntil: number; readonly sequence: number; readonly always: boolean }
+  | { readonly kind: 'settled' }
+  /** The batch will never land: what it was to settle waits for another. */
+  | { readonly kind: 'failed' };
+
+export type Refusal =
+  | Rejection
+  | 'rulesInvalid'
+  | 'ownerUnknown'
+  | 'signatureInvalid'
+  | 'operatorUnknown'
+  | 'orderInvalid'
+  | 'orderCancelled'
+  | 'orderRepeated'
+  | 'clientOrderIdTaken'
+  | 'ordersTooMany'
+  | 'orderNotCovered'
+  | 'orderTooShort'
+  | 'orderTooLong'
+  | 'relockInvalid'
+  | 'fundsInsufficient'
+  | 'withdrawalInvalid'
+  | 'batchPending';
+
+export type ExchangeEvent =
+  | Exclude<EngineEvent, { kind: 'rejected' | 'accepted' }>
+  /** `number` is the owner's own, `order` the engine's. */
+  | { readonly kind: 'accepted'; readonly order: number; readonly number: number }
+  /** The very same was let in before, under that number, and nothing changed. */
+  | { readonly kind: 'repeated'; readonly number: number }
+  | { readonly kind: 'withdrawing'; readonly number: number }
+  | { readonly kind: 'refused'; readonly reason: Refusal }
+  | { readonly kind: 'planned'; readonly fills: number }
+  /** A match, or a withdrawal, that nobody can settle any more. */
+  | { readonly kind: 'busted'; readonly match: number };
+
+/** A signed order, and what came of it so far. */
+export type Ticket = SignedOrder & {
+  readonly id: number;
+  readonly orderHash: bigint;
+  /** Base units that matches gave away, settled or not. */
+  sold: bigint;
+  /** Base units and number of the fills that are on the chain. */
+  filled: bigint;
+  k: bigint;
+  /** Whether the state after them is in the tree; there is none before the first. */
+  stateInserted: boolean;
+  held: bigint;
+};
+
+/** An order in the engine's books. */
+export type Working = {
+  /** The engine's. */
+  readonly id: number;
+  readonly owner: bigint;
+  /** The owner's own. */
+  readonly number: number;
+  readonly market: number;
+  readonly side: Side;
+  /** What it was signed as last, and for how many lots. */
+  readonly ticket: number;
+  readonly signedLots: number;
+  open: number;
+};
+
+/** One owner's side of a match; of a withdrawal there is only one. */
+export type MatchLeg = Leg & { readonly ticket: number; readonly owner: bigint; readonly record: number };
+
+/** A match whose sides have not been settled; they are in one batch, or nobody pays for what the other gets. */
+export type Match = {
+  readonly id: number;
+  readonly kind: 'trade' | 'withdrawal';
+  /** The asset of its fees. */
+  readonly feeAsset: bigint;
+  readonly legs: readonly MatchLeg[];
+};
+
+/** One signed order's part of a batch. */
+export type PlannedFill = Leg &
+  SignedOrder & {
+    readonly ticket: number;
+    readonly filled: bigint;
+    readonly k: bigint;
+    /** Leaves of the notes that it spends. */
+    readonly leaves: readonly number[];
+  };
+
+export type Batch = {
+  readonly validUntil: number;
+  readonly sequence: number;
+  readonly fills: readonly PlannedFill[];
+  readonly matches: readonly number[];
+};
