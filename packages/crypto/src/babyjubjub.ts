@@ -21,17 +21,27 @@ export function multiplyBase(scalar: bigint): Point {
   return { x, y };
 }
 
+function onCurve(point: Point) {
+  // The curve's own check takes a coordinate and its aliases above the modulus for the same.
+  if (!isField(point.x) || !isField(point.y)) return undefined;
+  const candidate = Curve.fromAffine({ x: point.x, y: point.y });
+  try {
+    // Refuses the identity too.
+    candidate.assertValidity();
+    return candidate;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether `point` lies on the curve and is not its identity. */
+export function isOnCurve(point: Point): boolean {
+  return onCurve(point) !== undefined;
+}
+
 /** Whether `point` lies on the curve, in the prime subgroup, and is not its identity. */
 export function isPublicKey(point: Point): boolean {
-  // The curve's own check takes a coordinate and its aliases above the modulus for the same.
-  if (!isField(point.x) || !isField(point.y)) return false;
-  try {
-    const candidate = Curve.fromAffine({ x: point.x, y: point.y });
-    candidate.assertValidity();
-    return !candidate.is0() && candidate.isTorsionFree();
-  } catch {
-    return false;
-  }
+  return onCurve(point)?.isTorsionFree() ?? false;
 }
 
 /** Compresses a point to 32 bytes: noble's encoding, y little-endian with the sign of x in the top bit. */

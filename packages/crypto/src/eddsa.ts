@@ -10,7 +10,8 @@ export type Signature = { readonly r8: Point; readonly s: bigint };
 
 const NONCE_DOMAIN = utf8ToBytes('bitcloak eddsa-poseidon nonce v1');
 
-function challenge(r8: Point, publicKey: Point, message: bigint): bigint {
+/** The h of a signature: what ties it to its key and its message. */
+export function challenge(r8: Point, publicKey: Point, message: bigint): bigint {
   return poseidon([r8.x, r8.y, publicKey.x, publicKey.y, message]);
 }
 

@@ -1,7 +1,11 @@
-import { buildPoseidon } from 'circomlibjs';
+import { allocate, ELEMENT_BYTES, hash, instance, read, write } from './fieldMemory.ts';
 
-const instance = await buildPoseidon();
 const F = instance.F;
+
+const INPUTS_MAX = 16;
+const state = allocate(1);
+const elements = allocate(INPUTS_MAX);
+const output = allocate(1);
 
 /**
  * Poseidon with circomlib's parameters.
@@ -10,7 +14,11 @@ const F = instance.F;
  * @param tag the initial state (circomlib's `PoseidonEx`): a domain tag of the parameter table, 0 for what the chain computes too.
  */
 export function poseidon(inputs: readonly bigint[], tag = 0n): bigint {
-  return F.toObject(instance(inputs, tag));
+  if (inputs.length < 1 || inputs.length > INPUTS_MAX) throw new RangeError('Poseidon takes 1 to 16 inputs');
+  write(state, tag);
+  inputs.forEach((input, index) => write(elements + index * ELEMENT_BYTES, input));
+  hash(state, elements, inputs.length, output, 1);
+  return read(output);
 }
 
 /** Field elements in the hash's own form (32 bytes, Montgomery), so that a tree is hashed without conversions in between. */
