@@ -50,8 +50,8 @@ export class Floor {
     const desk = await SettlementBench.open(seed, (chain) => prover.deploy(chain));
     const { chain } = desk.bench;
     const token = (await deployContract(chain.signer(), 'DevelopmentToken')) as Contract;
-    await (await token.getFunction('mint')(chain.signer().address, 10n ** 12n)).wait();
-    await (await token.getFunction('approve')(desk.bench.contract().target, 10n ** 12n)).wait();
+    await (await token.getFunction('mint')(chain.signer().address, 10n ** 15n)).wait();
+    await (await token.getFunction('approve')(desk.bench.contract().target, 10n ** 15n)).wait();
     const floor = new Floor(desk, prover, BigInt(await token.getAddress()), confirmations);
     await floor.start();
     await floor.#configure();
@@ -154,6 +154,11 @@ export class Floor {
 
   async order(trader: Trader, side: 'buy' | 'sell', price: number, lots: number) {
     return this.operator.submit(await this.request(trader, side, price, lots));
+  }
+
+  /** Lets the operator see the chain, and not settle. */
+  async watchOnly(): Promise<void> {
+    await this.operator.watch();
   }
 
   round(): Promise<Round> {
