@@ -1,5 +1,5 @@
 import type { PoolClient } from '@bitcloak/chain/pool';
-import { settlementDigest } from '@bitcloak/chain/settlement';
+import { settlementDigest, type ProvenSettlement } from '@bitcloak/chain/settlement';
 import { randomField } from '@bitcloak/crypto/field';
 import type { ShieldedAddress } from '@bitcloak/notes/address';
 import { SpendingKey } from '@bitcloak/notes/keys';
@@ -37,9 +37,16 @@ export type Settled =
   /** It will never land with these signed orders in it. */
   | { readonly kind: 'impossible'; readonly tickets: readonly number[] };
 
+/** A batch with its proofs. */
+type Proven = { readonly batch: Batch; readonly settlement: ProvenSettlement; readonly proofMs: number };
+
+/** A host that keeps a transaction to itself must not keep the operator waiting: it is sent again. */
+const RECEIPT_MS_MAX = 120_000;
+
 /** Turns a planned batch into a settlement on the chain. */
 export class Settler {
   readonly #options: SettlerOptions;
+  #proven: Proven | undefined;
 
   constructor(options: SettlerOptions) {
     this.#options = options;
@@ -52,16 +59,36 @@ export class Settler {
 
   /**
    * Proves a batch with fresh randomness, signs and sends it. Sending it twice does no harm: its sequence and nullifiers are the same, and the pool
-   * takes them once. Throws `TRANSACTION_FAILED` where the pool refuses it.
+   * takes them once. Throws `TRANSACTION_FAILED` where the pool refuses it, `ENDPOINT_UNREACHABLE` where nothing is heard of it.
    *
    * @param journalHead what the settlement anchors.
    */
   async settle(batch: Batch, wallet: EnclaveWallet, journalHead: bigint): Promise<Settled> {
-    const { chainId, pool, operator, operatorId, signer, treasury, prover, fills: size } = this.#options;
+    const { chainId, pool, signer } = this.#options;
     // Sequences have no gaps, and nobody else sends them.
     if ((await this.nextSequence()) > batch.sequence) return { kind: 'landed' };
     const impossible = await this.#spentBefore(batch, wallet);
     if (impossible.length > 0) return { kind: 'impossible', tickets: impossible };
+    try {
+      const { settlement, proofMs } = await this.#prove(batch, wallet, journalHead);
+      const signature = signer.sign(settlementDigest(chainId, pool.address, settlement.shown)).serialized;
+      return {
+        kind: 'sent',
+        receipt: await pool.send(pool.settleCall(settlement, signature), RECEIPT_MS_MAX),
+        proofMs,
+      };
+    } catch (error) {
+      const culprit = error instanceof UnprovableFill ? batch.fills[error.index] : undefined;
+      if (culprit === undefined) throw error;
+      return { kind: 'impossible', tickets: [culprit.ticket] };
+    }
+  }
+
+  /** Proves it once, however often it has to be sent, unless the chain's root that it was proven under is gone. */
+  async #prove(batch: Batch, wallet: EnclaveWallet, journalHead: bigint): Promise<Proven> {
+    const { operator, operatorId, treasury, prover, pool, fills: size } = this.#options;
+    const known = this.#proven;
+    if (known?.batch === batch && (await pool.isKnownRoot(known.settlement.shown.root))) return known;
     const fills = fillsOf(batch, wallet);
     while (fills.length < size) fills.push(emptyFill(operatorId, BigInt(batch.validUntil)));
     const started = performance.now();
@@ -74,16 +101,9 @@ export class Settler {
       fills,
       operatorAddress: treasury,
     });
-    try {
-      const proven = await proveBatch(prover, planned);
-      const proofMs = performance.now() - started;
-      const signature = signer.sign(settlementDigest(chainId, pool.address, planned.shown)).serialized;
-      return { kind: 'sent', receipt: await pool.send(pool.settleCall(proven, signature)), proofMs };
-    } catch (error) {
-      const culprit = error instanceof UnprovableFill ? batch.fills[error.index] : undefined;
-      if (culprit === undefined) throw error;
-      return { kind: 'impossible', tickets: [culprit.ticket] };
-    }
+    const settlement = await proveBatch(prover, planned);
+    this.#proven = { batch, settlement, proofMs: performance.now() - started };
+    return this.#proven;
   }
 
   /** The signed orders whose state, or whose notes, are spent though this batch has not landed: taken back by their owners, or filled before the journal. */

@@ -98,7 +98,7 @@ export async function readArtifact(contract: string): Promise<Deployable> {
   return hre.artifacts.readArtifact(contract);
 }
 
-const PROVIDER_OPTIONS = {
+export const PROVIDER_OPTIONS = {
   // A response that is kept for some milliseconds would hide a block mined in between.
   cacheTimeout: -1,
   pollingInterval: 20,

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { LOCK_SECONDS_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import type { Prover } from '@bitcloak/prover/prover';
-import type { Contract } from 'ethers';
+import { PoolClient } from '@bitcloak/chain/pool';
+import { BrowserProvider, Network, type Contract, type JsonRpcSigner } from 'ethers';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { limitOf, type Limit, type MarketTerms } from '@bitcloak/trading/market';
 import { signOrder, type NewOrder, type SignedOrder } from '@bitcloak/trading/orders';
@@ -14,7 +15,9 @@ import { Machine } from '../../enclave/operator/machine.ts';
 import type { Cadence } from '../../enclave/operator/cadence.ts';
 import { Operator, type Round } from '../../enclave/operator/operator.ts';
 import { Settler } from '../../enclave/operator/settler.ts';
+import { PROVIDER_OPTIONS } from './chain.ts';
 import { DoubledProver } from './doubledProver.ts';
+import { honest, type Behaviour, type RpcCall } from './hostileEndpoint.ts';
 import { SettlementBench, type Trader } from './settlement.ts';
 import { addressOf } from './relayer.ts';
 
@@ -32,6 +35,8 @@ export class Floor {
   readonly #confirmations: number;
   #orders = 0;
   clockSkewSecondsMax: number | undefined;
+  /** What the operator's host makes of its calls to the chain. */
+  host: Behaviour = honest;
   cadence: Cadence = { kind: 'count', matches: 1, secondsMax: 60 };
   machine!: Machine;
   operator!: Operator;
@@ -72,9 +77,11 @@ export class Floor {
       atLeast: undefined,
     });
     this.machine = await Machine.open(journal, operatorId);
+    const account = await this.#hosted();
+    const pool = new PoolClient(bench.client.address, account);
     const settler = new Settler({
       chainId: bench.chainId,
-      pool: bench.client,
+      pool,
       operator,
       operatorId,
       signer: signer.signingKey,
@@ -85,8 +92,8 @@ export class Floor {
     this.operator = new Operator({
       machine: this.machine,
       settler,
-      pool: bench.client,
-      provider: bench.chain.provider,
+      pool,
+      provider: account.provider,
       startBlock: 0,
       confirmations: this.#confirmations,
       operator,
@@ -95,6 +102,15 @@ export class Floor {
       cadence: this.cadence,
       clockSkewSecondsMax: this.clockSkewSecondsMax,
     });
+  }
+
+  /** The chain as the operator's host shows it, with an account that pays the gas. */
+  #hosted(): Promise<JsonRpcSigner> {
+    const { provider } = this.desk.bench.chain;
+    const ask = ({ method, params }: RpcCall): Promise<unknown> => provider.send(method, [...params]);
+    const request = ({ method, params = [] }: { method: string; params?: unknown[] | Record<string, unknown> }) =>
+      this.host({ id: 1, method, params: params as unknown[] }, ask);
+    return new BrowserProvider({ request }, Network.from(31337), PROVIDER_OPTIONS).getSigner(0);
   }
 
   /** Everything that was not on the disk is gone. */

@@ -134,8 +134,8 @@ export class PoolClient {
   }
 
   /** Sends a call and waits for its receipt. Throws `TRANSACTION_FAILED`, naming the pool's own error where there is one. */
-  async send(call: Call): Promise<ContractTransactionReceipt> {
-    return sendCall(this.#contract.runner as Signer, call);
+  async send(call: Call, msMax?: number): Promise<ContractTransactionReceipt> {
+    return sendCall(this.#contract.runner as Signer, call, msMax);
   }
 
   /** Whether a call would succeed now; else the error that `send` would throw. */
@@ -191,12 +191,16 @@ export class PoolClient {
   }
 }
 
-/** Sends a call from a signer and waits for its receipt. */
-export async function sendCall(signer: Signer, call: Call): Promise<ContractTransactionReceipt> {
+/**
+ * Sends a call from a signer and waits for its receipt.
+ *
+ * @param msMax how long to wait for it, for ever unless given; then throws `ENDPOINT_UNREACHABLE`, and the call may still land.
+ */
+export async function sendCall(signer: Signer, call: Call, msMax?: number): Promise<ContractTransactionReceipt> {
   let response: ContractTransactionResponse;
   try {
     response = (await signer.sendTransaction(call)) as ContractTransactionResponse;
-    const receipt = await response.wait();
+    const receipt = await response.wait(1, msMax);
     if (receipt !== null) return receipt;
   } catch (error) {
     throw callError(error);

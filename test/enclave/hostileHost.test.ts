@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
+import { FILLS, Floor, tradesOf } from '../support/floor.ts';
+import { changingLogs, honest, standingAt, type Behaviour } from '../support/hostileEndpoint.ts';
+import type { Trader } from '../support/settlement.ts';
+
+// Whoever runs the machine of an enclave shows it the chain. Lies about it may stop the trading; nothing is lost by them.
+describe('an operator whose host lies about the chain', function () {
+  this.timeout(180_000);
+  let floor: Floor;
+  afterEach(() => floor.close());
+
+  async function seated(seed: string): Promise<{ alice: Trader; bob: Trader }> {
+    floor = await Floor.open(seed);
+    const [alice, bob] = [floor.desk.trader(), floor.desk.trader()];
+    await floor.deposit(alice, NATIVE_ASSET, 1_000n);
+    await floor.deposit(bob, floor.token, 5_000n);
+    await floor.insertAll();
+    await floor.round();
+    return { alice, bob };
+  }
+
+  /** Everything that waits gets settled, once the host is honest. */
+  async function settlesAll(settlements: number): Promise<void> {
+    floor.host = honest;
+    for (let round = 0; round < 4; round++) {
+      await floor.round();
+      await floor.insertAll();
+    }
+    await floor.round();
+    assert.equal(await floor.settlements(), settlements);
+    assert.equal(floor.machine.state.waiting, 0);
+  }
+
+  const lies: Readonly<Record<string, Behaviour>> = {
+    'leaves out a deposit': changingLogs((logs) => logs.slice(0, -1)),
+    'tells of a deposit twice': changingLogs((logs) => [...logs, ...logs.slice(-1)]),
+    'changes a commitment': changingLogs((logs) =>
+      logs.map((log) => ({ ...log, data: log.data.replace(/(?<=^0x.{63})./, (digit) => (digit === '0' ? '1' : '0')) })),
+    ),
+    'answers nothing': () => Promise.reject(new Error('gone')),
+  };
+  for (const [title, lie] of Object.entries(lies)) {
+    it(`and ${title}: it is found out, the books stay as they are, and trading goes on`, async () => {
+      const { alice, bob } = await seated(`host ${title}`);
+      await floor.order(alice, 'sell', 20, 50);
+      await floor.deposit(bob, floor.token, 700n);
+      await floor.deposit(alice, NATIVE_ASSET, 70n);
+      const before = floor.machine.state.hash();
+      floor.host = lie;
+      await assert.rejects(floor.round(), { name: 'BitcloakError' });
+      assert.equal(floor.machine.state.hash(), before);
+      assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 50)), 1);
+      await settlesAll(1);
+    });
+  }
+
+  it('and shows a fork on which somebody has more: nothing of it is settled, and nobody honest is bound by it', async () => {
+    const { bob } = await seated('host fork');
+    const { chain } = floor.desk.bench;
+    const carol = floor.desk.trader();
+    const back = await chain.snapshot();
+    await floor.deposit(carol, NATIVE_ASSET, 1_000n);
+    await floor.insertAll();
+    await floor.round();
+    await floor.order(carol, 'sell', 20, 50);
+    assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 50)), 1, 'with what was never there');
+    await back();
+    for (let round = 0; round < 3; round++) await floor.round();
+    const { state } = floor.machine;
+    assert.equal(await floor.settlements(), 0);
+    assert.ok(state.available(carol.key.keys.owner, NATIVE_ASSET) <= 0n, 'she can offer nothing more');
+    const time = (await chain.now()) + 100_000n;
+    await chain.setTime(time);
+    await floor.machine.execute({ kind: 'setTime', time: Number(time) });
+    await floor.machine.execute({ kind: 'plan', validUntil: Number(time) + 60, sequence: 1, always: false });
+    assert.equal(state.records.fills(bob.key.keys.owner)[0]?.status, 'busted');
+    assert.equal(await floor.desk.bench.client.lastSequence(1), 0n);
+  });
+
+  it('and stands still: what has landed meanwhile is not settled twice', async () => {
+    const { alice, bob } = await seated('host still');
+    await floor.order(alice, 'sell', 20, 50);
+    await floor.order(bob, 'buy', 20, 50);
+    const height = await floor.desk.bench.chain.provider.getBlockNumber();
+    assert.equal((await floor.round()).settled?.kind, 'sent');
+    floor.host = standingAt(height);
+    // It sees nothing of its own settlement, so it sends it again, and the pool does not take it.
+    await assert.rejects(floor.round(), { code: 'TRANSACTION_FAILED' });
+    assert.equal(await floor.settlements(), 1);
+    await settlesAll(1);
+  });
+
+  it('and loses its transactions: they are sent again', async () => {
+    const { alice, bob } = await seated('host loses');
+    let fills = 0;
+    await floor.restart({
+      prove: (circuit, input) => {
+        if (circuit === 'fill') fills++;
+        return floor.prover.prove(circuit, input);
+      },
+    });
+    await floor.order(alice, 'sell', 20, 50);
+    await floor.order(bob, 'buy', 20, 50);
+    let lost = 0;
+    floor.host = (call, ask) => {
+      if (call.method !== 'eth_sendTransaction') return ask(call);
+      lost++;
+      return Promise.reject(new Error('lost'));
+    };
+    await assert.rejects(floor.round(), { code: 'ENDPOINT_UNREACHABLE' });
+    await assert.rejects(floor.round(), { code: 'ENDPOINT_UNREACHABLE' });
+    assert.ok(lost >= 2);
+    await settlesAll(1);
+    assert.equal(fills, FILLS, 'and proven once');
+  });
+});
