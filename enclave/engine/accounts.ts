@@ -1,12 +1,19 @@
-import { NONE, type Orders } from './orders.ts';
+import type { Orders } from './orders.ts';
 
-// Integers of a record, of which there are 2^2: the account's number, its first and last open order, and the next record of the chain or of
+const NONE = 0;
+
+// Words of an order's record: its neighbours among the open orders of its account.
+const NEXT = 3;
+const PREVIOUS = 4;
+
+// Integers of an account's record, of which there are 2^2: its number, its first and last open order, and the next record of the chain or of
 // the free ones.
 const NUMBER = 0;
 const FIRST = 1;
 const LAST = 2;
 const CHAINED = 3;
 
+const RECORD_BITS = 2;
 const FIRST_CAPACITY = 256;
 
 /**
@@ -15,10 +22,11 @@ const FIRST_CAPACITY = 256;
  */
 export class Accounts {
   readonly #orders: Orders;
-  #records = new Int32Array(FIRST_CAPACITY << 2);
-  #chains = new Int32Array(FIRST_CAPACITY).fill(NONE);
+  #records = new Int32Array(FIRST_CAPACITY << RECORD_BITS);
+  #chains = new Int32Array(FIRST_CAPACITY);
   #capacity = FIRST_CAPACITY;
-  #used = 0;
+  /** The first record is none. */
+  #used = 1;
   #free = NONE;
 
   constructor(orders: Orders) {
@@ -28,38 +36,49 @@ export class Accounts {
   /** The account's first order, or NONE. */
   first(account: number): number {
     const record = this.#find(account);
-    return record === NONE ? NONE : this.#records[(record << 2) | FIRST]!;
+    return record === NONE ? NONE : this.#records[record | FIRST]!;
+  }
+
+  /** The next order of an order's account, or NONE. */
+  next(order: number): number {
+    return this.#orders.integers[order | NEXT]!;
   }
 
   add(order: number): void {
-    const orders = this.#orders;
-    const account = orders.account(order);
+    const { integers } = this.#orders;
+    const account = this.#orders.account(order);
     const found = this.#find(account);
-    const at = (found === NONE ? this.#allocate(account) : found) << 2;
-    const last = this.#records[at | LAST]!;
-    orders.setAccountPrevious(order, last);
-    orders.setAccountNext(order, NONE);
-    this.#records[at | LAST] = order;
-    if (last === NONE) this.#records[at | FIRST] = order;
-    else orders.setAccountNext(last, order);
+    const record = found === NONE ? this.#allocate(account) : found;
+    const records = this.#records;
+    const last = records[record | LAST]!;
+    integers[order | PREVIOUS] = last;
+    integers[order | NEXT] = NONE;
+    records[record | LAST] = order;
+    if (last === NONE) records[record | FIRST] = order;
+    else integers[last | NEXT] = order;
   }
 
   remove(order: number): void {
-    const orders = this.#orders;
-    const next = orders.accountNext(order);
-    const previous = orders.accountPrevious(order);
-    if (next !== NONE) orders.setAccountPrevious(next, previous);
-    if (previous !== NONE) orders.setAccountNext(previous, next);
-    if (next !== NONE && previous !== NONE) return;
-    const record = this.#find(orders.account(order));
-    if (next === NONE) this.#records[(record << 2) | LAST] = previous;
-    if (previous === NONE) this.#records[(record << 2) | FIRST] = next;
+    const { integers } = this.#orders;
+    const next = integers[order | NEXT]!;
+    const previous = integers[order | PREVIOUS]!;
+    if (next !== NONE) integers[next | PREVIOUS] = previous;
+    if (previous !== NONE) integers[previous | NEXT] = next;
+    if (next === NONE || previous === NONE) this.#removeEnd(this.#orders.account(order), next, previous);
+  }
+
+  /** After the first or the last order left, or the only one. */
+  #removeEnd(account: number, next: number, previous: number): void {
+    const record = this.#find(account);
+    if (next === NONE) this.#records[record | LAST] = previous;
+    if (previous === NONE) this.#records[record | FIRST] = next;
     if (next === NONE && previous === NONE) this.#release(record);
   }
 
   #find(account: number): number {
+    const records = this.#records;
     let record = this.#chains[this.#chainOf(account)]!;
-    while (record !== NONE && this.#records[(record << 2) | NUMBER] !== account) record = this.#chained(record);
+    while (record !== NONE && records[record | NUMBER] !== account) record = records[record | CHAINED]!;
     return record;
   }
 
@@ -67,39 +86,39 @@ export class Accounts {
     let record = this.#free;
     if (record === NONE) {
       if (this.#used === this.#capacity) this.#grow();
-      record = this.#used++;
+      record = this.#used++ << RECORD_BITS;
     } else {
       this.#free = this.#chained(record);
     }
-    this.#records[(record << 2) | NUMBER] = account;
-    this.#records[(record << 2) | FIRST] = NONE;
-    this.#records[(record << 2) | LAST] = NONE;
+    this.#records[record | NUMBER] = account;
+    this.#records[record | FIRST] = NONE;
+    this.#records[record | LAST] = NONE;
     this.#link(record);
     return record;
   }
 
   #release(record: number): void {
-    const chain = this.#chainOf(this.#records[(record << 2) | NUMBER]!);
+    const chain = this.#chainOf(this.#records[record | NUMBER]!);
     const next = this.#chained(record);
     let before = this.#chains[chain]!;
     if (before === record) {
       this.#chains[chain] = next;
     } else {
       while (this.#chained(before) !== record) before = this.#chained(before);
-      this.#records[(before << 2) | CHAINED] = next;
+      this.#records[before | CHAINED] = next;
     }
-    this.#records[(record << 2) | CHAINED] = this.#free;
+    this.#records[record | CHAINED] = this.#free;
     this.#free = record;
   }
 
   #link(record: number): void {
-    const chain = this.#chainOf(this.#records[(record << 2) | NUMBER]!);
-    this.#records[(record << 2) | CHAINED] = this.#chains[chain]!;
+    const chain = this.#chainOf(this.#records[record | NUMBER]!);
+    this.#records[record | CHAINED] = this.#chains[chain]!;
     this.#chains[chain] = record;
   }
 
   #chained(record: number): number {
-    return this.#records[(record << 2) | CHAINED]!;
+    return this.#records[record | CHAINED]!;
   }
 
   #chainOf(account: number): number {
@@ -109,10 +128,10 @@ export class Accounts {
   /** Only where no record is free: all of them are linked. */
   #grow(): void {
     this.#capacity *= 2;
-    const records = new Int32Array(this.#capacity << 2);
+    const records = new Int32Array(this.#capacity << RECORD_BITS);
     records.set(this.#records);
     this.#records = records;
-    this.#chains = new Int32Array(this.#capacity).fill(NONE);
-    for (let record = 0; record < this.#used; record++) this.#link(record);
+    this.#chains = new Int32Array(this.#capacity);
+    for (let record = 1; record < this.#used; record++) this.#link(record << RECORD_BITS);
   }
 }

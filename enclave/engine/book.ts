@@ -1,7 +1,8 @@
 import { Accounts } from './accounts.ts';
+import { Digests } from './digests.ts';
 import { Expiries } from './expiries.ts';
 import { Levels } from './levels.ts';
-import { NONE, Orders } from './orders.ts';
+import { Orders } from './orders.ts';
 
 /** Numbers that only rise, and the time. */
 export type Counters = {
@@ -19,6 +20,7 @@ export class Book {
   readonly levels = new Levels(this.orders);
   readonly accounts = new Accounts(this.orders);
   readonly expiries = new Expiries(this.orders);
+  readonly digests = new Digests(this.orders);
 
   constructor(counters: Counters) {
     this.counters = counters;
@@ -34,7 +36,6 @@ export class Book {
   enroll(order: number): void {
     this.orders.addId(order);
     this.accounts.add(order);
-    this.orders.setExpiryPlace(order, NONE);
     if (this.orders.expiry(order) !== 0) this.expiries.add(order);
   }
 
@@ -48,7 +49,7 @@ export class Book {
   forget(order: number): void {
     this.orders.removeId(order);
     this.accounts.remove(order);
-    this.expiries.remove(order);
+    if (this.orders.expiry(order) !== 0) this.expiries.remove(order);
     this.orders.release(order);
   }
 
@@ -61,27 +62,27 @@ export class Book {
   /** Into the queue with the rank and the slice that the order has. */
   stand(order: number): void {
     this.levels.append(order);
-    this.orders.touch(order);
+    this.digests.touch(order);
   }
 
   /** Out of its queue, as an order that is about to take or to be removed. */
   leave(order: number): void {
     this.levels.remove(order);
-    this.orders.discount(order);
+    this.digests.discount(order);
   }
 
   /** Shows an iceberg's next slice, at the end of its queue. */
   refresh(order: number): void {
     this.#beginSlice(order);
     this.levels.requeue(order);
-    this.orders.touch(order);
+    this.digests.touch(order);
   }
 
   /** After lots left an order that keeps its place. */
   shrink(order: number): void {
     const { orders } = this;
     orders.setShown(order, Math.min(orders.shown(order), orders.open(order)));
-    this.orders.touch(order);
+    this.digests.touch(order);
   }
 
   #beginSlice(order: number): void {

@@ -8,11 +8,13 @@ import { keyOf, ladderOf, marketOf } from './levels.ts';
 import { isIntegerWithin, OPEN_ORDERS_MAX, SECONDS_MAX } from './limits.ts';
 import { areRulesValid, Market, type MarketRules, type MarketState } from './market.ts';
 import { Matcher } from './matcher.ts';
-import { NONE } from './orders.ts';
 import { checkQuantities, checkRequest, FINE, isDisplayEnough, requestOf, type OrderRequest } from './request.ts';
 import { countersOf, orderState, restoreOrders, takeSnapshot, type OrderState, type Snapshot } from './snapshot.ts';
 
+const NONE = 0;
+
 const { fok, gtc, gtd } = TIME_IN_FORCE;
+const { pegged } = TYPE;
 
 /** Orders of one price, the next to trade first. */
 export type LevelState = { readonly price: number; readonly orders: readonly OrderState[] };
@@ -136,12 +138,12 @@ export class Engine {
     if (!market.trading) return this.events.rejected(REJECTION.tradingHalted);
     if (orders.count >= OPEN_ORDERS_MAX) return this.events.rejected(REJECTION.engineFull);
     const { price, lots, minimumMatch, timeInForce } = request;
-    const ladder = ladderOf(request.market, request.type === TYPE.pegged, request.side);
+    const ladder = ladderOf(request.market, request.type === pegged, request.side);
     if (request.postOnly && this.#matcher.meets(ladder, price, lots, minimumMatch)) {
       return this.events.rejected(REJECTION.wouldTrade);
     }
 
-    const order = this.#allocate(request, ladder);
+    const order = orders.create(counters.nextOrder++, ladder, request);
     this.events.accepted(orders.id(order));
     const needed = timeInForce === fok ? lots : request.minimumTotal;
     if (needed > 0 && !this.#matcher.executes(order, needed)) return this.#dismiss(order, REASON.minimum);
@@ -165,7 +167,7 @@ export class Engine {
     }
     const { accounts, orders } = this.#book;
     for (let order = accounts.first(account), next = NONE; order !== NONE; order = next) {
-      next = orders.accountNext(order);
+      next = accounts.next(order);
       if (market !== undefined && marketOf(orders.ladder(order)) !== market) continue;
       this.#cancel(order, REASON.requested);
     }
@@ -229,7 +231,7 @@ export class Engine {
   /** The orders of an account that rest, by rising id. */
   *ordersOf(account: number): Generator<OrderState, undefined> {
     const { accounts, orders } = this.#book;
-    for (let order = accounts.first(account); order !== NONE; order = orders.accountNext(order)) {
+    for (let order = accounts.first(account); order !== NONE; order = accounts.next(order)) {
       yield orderState(orders, order);
     }
     return undefined;
@@ -243,7 +245,7 @@ export class Engine {
     for (let level = levels.best(ladder); level !== NONE; level = levels.worse(level)) {
       const queue: OrderState[] = [];
       let order = levels.head(level);
-      for (; order !== NONE; order = orders.next(order)) queue.push(orderState(orders, order));
+      for (; order !== NONE; order = levels.next(order)) queue.push(orderState(orders, order));
       yield { price: keyOf(ladder, levels.key(level)), orders: queue };
     }
     return undefined;
@@ -256,7 +258,7 @@ export class Engine {
   /** Covers the time, the counters, every market with its reference, and every order that rests with its rank: what a snapshot holds. */
   hash(): string {
     const { now, nextOrder, nextTrade, nextRank } = this.#book.counters;
-    const { low, high } = this.#book.orders.digests();
+    const { low, high } = this.#book.digests.sum();
     const numbers = [SUBJECT.state, now, nextOrder, nextTrade, nextRank, low >>> 0, high >>> 0];
     return hexOf(digest(WEIGHTS_LOW, numbers), digest(WEIGHTS_HIGH, numbers));
   }
@@ -271,31 +273,13 @@ export class Engine {
     while (this.#markets.length <= state.market) this.#markets.push(undefined);
     this.#markets[state.market] = market;
     this.#book.levels.reach(state.market);
-    market.addDigest(this.#book.orders.digests());
+    market.addDigest(this.#book.digests.sum());
   }
 
   #change(market: Market, change: () => void): void {
-    market.subtractDigest(this.#book.orders.digests());
+    market.subtractDigest(this.#book.digests.sum());
     change();
-    market.addDigest(this.#book.orders.digests());
-  }
-
-  /** A record for a new order, which is nowhere in the book yet. */
-  #allocate(request: Readonly<OrderRequest>, ladder: number): number {
-    const { counters, orders } = this.#book;
-    const order = orders.allocate();
-    orders.setId(order, counters.nextOrder++);
-    orders.setLadder(order, ladder);
-    orders.setAccount(order, request.account);
-    orders.setPrice(order, request.price);
-    orders.setOpen(order, request.lots);
-    orders.setFilled(order, 0);
-    orders.setDisplay(order, request.display);
-    orders.setMinimumMatch(order, request.minimumMatch);
-    orders.setExpiry(order, request.expiry);
-    orders.setPostOnly(order, request.postOnly ? 1 : 0);
-    orders.setSelfTrade(order, request.selfTrade);
-    return order;
+    market.addDigest(this.#book.digests.sum());
   }
 
   /** Lets go of a new order that does not rest. */

@@ -50,8 +50,10 @@ export const EVENT = {
   refreshed: 10,
 } as const satisfies Record<EngineEvent['kind'], number>;
 
+const WORDS_BITS = 3;
+
 /** Words of an event in the buffer. After the first come the values of the event's type above, in its order. */
-export const EVENT_WORDS = 8;
+export const EVENT_WORDS = 1 << WORDS_BITS;
 
 const { marketAdded, tradingSet, referenceSet, timeSet, accepted, rejected, traded } = EVENT;
 const { reduced, cancelled, amended, refreshed } = EVENT;
@@ -118,7 +120,7 @@ export class Events {
   }
 
   #write(kind: number, first: number, second: number, third: number): number {
-    const at = this.count++ * EVENT_WORDS;
+    const at = this.count++ << WORDS_BITS;
     if (at === this.words.length) this.#grow();
     const { words } = this;
     words[at] = kind;

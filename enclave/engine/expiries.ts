@@ -1,6 +1,11 @@
-import { NONE, type Orders } from './orders.ts';
+import type { Orders } from './orders.ts';
 
-/** Orders that expire: a binary heap, the earliest expiry first and the lowest id among equals. Each order knows its place. */
+const NONE = 0;
+
+/** The word of an order's record that is its place. */
+const PLACE = 5;
+
+/** Orders that expire: a binary heap, the earliest expiry first and the lowest id among equals. Each order knows its place; the first is 1. */
 export class Expiries {
   readonly #orders: Orders;
   #heap = new Int32Array(256);
@@ -12,36 +17,35 @@ export class Expiries {
 
   /** The next order that expires by this time, or NONE. */
   due(now: number): number {
-    const first = this.#count === 0 ? NONE : this.#heap[0]!;
+    const first = this.#count === 0 ? NONE : this.#heap[1]!;
     return first !== NONE && this.#orders.expiry(first) <= now ? first : NONE;
   }
 
   add(order: number): void {
-    if (this.#count === this.#heap.length) {
-      const heap = new Int32Array(this.#count * 2);
+    const place = ++this.#count;
+    if (place === this.#heap.length) {
+      const heap = new Int32Array(place * 2);
       heap.set(this.#heap);
       this.#heap = heap;
     }
-    this.#rise(order, this.#count++);
+    this.#rise(order, place);
   }
 
-  /** An order that does not expire may be given too. */
   remove(order: number): void {
-    const place = this.#orders.expiryPlace(order);
-    if (place === NONE) return;
-    const last = this.#heap[--this.#count]!;
+    const place = this.#orders.integers[order | PLACE]!;
+    const last = this.#heap[this.#count--]!;
     if (last === order) return;
-    if (place > 0 && this.#isBefore(last, this.#heap[(place - 1) >> 1]!)) this.#rise(last, place);
+    if (place > 1 && this.#isBefore(last, this.#heap[place >> 1]!)) this.#rise(last, place);
     else this.#sink(last, place);
   }
 
   #rise(order: number, from: number): void {
     let place = from;
-    while (place > 0) {
-      const parent = this.#heap[(place - 1) >> 1]!;
+    while (place > 1) {
+      const parent = this.#heap[place >> 1]!;
       if (!this.#isBefore(order, parent)) break;
       this.#put(parent, place);
-      place = (place - 1) >> 1;
+      place >>= 1;
     }
     this.#put(order, place);
   }
@@ -49,9 +53,9 @@ export class Expiries {
   #sink(order: number, from: number): void {
     let place = from;
     for (;;) {
-      let child = 2 * place + 1;
-      if (child >= this.#count) break;
-      if (child + 1 < this.#count && this.#isBefore(this.#heap[child + 1]!, this.#heap[child]!)) child++;
+      let child = 2 * place;
+      if (child > this.#count) break;
+      if (child < this.#count && this.#isBefore(this.#heap[child + 1]!, this.#heap[child]!)) child++;
       if (!this.#isBefore(this.#heap[child]!, order)) break;
       this.#put(this.#heap[child]!, place);
       place = child;
@@ -61,7 +65,7 @@ export class Expiries {
 
   #put(order: number, place: number): void {
     this.#heap[place] = order;
-    this.#orders.setExpiryPlace(order, place);
+    this.#orders.integers[order | PLACE] = place;
   }
 
   #isBefore(left: number, right: number): boolean {

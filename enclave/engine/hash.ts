@@ -10,28 +10,20 @@ export const SUBJECT = { state: 1, market: 2, order: 3 } as const;
 
 /** The longest list. */
 const NUMBERS_MAX = 16;
-const WORD = 2 ** 32;
+/** Numbers below it have no high word. */
+export const WORD = 2 ** 32;
 
+/** Weights: those of the low words by their place in the list, and behind them, from here on, those of the high ones. */
 export type Weights = Int32Array;
+export const UPPER_WORDS = NUMBERS_MAX;
 
-/** Two weights for each place in the list. Odd ones, so that a change of one word always changes the sum. */
+/** Odd ones, so that a change of one word always changes the sum. */
 function makeWeights(seed: number): Weights {
   return Int32Array.from({ length: 2 * NUMBERS_MAX }, (_, place) => stir(seed + Math.imul(place + 1, 0x9e3779b1)) | 1);
 }
 
 export const WEIGHTS_LOW = makeWeights(0x243f6a88);
 export const WEIGHTS_HIGH = makeWeights(0x13198a2e);
-
-/** What the number at this place of the list adds to the sum. */
-export function weigh(weights: Weights, place: number, value: number): number {
-  // Math.imul takes the low word of what it is given; a division by a power of two is exact.
-  return (Math.imul(value, weights[2 * place]!) + Math.imul(value / WORD, weights[2 * place + 1]!)) | 0;
-}
-
-/** The same of a number below 2^32. */
-export function weighWord(weights: Weights, place: number, value: number): number {
-  return Math.imul(value, weights[2 * place]!);
-}
 
 /** Every bit of the sum changes about half of the digest's. */
 export function stir(sum: number): number {
@@ -43,7 +35,12 @@ export function stir(sum: number): number {
 }
 
 export function digest(weights: Weights, numbers: readonly number[]): number {
-  return stir(numbers.reduce((sum, number, place) => (sum + weigh(weights, place, number)) | 0, 0));
+  const sum = numbers.reduce((before, number, place) => {
+    // Math.imul takes the low word of what it is given; a division by a power of two is exact.
+    const low = Math.imul(number, weights[place]!);
+    return (before + low + Math.imul(number / WORD, weights[place | UPPER_WORDS]!)) | 0;
+  }, 0);
+  return stir(sum);
 }
 
 /** A sum of digests. */

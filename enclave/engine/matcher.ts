@@ -3,7 +3,10 @@ import type { Book } from './book.ts';
 import type { Events } from './events.ts';
 import { BEFORE_ALL, keyOf, ladderOf, marketOf, PEGGED_BIT, SELL_BIT } from './levels.ts';
 import type { Market } from './market.ts';
-import { NONE } from './orders.ts';
+
+const NONE = 0;
+const SELL = SELL_BIT;
+const PEGGED = PEGGED_BIT;
 
 const { cancelNewest, cancelOldest, cancelBoth, decrement } = SELF_TRADE;
 
@@ -53,7 +56,10 @@ export class Matcher {
   /** Trades what can be traded. The order may stand in its queue or in none; it stays there, be it with nothing left open. */
   take(taker: number): void {
     const { orders } = this.#book;
-    const count = this.#plan(orders.ladder(taker), orders.price(taker));
+    const ladder = orders.ladder(taker);
+    const price = orders.price(taker);
+    if (this.#facesNobody(ladder, price)) return;
+    const count = this.#plan(ladder, price);
     for (let index = 0; index < count; index++) this.#takeFrom(taker, this.#stretches[index]!);
   }
 
@@ -66,7 +72,7 @@ export class Matcher {
       let level = levels.best(stretch.ladder);
       for (; level !== NONE && levels.key(level) <= stretch.upTo; level = levels.worse(level)) {
         if (levels.key(level) <= stretch.behind) continue;
-        for (let maker = levels.head(level); maker !== NONE; maker = orders.next(maker)) {
+        for (let maker = levels.head(level); maker !== NONE; maker = levels.next(maker)) {
           if (isMatch(open, minimum, orders.shown(maker), orders.minimumMatch(maker))) return true;
         }
       }
@@ -102,9 +108,9 @@ export class Matcher {
     const buys = ladderOf(market.rules.market, false, SIDE.buy);
     const best = levels.best(buys);
     const sellsFirst = best !== NONE && levels.key(best) <= keyOf(buys, reference);
-    const first = buys | PEGGED_BIT | (sellsFirst ? SELL_BIT : 0);
+    const first = buys | PEGGED | (sellsFirst ? SELL : 0);
     this.#takeEach(first, reference);
-    this.#takeEach(first ^ SELL_BIT, reference);
+    this.#takeEach(first ^ SELL, reference);
   }
 
   #takeEach(ladder: number, reference: number): void {
@@ -115,7 +121,7 @@ export class Matcher {
       const worse = levels.worse(level);
       let order = levels.head(level);
       while (order !== NONE) {
-        const next = orders.next(order);
+        const next = levels.next(order);
         const before = orders.open(order);
         this.take(order);
         const open = orders.open(order);
@@ -127,13 +133,22 @@ export class Matcher {
     }
   }
 
+  /** Whether there is plainly nothing to take from, as for most orders. */
+  #facesNobody(ladder: number, price: number): boolean {
+    const { levels } = this.#book;
+    const limits = (ladder & ~PEGGED) ^ SELL;
+    if (levels.best(limits | PEGGED) !== NONE) return false;
+    const best = levels.best(limits);
+    return best === NONE || levels.key(best) > keyOf(limits, price);
+  }
+
   /** Sets the stretches that an order of this ladder and price takes from. Returns how many there are. */
   #plan(ladder: number, price: number): number {
     const [first, second, third] = this.#stretches;
-    const limits = (ladder & ~PEGGED_BIT) ^ SELL_BIT;
-    const pegs = limits | PEGGED_BIT;
+    const limits = (ladder & ~PEGGED) ^ SELL;
+    const pegs = limits | PEGGED;
     const upTo = keyOf(limits, price);
-    const isPegged = (ladder & PEGGED_BIT) !== 0;
+    const isPegged = (ladder & PEGGED) !== 0;
     if (isPegged || this.#book.levels.best(pegs) !== NONE) {
       const market = this.#markets[marketOf(ladder)]!;
       const reference = market.referenceAt(this.#book.counters.now);
@@ -165,7 +180,7 @@ export class Matcher {
       const price = stretch.reference === 0 ? keyOf(stretch.ladder, key) : stretch.reference;
       let maker = key > stretch.behind ? levels.head(level) : NONE;
       while (maker !== NONE && orders.open(taker) > 0) {
-        const next = orders.next(maker);
+        const next = levels.next(maker);
         const open = orders.open(taker);
         const shown = orders.shown(maker);
         let isRefreshed = false;
@@ -235,7 +250,7 @@ export class Matcher {
       return false;
     }
     if (shown > 0) {
-      orders.touch(maker);
+      this.#book.digests.touch(maker);
       return false;
     }
     this.#book.refresh(maker);
@@ -244,9 +259,9 @@ export class Matcher {
   }
 
   #tryLevel(taker: number, trial: Trial, head: number): void {
-    const { orders } = this.#book;
+    const { levels, orders } = this.#book;
     trial.slices = [];
-    for (let maker = head; maker !== NONE && trial.open > 0; maker = orders.next(maker)) {
+    for (let maker = head; maker !== NONE && trial.open > 0; maker = levels.next(maker)) {
       this.#tryMaker(taker, trial, maker, orders.open(maker), orders.shown(maker));
     }
     // The list grows while it is gone through.

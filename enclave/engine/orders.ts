@@ -1,56 +1,52 @@
-import { DigestSum, stir, SUBJECT, weigh, type Weights, weighWord, WEIGHTS_HIGH, WEIGHTS_LOW } from './hash.ts';
+import type { OrderRequest } from './request.ts';
 
-/** No order, no level, no place. */
-export const NONE = -1;
+/** What of a request lasts. */
+type Terms = Pick<
+  OrderRequest,
+  'account' | 'price' | 'lots' | 'selfTrade' | 'expiry' | 'postOnly' | 'display' | 'minimumMatch'
+>;
 
-// 32-bit integers of a record, of which there is room for 2^4.
-const NEXT = 0;
-const PREVIOUS = 1;
-const LEVEL = 2;
-const LADDER = 3;
-const PRICE = 4;
-const ACCOUNT = 5;
-const ACCOUNT_NEXT = 6;
-const ACCOUNT_PREVIOUS = 7;
-const EXPIRY_PLACE = 8;
-const SELF_TRADE = 9;
-const POST_ONLY = 10;
-const ID_NEXT = 11;
-const DIGEST_LOW = 12;
-const DIGEST_HIGH = 13;
-const IS_STALE = 14;
+const NONE = 0;
 
-// Safe integers of a record, of which there are 2^3.
-const ID = 0;
-const OPEN = 1;
-const SHOWN = 2;
-const FILLED = 3;
-const DISPLAY = 4;
-const MINIMUM_MATCH = 5;
-const EXPIRY = 6;
-const RANK = 7;
+// A record has 2^5 words of 32 bits. Those that link orders belong to who links them: 0 to 2 to levels.ts, 3 and 4 to accounts.ts, 5 to
+// expiries.ts, 6 to 8 to digests.ts. What an order is and where it stands follows, and all of that is in its digest.
+const FREE_NEXT = 0;
+const ID_NEXT = 9;
+const LADDER = 11;
+const PRICE = 12;
+const ACCOUNT = 13;
+const SELF_TRADE = 14;
+const POST_ONLY = 15;
 
+// Safe integers, of two words each: numbered by twos, they are the second half of the record.
+const ID = 8;
+const OPEN = 9;
+const SHOWN = 10;
+const FILLED = 11;
+const RANK = 12;
+const MINIMUM_MATCH = 13;
+const DISPLAY = 14;
+const EXPIRY = 15;
+
+const RECORD_BITS = 5;
 const FIRST_CAPACITY = 1024;
 
 /**
- * Open orders, as records in two typed arrays: no object for each order, and one order lies in two lines of the cache, which is what the
- * speed of a deep book hangs on. Inside the engine an order is known by the number of its record; its id is for the outside.
+ * Open orders, as records in one piece of memory: no object for each order, and one order lies in two lines of the cache, which is what the
+ * speed of a deep book hangs on. Inside the engine an order is known by the place of its record's first word, and 0 is no order; its id is
+ * for the outside.
  *
- * A `!` after an index stands where the index is a record's number and a field, and therefore within the array. Fields are joined to
- * numbers by bits, since sums would be checked for overflow each time.
+ * A `!` after an index stands where the index is a record's place and a field, and therefore within the array. Fields are joined to places
+ * by bits, since sums would be checked for overflow each time. What the engine uses in every command, such as `NONE`, each module has as a
+ * constant of its own: V8 compiles those into its code, while imported ones are loaded and checked wherever they stand.
  */
 export class Orders {
-  /** The digests of all orders that rest, but for those that changed since, and of the markets. */
-  readonly #digests = new DigestSum();
-  #integers = new Int32Array(FIRST_CAPACITY << 4);
-  #numbers = new Float64Array(FIRST_CAPACITY << 3);
+  /** All records, as words and as numbers of two words: for who has words of its own in them. */
+  integers = new Int32Array((FIRST_CAPACITY + 1) << RECORD_BITS);
+  numbers = new Float64Array(this.integers.buffer);
   /** Chains of records by id; as many as there is room for records. */
-  #chains = new Int32Array(FIRST_CAPACITY).fill(NONE);
-  /** Records that changed since the digests were last asked for, each once. */
-  #stale = new Int32Array(FIRST_CAPACITY);
-  #staleCount = 0;
-  #capacity = FIRST_CAPACITY;
-  #used = 0;
+  #chains = new Int32Array(FIRST_CAPACITY);
+  #used = 1;
   #free = NONE;
   #count = 0;
 
@@ -59,168 +55,89 @@ export class Orders {
     return this.#count;
   }
 
-  /** Neighbours in the queue of a price level; `next` also chains free records. */
-  next(order: number): number {
-    return this.#integers[(order << 4) | NEXT]!;
-  }
-
-  setNext(order: number, value: number): void {
-    this.#integers[(order << 4) | NEXT] = value;
-  }
-
-  previous(order: number): number {
-    return this.#integers[(order << 4) | PREVIOUS]!;
-  }
-
-  setPrevious(order: number, value: number): void {
-    this.#integers[(order << 4) | PREVIOUS] = value;
-  }
-
-  /** The level in whose queue the order stands. */
-  level(order: number): number {
-    return this.#integers[(order << 4) | LEVEL]!;
-  }
-
-  setLevel(order: number, value: number): void {
-    this.#integers[(order << 4) | LEVEL] = value;
+  /** Records that there is room for, besides the first, which is none. */
+  get capacity(): number {
+    return this.#chains.length;
   }
 
   /** Market, type and side in one: see levels.ts. */
   ladder(order: number): number {
-    return this.#integers[(order << 4) | LADDER]!;
-  }
-
-  setLadder(order: number, value: number): void {
-    this.#integers[(order << 4) | LADDER] = value;
+    return this.integers[order | LADDER]!;
   }
 
   price(order: number): number {
-    return this.#integers[(order << 4) | PRICE]!;
+    return this.integers[order | PRICE]!;
   }
 
   setPrice(order: number, value: number): void {
-    this.#integers[(order << 4) | PRICE] = value;
+    this.integers[order | PRICE] = value;
   }
 
   account(order: number): number {
-    return this.#integers[(order << 4) | ACCOUNT]!;
-  }
-
-  setAccount(order: number, value: number): void {
-    this.#integers[(order << 4) | ACCOUNT] = value;
-  }
-
-  /** Neighbours among the open orders of the account, by id. */
-  accountNext(order: number): number {
-    return this.#integers[(order << 4) | ACCOUNT_NEXT]!;
-  }
-
-  setAccountNext(order: number, value: number): void {
-    this.#integers[(order << 4) | ACCOUNT_NEXT] = value;
-  }
-
-  accountPrevious(order: number): number {
-    return this.#integers[(order << 4) | ACCOUNT_PREVIOUS]!;
-  }
-
-  setAccountPrevious(order: number, value: number): void {
-    this.#integers[(order << 4) | ACCOUNT_PREVIOUS] = value;
-  }
-
-  /** Place in the heap of expiries, or NONE. */
-  expiryPlace(order: number): number {
-    return this.#integers[(order << 4) | EXPIRY_PLACE]!;
-  }
-
-  setExpiryPlace(order: number, value: number): void {
-    this.#integers[(order << 4) | EXPIRY_PLACE] = value;
+    return this.integers[order | ACCOUNT]!;
   }
 
   selfTrade(order: number): number {
-    return this.#integers[(order << 4) | SELF_TRADE]!;
-  }
-
-  setSelfTrade(order: number, value: number): void {
-    this.#integers[(order << 4) | SELF_TRADE] = value;
+    return this.integers[order | SELF_TRADE]!;
   }
 
   /** 0 or 1. */
   postOnly(order: number): number {
-    return this.#integers[(order << 4) | POST_ONLY]!;
-  }
-
-  setPostOnly(order: number, value: number): void {
-    this.#integers[(order << 4) | POST_ONLY] = value;
+    return this.integers[order | POST_ONLY]!;
   }
 
   id(order: number): number {
-    return this.#numbers[(order << 3) | ID]!;
-  }
-
-  setId(order: number, value: number): void {
-    this.#numbers[(order << 3) | ID] = value;
+    return this.numbers[(order >> 1) | ID]!;
   }
 
   /** Lots that can still trade. */
   open(order: number): number {
-    return this.#numbers[(order << 3) | OPEN]!;
+    return this.numbers[(order >> 1) | OPEN]!;
   }
 
   setOpen(order: number, value: number): void {
-    this.#numbers[(order << 3) | OPEN] = value;
+    this.numbers[(order >> 1) | OPEN] = value;
   }
 
   /** Those of them that the queue shows: all of them but for icebergs. */
   shown(order: number): number {
-    return this.#numbers[(order << 3) | SHOWN]!;
+    return this.numbers[(order >> 1) | SHOWN]!;
   }
 
   setShown(order: number, value: number): void {
-    this.#numbers[(order << 3) | SHOWN] = value;
+    this.numbers[(order >> 1) | SHOWN] = value;
   }
 
   filled(order: number): number {
-    return this.#numbers[(order << 3) | FILLED]!;
+    return this.numbers[(order >> 1) | FILLED]!;
   }
 
   setFilled(order: number, value: number): void {
-    this.#numbers[(order << 3) | FILLED] = value;
+    this.numbers[(order >> 1) | FILLED] = value;
   }
 
   /** The size of an iceberg's slices, or 0. */
   display(order: number): number {
-    return this.#numbers[(order << 3) | DISPLAY]!;
-  }
-
-  setDisplay(order: number, value: number): void {
-    this.#numbers[(order << 3) | DISPLAY] = value;
+    return this.numbers[(order >> 1) | DISPLAY]!;
   }
 
   /** The least that one match may be, or 0. */
   minimumMatch(order: number): number {
-    return this.#numbers[(order << 3) | MINIMUM_MATCH]!;
-  }
-
-  setMinimumMatch(order: number, value: number): void {
-    this.#numbers[(order << 3) | MINIMUM_MATCH] = value;
+    return this.numbers[(order >> 1) | MINIMUM_MATCH]!;
   }
 
   /** Unix seconds, or 0. */
   expiry(order: number): number {
-    return this.#numbers[(order << 3) | EXPIRY]!;
-  }
-
-  setExpiry(order: number, value: number): void {
-    this.#numbers[(order << 3) | EXPIRY] = value;
+    return this.numbers[(order >> 1) | EXPIRY]!;
   }
 
   /** Orders at one price trade by rising rank. */
   rank(order: number): number {
-    return this.#numbers[(order << 3) | RANK]!;
+    return this.numbers[(order >> 1) | RANK]!;
   }
 
   setRank(order: number, value: number): void {
-    this.#numbers[(order << 3) | RANK] = value;
+    this.numbers[(order >> 1) | RANK] = value;
   }
 
   /** What an order shows when a slice begins. */
@@ -229,19 +146,28 @@ export class Orders {
     return display === 0 || display > open ? open : display;
   }
 
-  /** A record that may have anything in its fields. */
-  allocate(): number {
-    const order = this.#free;
-    if (order !== NONE) {
-      this.#free = this.next(order);
-      return order;
-    }
-    if (this.#used === this.#capacity) this.#grow();
-    return this.#used++;
+  /** A record for an order that is nowhere in the book yet, has not traded and shows nothing. */
+  create(id: number, ladder: number, request: Readonly<Terms>): number {
+    const order = this.#allocate();
+    const { integers, numbers } = this;
+    const at = order >> 1;
+    integers[order | LADDER] = ladder;
+    integers[order | ACCOUNT] = request.account;
+    integers[order | PRICE] = request.price;
+    integers[order | SELF_TRADE] = request.selfTrade;
+    integers[order | POST_ONLY] = request.postOnly ? 1 : 0;
+    numbers[at | ID] = id;
+    numbers[at | OPEN] = request.lots;
+    numbers[at | SHOWN] = 0;
+    numbers[at | FILLED] = 0;
+    numbers[at | MINIMUM_MATCH] = request.minimumMatch;
+    numbers[at | DISPLAY] = request.display;
+    numbers[at | EXPIRY] = request.expiry;
+    return order;
   }
 
   release(order: number): void {
-    this.setNext(order, this.#free);
+    this.integers[order | FREE_NEXT] = this.#free;
     this.#free = order;
   }
 
@@ -253,22 +179,23 @@ export class Orders {
 
   addId(order: number): void {
     const chain = this.#chainOf(this.id(order));
-    this.#integers[(order << 4) | ID_NEXT] = this.#chains[chain]!;
+    this.integers[order | ID_NEXT] = this.#chains[chain]!;
     this.#chains[chain] = order;
     this.#count++;
   }
 
   removeId(order: number): void {
+    const { integers } = this;
     const chain = this.#chainOf(this.id(order));
-    const next = this.#idNext(order);
+    const next = integers[order | ID_NEXT]!;
     this.#count--;
     let before = this.#chains[chain]!;
     if (before === order) {
       this.#chains[chain] = next;
       return;
     }
-    while (this.#idNext(before) !== order) before = this.#idNext(before);
-    this.#integers[(before << 4) | ID_NEXT] = next;
+    while (integers[before | ID_NEXT] !== order) before = integers[before | ID_NEXT]!;
+    integers[before | ID_NEXT] = next;
   }
 
   /** All that can be found by their id, by rising id. */
@@ -276,61 +203,8 @@ export class Orders {
     return this.#linked().sort((left, right) => this.id(left) - this.id(right));
   }
 
-  /** An order that rests, or is about to, is not what it was. */
-  touch(order: number): void {
-    if (this.#integers[(order << 4) | IS_STALE] === 1) return;
-    this.#integers[(order << 4) | IS_STALE] = 1;
-    this.#stale[this.#staleCount++] = order;
-  }
-
-  /** An order that rested does not any more: what was counted of it is not counted any more. */
-  discount(order: number): void {
-    const at = order << 4;
-    this.#digests.subtract(this.#integers[at | DIGEST_LOW]!, this.#integers[at | DIGEST_HIGH]!);
-    this.#integers[at | DIGEST_LOW] = 0;
-    this.#integers[at | DIGEST_HIGH] = 0;
-  }
-
-  /** The sum of all digests. Those of orders are taken when they are asked for: most orders change or go before. */
-  digests(): DigestSum {
-    for (let index = 0; index < this.#staleCount; index++) {
-      const order = this.#stale[index]!;
-      const at = order << 4;
-      this.#integers[at | IS_STALE] = 0;
-      if (this.level(order) === NONE) continue;
-      this.discount(order);
-      const low = this.#digest(order, WEIGHTS_LOW);
-      const high = this.#digest(order, WEIGHTS_HIGH);
-      this.#integers[at | DIGEST_LOW] = low;
-      this.#integers[at | DIGEST_HIGH] = high;
-      this.#digests.add(low, high);
-    }
-    this.#staleCount = 0;
-    return this.#digests;
-  }
-
-  #digest(order: number, weights: Weights): number {
-    const identity =
-      weighWord(weights, 0, SUBJECT.order) +
-      weigh(weights, 1, this.id(order)) +
-      weighWord(weights, 2, this.ladder(order)) +
-      weighWord(weights, 3, this.price(order)) +
-      weighWord(weights, 4, this.account(order)) +
-      weighWord(weights, 5, this.selfTrade(order)) +
-      weighWord(weights, 6, this.postOnly(order)) +
-      weigh(weights, 7, this.display(order)) +
-      weigh(weights, 8, this.minimumMatch(order)) +
-      weigh(weights, 9, this.expiry(order));
-    const changing =
-      weigh(weights, 10, this.open(order)) +
-      weigh(weights, 11, this.shown(order)) +
-      weigh(weights, 12, this.filled(order)) +
-      weigh(weights, 13, this.rank(order));
-    return stir(identity + changing);
-  }
-
   #idNext(order: number): number {
-    return this.#integers[(order << 4) | ID_NEXT]!;
+    return this.integers[order | ID_NEXT]!;
   }
 
   #linked(): number[] {
@@ -341,24 +215,29 @@ export class Orders {
     return found;
   }
 
-  /** Ids are consecutive: multiplied, they spread over the chains evenly. */
+  /** Ids are consecutive, so that their lowest bits spread them over the chains evenly, those of new orders side by side. */
   #chainOf(id: number): number {
-    return Math.imul(id, 0x9e3779b1) >>> (Math.clz32(this.#capacity) + 1);
+    return id & (this.#chains.length - 1);
+  }
+
+  #allocate(): number {
+    const order = this.#free;
+    if (order !== NONE) {
+      this.#free = this.integers[order | FREE_NEXT]!;
+      return order;
+    }
+    if (this.#used > this.capacity) this.#grow();
+    return this.#used++ << RECORD_BITS;
   }
 
   #grow(): void {
     const linked = this.#linked();
-    this.#capacity *= 2;
-    const integers = new Int32Array(this.#capacity << 4);
-    integers.set(this.#integers);
-    this.#integers = integers;
-    const numbers = new Float64Array(this.#capacity << 3);
-    numbers.set(this.#numbers);
-    this.#numbers = numbers;
-    const stale = new Int32Array(this.#capacity);
-    stale.set(this.#stale);
-    this.#stale = stale;
-    this.#chains = new Int32Array(this.#capacity).fill(NONE);
+    const capacity = this.capacity * 2;
+    const integers = new Int32Array((capacity + 1) << RECORD_BITS);
+    integers.set(this.integers);
+    this.integers = integers;
+    this.numbers = new Float64Array(integers.buffer);
+    this.#chains = new Int32Array(capacity);
     this.#count = 0;
     for (const order of linked) this.addId(order);
   }

@@ -60,20 +60,20 @@ export function orderState(orders: Orders, order: number): OrderState {
   };
 }
 
-function allocateFrom(orders: Orders, state: OrderState): number {
-  const order = orders.allocate();
-  orders.setId(order, state.order);
-  orders.setLadder(order, ladderOf(state.market, state.type === 'pegged', SIDE[state.side]));
-  orders.setAccount(order, state.account);
-  orders.setPrice(order, state.price);
-  orders.setOpen(order, state.open);
+function createFrom(orders: Orders, state: OrderState): number {
+  const ladder = ladderOf(state.market, state.type === 'pegged', SIDE[state.side]);
+  const order = orders.create(state.order, ladder, {
+    account: state.account,
+    price: state.price,
+    lots: state.open,
+    selfTrade: SELF_TRADE[state.selfTrade],
+    expiry: state.expiry,
+    postOnly: state.postOnly,
+    display: state.display,
+    minimumMatch: state.minimumMatch,
+  });
   orders.setShown(order, state.shown);
   orders.setFilled(order, state.filled);
-  orders.setDisplay(order, state.display);
-  orders.setMinimumMatch(order, state.minimumMatch);
-  orders.setExpiry(order, state.expiry);
-  orders.setPostOnly(order, Number(state.postOnly));
-  orders.setSelfTrade(order, SELF_TRADE[state.selfTrade]);
   orders.setRank(order, state.rank);
   return order;
 }
@@ -91,7 +91,7 @@ export function countersOf({ version, counters }: Snapshot): Counters {
 
 /** Puts the orders of a snapshot into an empty book that has their markets. */
 export function restoreOrders(book: Book, { orders }: Snapshot): void {
-  const restored = orders.map((state) => allocateFrom(book.orders, state));
+  const restored = orders.map((state) => createFrom(book.orders, state));
   for (const order of restored) book.enroll(order);
   restored.sort((left, right) => book.orders.rank(left) - book.orders.rank(right));
   for (const order of restored) book.stand(order);

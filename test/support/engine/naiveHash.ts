@@ -13,19 +13,23 @@ function stir(sum: number): number {
   return bits ^ (bits >>> 16);
 }
 
-/** Both lanes' digests of a list. */
+/** Both lanes' digests of a list: the weights of low words come first, then those of high ones. */
 function digests(list: readonly number[]): number[] {
-  const words = list.flatMap((number) => [number % 2 ** 32, Math.floor(number / 2 ** 32)]);
   return LANES.map((weights) =>
-    stir(words.reduce((sum, word, place) => (sum + Math.imul(word, weights[place] as number)) | 0, 0)),
+    stir(
+      list.reduce((sum, number, place) => {
+        const low = Math.imul(number % 2 ** 32, weights[place] as number);
+        return (sum + low + Math.imul(Math.floor(number / 2 ** 32), weights[16 + place] as number)) | 0;
+      }, 0),
+    ),
   );
 }
 
 function orderList(order: NaiveOrder): number[] {
   const ladder = order.market * 4 + (order.type === 'pegged' ? 2 : 0) + SIDES.indexOf(order.side);
-  const fixed = [order.order, ladder, order.price, order.account, SELF_TRADES.indexOf(order.selfTrade)];
-  const options = [Number(order.postOnly), order.display, order.minimumMatch, order.expiry];
-  return [3, ...fixed, ...options, order.open, order.shown, order.filled, order.rank];
+  const terms = [ladder, order.price, order.account, SELF_TRADES.indexOf(order.selfTrade), Number(order.postOnly)];
+  const quantities = [order.open, order.shown, order.filled, order.rank, order.minimumMatch, order.display];
+  return [3, ...terms, order.order, ...quantities, order.expiry];
 }
 
 function marketList(market: NaiveMarket): number[] {
