@@ -23,7 +23,8 @@ type Account = {
   readonly reports: Report[];
   /** By the hour of their expiry, and the order's hash. */
   readonly used: Map<number, Map<bigint, Used>>;
-  readonly clientOrderIds: Map<string, bigint>;
+  /** With the last of those hours: an amended order was signed more than once. */
+  readonly clientOrderIds: Map<string, number>;
 };
 
 /** Plain data of which `Blotter` can be made again. */
@@ -98,11 +99,10 @@ export class Blotter {
   used(owner: bigint, clientOrderId: string, orderHash: bigint, expiry: bigint): UsedBefore {
     const account = this.#accounts.get(owner);
     if (account === undefined) return { kind: 'unused' };
-    const named = account.clientOrderIds.get(clientOrderId);
     const known = account.used.get(hourOf(expiry))?.get(orderHash);
-    if (known !== undefined && named === orderHash) return { kind: 'same', number: known.number };
+    if (known?.clientOrderId === clientOrderId) return { kind: 'same', ...known };
     if (known !== undefined) return { kind: 'orderRepeated' };
-    if (named !== undefined) return { kind: 'clientOrderIdTaken' };
+    if (account.clientOrderIds.has(clientOrderId)) return { kind: 'clientOrderIdTaken' };
     let remembered = 0;
     for (const hour of account.used.values()) remembered += hour.size;
     return { kind: remembered < ORDERS_REMEMBERED_MAX ? 'unused' : 'ordersTooMany' };
@@ -110,9 +110,10 @@ export class Blotter {
 
   remember(owner: bigint, orderHash: bigint, expiry: bigint, used: Used): void {
     const account = this.#account(owner);
-    const hour = account.used.get(hourOf(expiry)) ?? new Map<bigint, Used>();
-    account.used.set(hourOf(expiry), hour.set(orderHash, used));
-    account.clientOrderIds.set(used.clientOrderId, orderHash);
+    const { clientOrderId } = used;
+    const hour = hourOf(expiry);
+    account.used.set(hour, (account.used.get(hour) ?? new Map<bigint, Used>()).set(orderHash, used));
+    account.clientOrderIds.set(clientOrderId, Math.max(hour, account.clientOrderIds.get(clientOrderId) ?? 0));
   }
 
   /** Forgets signed orders that have expired, at least an hour later. */
@@ -121,7 +122,9 @@ export class Blotter {
     for (const account of this.#accounts.values()) {
       for (const [due, orders] of account.used) {
         if (due >= hour) continue;
-        for (const { clientOrderId } of orders.values()) account.clientOrderIds.delete(clientOrderId);
+        for (const { clientOrderId } of orders.values()) {
+          if ((account.clientOrderIds.get(clientOrderId) ?? hour) < hour) account.clientOrderIds.delete(clientOrderId);
+        }
         account.used.delete(due);
       }
     }
@@ -198,7 +201,7 @@ export class Blotter {
 export type UsedBefore =
   | { readonly kind: 'unused' | 'orderRepeated' | 'clientOrderIdTaken' | 'ordersTooMany' }
   /** The very same was let in already. */
-  | { readonly kind: 'same'; readonly number: number };
+  | { readonly kind: 'same'; readonly number: number; readonly isWithdrawal: boolean };
 
 function change<R>(records: Map<number, R>, number: number, changes: Partial<R>): R | undefined {
   const record = records.get(number);

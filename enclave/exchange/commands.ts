@@ -42,8 +42,17 @@ export type ExchangeCommand =
   | { readonly kind: 'drop'; readonly tickets: readonly number[] }
   /** By the operator: nothing of these signed orders can be settled. Their matches come to nothing, and the batch with them waits for another plan. */
   | { readonly kind: 'void'; readonly tickets: readonly number[] }
-  /** Chooses the next batch: valid until that time, to be the operator's settlement of that sequence. `always`: also where nothing waits. */
-  | { readonly kind: 'plan'; readonly validUntil: number; readonly sequence: number; readonly always: boolean }
+  /**
+   * Chooses the next batch: valid until that time, to be the operator's settlement of that sequence, of so many fills at most (16 unless given).
+   * `always`: also where nothing waits.
+   */
+  | {
+      readonly kind: 'plan';
+      readonly validUntil: number;
+      readonly sequence: number;
+      readonly always: boolean;
+      readonly fills?: number;
+    }
   | { readonly kind: 'settled' }
   /** The batch will never land: what it was to settle waits for another. */
   | { readonly kind: 'failed' };
@@ -104,7 +113,7 @@ export type Working = {
   readonly side: Side;
   /** What it was signed as last, and for how many lots. */
   readonly ticket: number;
-  readonly signedLots: number;
+  readonly signedLots: bigint;
   open: number;
 };
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { orderHashOf, orderStateOf, type Order } from '@bitcloak/notes/order';
-import { AMOUNT_MAX, TIME_MAX } from '@bitcloak/protocol/parameters';
+import { BASIS_POINTS } from '@bitcloak/protocol/orders';
+import { AMOUNT_MAX, SETTLEMENT_FILLS_MAX, TIME_MAX } from '@bitcloak/protocol/parameters';
 import { feeOf, isCovered, legOf, signedLots, type MarketTerms } from '@bitcloak/trading/market';
 import type { NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/trading/orders';
 import type { BalanceRecord, OrderRecord } from '@bitcloak/trading/records';
@@ -17,6 +18,7 @@ import type {
   ExchangeEvent,
   ExchangeRules,
   Match,
+  MatchLeg,
   Refusal,
   Ticket,
   Working,
@@ -202,6 +204,7 @@ export class Exchange {
       case 'configure':
         return this.#configure(command.rules);
       case 'addMarket': {
+        if (!areTermsValid(command.terms, command.rules.market)) return refuse('marketInvalid');
         const events = this.#engine.apply({ kind: 'addMarket', ...command.rules, trading: true });
         if (events[0]?.kind === 'marketAdded') this.#markets.set(command.terms.market, command.terms);
         return this.#follow(events);
@@ -258,9 +261,10 @@ export class Exchange {
 
   /** Orders whose notes went away, or will be gone too soon, leave the books before anybody relies on them: the newest first. */
   #setTime(time: number): ExchangeEvent[] {
-    const events = this.#follow(this.#engine.apply({ kind: 'setTime', time }));
-    if (events[0]?.kind === 'refused') return events;
+    const expired = this.#engine.apply({ kind: 'setTime', time });
+    if (expired[0]?.kind === 'rejected') return this.#follow(expired);
     this.#time = time;
+    const events = this.#follow(expired);
     this.#blotter.forgetExpired(time);
     const soon = time + this.#rules.settleSeconds;
     for (const { owner, asset } of this.#funds.overdrawn(soon)) {
@@ -302,10 +306,9 @@ export class Exchange {
     return [];
   }
 
+  /** The engine's number of an owner; of one who never traded, the number that he would get. */
   #accountOf(owner: bigint): number {
-    const account = this.#accounts.get(owner) ?? this.#accounts.size;
-    this.#accounts.set(owner, account);
-    return account;
+    return this.#accounts.get(owner) ?? this.#accounts.size;
   }
 
   /** What speaks against a signed order, whatever it is for. */
@@ -320,13 +323,26 @@ export class Exchange {
     return order.relockExpiry === 0n || isLockValid ? undefined : 'relockInvalid';
   }
 
+  /** The answer to a signed order that came before, or whose name is taken. */
+  #findUsed(
+    owner: bigint,
+    clientOrderId: string,
+    orderHash: bigint,
+    expiry: bigint,
+    isWithdrawal: boolean,
+  ): ExchangeEvent[] | undefined {
+    const used = this.#blotter.used(owner, clientOrderId, orderHash, expiry);
+    if (used.kind === 'unused') return undefined;
+    if (used.kind !== 'same') return refuse(used.kind);
+    return used.isWithdrawal === isWithdrawal ? [{ kind: 'repeated', number: used.number }] : refuse('orderRepeated');
+  }
+
   #submit(command: NewOrder & { kind: 'order' }): ExchangeEvent[] {
     const { kind: _kind, clientOrderId, order, signature, ...request } = command;
     const { owner } = order;
     const orderHash = orderHashOf(order);
-    const used = this.#blotter.used(owner, clientOrderId, orderHash, order.expiry);
-    if (used.kind === 'same') return [{ kind: 'repeated', number: used.number }];
-    if (used.kind !== 'unused') return refuse(used.kind);
+    const before = this.#findUsed(owner, clientOrderId, orderHash, order.expiry, false);
+    if (before !== undefined) return before;
     const terms = this.#markets.get(request.market);
     if (terms === undefined) return refuse('marketUnknown');
     const { side, price, lots } = request;
@@ -337,14 +353,17 @@ export class Exchange {
     if (!isCovered(terms, side, price, lots, order)) return refuse('orderNotCovered');
     const leaves = Number(order.expiry) - this.#rules.settleSeconds;
     if (request.timeInForce === 'gtd' && (request.expiry ?? 0) > leaves) return refuse('orderTooShort');
-    const lotsSigned = Number(signedLots(terms, side, order));
+    const lotsSigned = signedLots(terms, side, order) as bigint;
     if (this.available(owner, order.sellAsset) < shareOf(order, lots, lotsSigned)) return refuse('fundsInsufficient');
 
     const dated: Pick<EngineOrder, 'timeInForce' | 'expiry'> | undefined =
-      request.timeInForce === 'gtc' ? { timeInForce: 'gtd', expiry: leaves } : undefined;
-    const events = this.#engine.apply({ kind: 'submit', account: this.#accountOf(owner), ...request, ...dated });
+      // The engine refuses one that has an expiry.
+      request.timeInForce === 'gtc' && (request.expiry ?? 0) === 0 ? { timeInForce: 'gtd', expiry: leaves } : undefined;
+    const account = this.#accountOf(owner);
+    const events = this.#engine.apply({ kind: 'submit', account, ...request, ...dated });
     const [first, ...others] = events;
     if (first?.kind !== 'accepted') return this.#follow(events);
+    this.#accounts.set(owner, account);
     const { id: ticket } = this.#open({ order, signature }, orderHash);
     const { type, timeInForce, selfTrade } = request;
     const number = this.#blotter.addOrder(owner, {
@@ -404,7 +423,7 @@ export class Exchange {
     if (order.owner !== owner || !isCovered(terms, working.side, price, open, order)) return refuse('orderNotCovered');
     // The engine keeps the time at which the order leaves the book.
     if (Number(order.expiry) - this.#rules.settleSeconds < record.expiry) return refuse('orderTooShort');
-    const lotsSigned = Number(signedLots(terms, working.side, order));
+    const lotsSigned = signedLots(terms, working.side, order) as bigint;
     const before = this.#ticket(working.ticket);
     const freed = before.held - (before.sold - before.filled);
     if (this.available(owner, order.sellAsset) + freed < shareOf(order, open, lotsSigned)) {
@@ -434,9 +453,8 @@ export class Exchange {
   #withdraw({ clientOrderId, order, signature }: NewWithdrawal): ExchangeEvent[] {
     const { owner, sellAsset: asset, sellMax: amount } = order;
     const orderHash = orderHashOf(order);
-    const used = this.#blotter.used(owner, clientOrderId, orderHash, order.expiry);
-    if (used.kind === 'same') return [{ kind: 'repeated', number: used.number }];
-    if (used.kind !== 'unused') return refuse(used.kind);
+    const before = this.#findUsed(owner, clientOrderId, orderHash, order.expiry, true);
+    if (before !== undefined) return before;
     const complaint = this.#checkSigned(order);
     if (complaint !== undefined) return refuse(complaint);
     const fee = this.#rules.withdrawalFees.find(([charged]) => charged === asset)?.[1] ?? 0n;
@@ -586,13 +604,23 @@ export class Exchange {
     if (ticket.held === 0n && !this.#workingOf.has(ticket.id)) this.#tickets.delete(ticket.id);
   }
 
-  #plan({ validUntil, sequence, always }: ExchangeCommand & { kind: 'plan' }): ExchangeEvent[] {
+  #plan({
+    validUntil,
+    sequence,
+    always,
+    fills = SETTLEMENT_FILLS_MAX,
+  }: ExchangeCommand & { kind: 'plan' }): ExchangeEvent[] {
     if (this.#batch !== undefined) return refuse('batchPending');
-    const now = BigInt(this.#time);
-    const events = this.#bust(({ legs }) => legs.some(({ ticket }) => this.#ticket(ticket).order.expiry <= now));
-    const choice = chooseBatch(this.#matches.values(), (id) => this.#ticket(id), this.#funds, validUntil);
+    const events = this.#bust(({ legs }) => legs.some((leg) => this.#isDead(leg)));
+    const choice = chooseBatch(this.#matches.values(), (id) => this.#ticket(id), this.#funds, validUntil, fills);
     if (choice.fills.length > 0 || always) this.#batch = { validUntil, sequence, ...choice };
     return [...events, { kind: 'planned', fills: choice.fills.length }];
+  }
+
+  /** Whether the signed order has ended, or no lock is left on what was to pay for it: no settlement can have it any more. */
+  #isDead({ ticket, sold }: MatchLeg): boolean {
+    const { owner, sellAsset, expiry } = this.#ticket(ticket).order;
+    return expiry <= BigInt(this.#time) || this.#funds.payable(owner, sellAsset, this.#time + 1) < sold;
   }
 
   #bust(isDead: (match: Match) => boolean): ExchangeEvent[] {
@@ -705,8 +733,15 @@ function refuse(reason: Refusal): ExchangeEvent[] {
 
 const isQuantity = (value: number) => Number.isSafeInteger(value) && value > 0;
 
-/** What open lots of a signed order may sell, rounded up. */
-function shareOf({ sellMax }: Order, open: number, lotsSigned: number): bigint {
-  const lots = BigInt(lotsSigned);
-  return (sellMax * BigInt(open) + lots - 1n) / lots;
+/** Whether amounts can be computed with, and a batch of trades leaves nothing but fees. */
+function areTermsValid(terms: MarketTerms, number: number): boolean {
+  const { market, base, quote, lotBase, tickQuote, makerFee, takerFee } = terms;
+  const isFee = (fee: number) => Number.isSafeInteger(fee) && fee >= 0 && fee <= BASIS_POINTS;
+  const areAmounts = lotBase > 0n && tickQuote > 0n && lotBase <= AMOUNT_MAX && tickQuote <= AMOUNT_MAX;
+  return market === number && base !== quote && areAmounts && isFee(makerFee) && isFee(takerFee);
+}
+
+/** What open lots of a signed order may sell, rounded up. Lots that were signed for may be more than a `number` counts. */
+function shareOf({ sellMax }: Order, open: number, lotsSigned: bigint): bigint {
+  return (sellMax * BigInt(open) + lotsSigned - 1n) / lotsSigned;
 }

@@ -25,6 +25,9 @@ type Holding = {
 const byValue = (left: FundNote, right: FundNote) =>
   left.value === right.value ? left.leaf - right.leaf : left.value < right.value ? 1 : -1;
 
+const isBelow = (left: Holding, right: Holding) =>
+  left.owner === right.owner ? left.asset < right.asset : left.owner < right.owner;
+
 const sum = (notes: readonly FundNote[]) => notes.reduce((total, { value }) => total + value, 0n);
 
 /** What owners have with the operator: their notes, and how much of an asset their orders hold. */
@@ -80,6 +83,15 @@ export class Funds {
     return this.#holdings.get(owner)?.get(asset)?.notes ?? [];
   }
 
+  /** The most that one fill can sell, now or after other fills, with notes that are locked until `expiry` or later. */
+  payable(owner: bigint, asset: bigint, expiry: number): bigint {
+    return sum(
+      this.notesOf(owner, asset)
+        .filter((note) => note.expiry >= expiry)
+        .slice(0, FILL_INPUTS),
+    );
+  }
+
   /**
    * What notes that are locked until `expiry` or later can pay for, less what orders hold of it already; negative where notes went away.
    *
@@ -87,21 +99,22 @@ export class Funds {
    * settled, by one fill after the other; with a third note counted, a match could come to more than any fill can pay for.
    */
   available(owner: bigint, asset: bigint, expiry: number): bigint {
-    const holding = this.#holdings.get(owner)?.get(asset);
-    if (holding === undefined) return 0n;
-    const counted = holding.notes.filter((note) => note.expiry >= expiry).slice(0, FILL_INPUTS);
-    return sum(counted) - holding.held;
+    return this.payable(owner, asset, expiry) - this.held(owner, asset);
   }
 
-  /** Owners and assets of which orders hold more than notes that are locked until `expiry` or later can pay for. */
+  /**
+   * Owners and assets of which orders hold more than notes that are locked until `expiry` or later can pay for. By their numbers: the order in which
+   * they came to be here is another one after a restart.
+   */
   overdrawn(expiry: number): { owner: bigint; asset: bigint }[] {
-    const found: { owner: bigint; asset: bigint }[] = [];
-    for (const [owner, assets] of this.#holdings) {
-      for (const [asset, { held }] of assets) {
-        if (held > 0n && this.available(owner, asset, expiry) < 0n) found.push({ owner, asset });
+    const found: Holding[] = [];
+    for (const assets of this.#holdings.values()) {
+      for (const holding of assets.values()) {
+        const { owner, asset, held } = holding;
+        if (held > 0n && this.available(owner, asset, expiry) < 0n) found.push(holding);
       }
     }
-    return found;
+    return found.sort((left, right) => (isBelow(left, right) ? -1 : 1));
   }
 
   /**

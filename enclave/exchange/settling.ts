@@ -1,4 +1,4 @@
-import { SETTLEMENT_FILLS_MAX, SETTLEMENT_RESIDUALS } from '@bitcloak/protocol/parameters';
+import { SETTLEMENT_RESIDUALS } from '@bitcloak/protocol/parameters';
 import type { Leg } from '@bitcloak/trading/market';
 import type { Match, PlannedFill, Ticket } from './commands.ts';
 import type { Funds } from './funds.ts';
@@ -17,6 +17,7 @@ export function chooseBatch(
   ticketOf: (id: number) => Ticket,
   funds: Funds,
   validUntil: number,
+  fillsMax: number,
 ): Choice {
   let sums: ReadonlyMap<number, Sum> = new Map();
   let fills: readonly PlannedFill[] = [];
@@ -31,7 +32,7 @@ export function chooseBatch(
         feeAsset: match.feeAsset,
       });
     }
-    const funded = fund(next, ticketOf, funds, validUntil);
+    const funded = next.size > fillsMax ? undefined : fund(next, ticketOf, funds, validUntil);
     if (funded === undefined) continue;
     sums = next;
     fills = funded;
@@ -47,7 +48,6 @@ function fund(
   funds: Funds,
   validUntil: number,
 ): PlannedFill[] | undefined {
-  if (sums.size > SETTLEMENT_FILLS_MAX) return undefined;
   const taken = new Set<number>();
   // What is left over of a batch is fees.
   const assets = new Set<bigint>();

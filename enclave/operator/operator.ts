@@ -173,7 +173,8 @@ export class Operator {
     this.#plannedAt = time;
     const validUntil = Math.floor(time / VALID_UNTIL_GRID_SECONDS) * VALID_UNTIL_GRID_SECONDS + VALID_SECONDS;
     const sequence = await settler.nextSequence();
-    await machine.execute({ kind: 'plan', validUntil, sequence, always: cadence.kind === 'interval' });
+    const { fills } = settler;
+    await machine.execute({ kind: 'plan', validUntil, sequence, always: cadence.kind === 'interval', fills });
   }
 
   /** Time never goes back in the exchange, so a chain that is far ahead would end every order for good. */

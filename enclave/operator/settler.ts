@@ -52,6 +52,11 @@ export class Settler {
     this.#options = options;
   }
 
+  /** How many fills every batch has. */
+  get fills(): number {
+    return this.#options.fills;
+  }
+
   /** The sequence of the next settlement. */
   async nextSequence(): Promise<number> {
     return Number(await this.#options.pool.lastSequence(this.#options.operator)) + 1;
@@ -68,7 +73,11 @@ export class Settler {
     // Sequences have no gaps, and nobody else sends them.
     if ((await this.nextSequence()) > batch.sequence) return { kind: 'landed' };
     const impossible = await this.#spentBefore(batch, wallet);
-    if (impossible.length > 0) return { kind: 'impossible', tickets: impossible };
+    if (impossible.length > 0) {
+      // It may have landed between the two questions, and its nullifiers are spent by itself.
+      const hasLanded = (await this.nextSequence()) > batch.sequence;
+      return hasLanded ? { kind: 'landed' } : { kind: 'impossible', tickets: impossible };
+    }
     try {
       const { settlement, proofMs } = await this.#prove(batch, wallet, journalHead);
       const signature = signer.sign(settlementDigest(chainId, pool.address, settlement.shown)).serialized;

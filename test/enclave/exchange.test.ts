@@ -1,446 +1,397 @@
 import assert from 'node:assert/strict';
-import { orderHashOf, orderStateOf, type Order } from '@bitcloak/notes/order';
-import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import fc from 'fast-check';
-import { Exchange, type Batch, type ExchangeEvent, type OrderRequest } from '../../enclave/exchange/exchange.ts';
-import { Funds, NOTES_COUNTED, type FundNote } from '../../enclave/exchange/funds.ts';
-import { isCovered, legOf, quoteFor, type MarketTerms } from '../../enclave/exchange/market.ts';
-import { SeededRandom } from '../support/circuit.ts';
-
-const [COIN, DOLLAR] = [NATIVE_ASSET, 0xd011a4n];
-const OPERATOR_ID = 77n;
-const NOW = 1_800_000_000;
-const SETTLE_SECONDS = 3_600;
-const LATER = NOW + 86_400;
-const TERMS: MarketTerms = {
-  market: 1,
-  base: COIN,
-  quote: DOLLAR,
-  lotBase: 1_000n,
-  tickQuote: 3n,
-  makerFee: 10,
-  takerFee: 25,
-};
-const RULES = {
-  market: 1,
-  ticksMax: 1_000_000,
-  lotsMin: 1,
-  lotsMax: 1_000_000,
-  referenceSecondsMax: 60,
-  referenceMoveMax: 100,
-};
-const SIGNATURE = { r8: { x: 0n, y: 1n }, s: 0n };
-const [ALICE, BOB, CAROL] = [101n, 102n, 103n];
-
-let salt = 0n;
-/** The least that an owner can sign for an order. */
-function request(
-  owner: bigint,
-  side: 'buy' | 'sell',
-  price: number,
-  lots: number,
-  changes: Partial<OrderRequest> = {},
-  signed: Partial<Order> = {},
-): OrderRequest {
-  const amount = quoteFor(TERMS, price, lots);
-  const fee = BigInt(TERMS.takerFee);
-  const base = BigInt(lots) * TERMS.lotBase;
-  const terms =
-    side === 'sell'
-      ? { sellAsset: COIN, buyAsset: DOLLAR, sellMax: base, buyMin: (amount * (10_000n - fee)) / 10_000n }
-      : { sellAsset: DOLLAR, buyAsset: COIN, sellMax: (amount * (10_000n + fee) + 9_999n) / 10_000n, buyMin: base };
-  const order: Order = {
-    owner,
-    operatorId: OPERATOR_ID,
-    ...terms,
-    expiry: BigInt(LATER),
-    payTo: owner,
-    relockExpiry: 0n,
-    salt: ++salt,
-    ...signed,
-  };
-  return {
-    market: 1,
-    side,
-    type: 'limit',
-    price,
-    lots,
-    timeInForce: 'gtc',
-    selfTrade: 'cancelNewest',
-    order,
-    signature: SIGNATURE,
-    ...changes,
-  };
-}
-
-class Floor {
-  exchange = new Exchange({ operatorId: OPERATOR_ID, settleSeconds: SETTLE_SECONDS });
-  #leaf = 0;
-
-  constructor() {
-    this.exchange.apply({ kind: 'setTime', time: NOW });
-    this.exchange.apply({ kind: 'addMarket', terms: TERMS, rules: RULES });
-  }
-
-  credit(owner: bigint, asset: bigint, value: bigint, { expiry = LATER, inserted = true } = {}): number {
-    const leaf = this.#leaf++;
-    this.exchange.apply({ kind: 'credit', note: { leaf, owner, asset, value, expiry, inserted } });
-    return leaf;
-  }
-
-  order(wish: OrderRequest): ExchangeEvent[] {
-    return this.exchange.apply({ kind: 'order', ...wish });
-  }
-
-  plan(validUntil = NOW + 1_800): Batch | undefined {
-    this.exchange.apply({ kind: 'plan', validUntil });
-    return this.exchange.batch;
-  }
-}
-
-const kinds = (events: readonly ExchangeEvent[]) => events.map(({ kind }) => kind);
-const refusal = (events: readonly ExchangeEvent[]) => (events[0]?.kind === 'refused' ? events[0].reason : undefined);
-
-/** What the fill circuit and the clearing will ask of a batch. */
-function assertProvable({ fills, validUntil }: Batch, notes: readonly FundNote[]): void {
-  const surplus = new Map<bigint, bigint>();
-  const taken = new Set<number>();
-  for (const { order, sold, bought, filled, leaves } of fills) {
-    assert.ok(sold * order.buyMin <= bought * order.sellMax, 'the limit');
-    assert.ok(filled + sold <= order.sellMax, 'the most that the order sells');
-    assert.ok(order.expiry >= BigInt(validUntil));
-    assert.ok(leaves.length >= 1 && leaves.length <= 2);
-    let worth = 0n;
-    for (const leaf of leaves) {
-      const note = notes.find((candidate) => candidate.leaf === leaf);
-      assert.ok(note !== undefined && !taken.has(leaf));
-      assert.ok(note.inserted && note.owner === order.owner && note.asset === order.sellAsset);
-      assert.ok(note.expiry >= validUntil);
-      taken.add(leaf);
-      worth += note.value;
-    }
-    assert.ok(worth >= sold, 'the notes pay for it');
-    surplus.set(order.sellAsset, (surplus.get(order.sellAsset) ?? 0n) + sold);
-    surplus.set(order.buyAsset, (surplus.get(order.buyAsset) ?? 0n) - bought);
-  }
-  for (const amount of surplus.values()) assert.ok(amount >= 0n, 'nothing is created');
-  assert.ok(fills.length <= 16);
-}
-
-describe('terms of a market', () => {
-  it('cover every part of an order at its price or better, as maker and as taker', () => {
-    const amount = fc.bigInt({ min: 1n, max: 10n ** 12n });
-    const fee = fc.integer({ min: 0, max: 9_999 });
-    const whole = fc.integer({ min: 1, max: 10_000 });
-    fc.assert(
-      fc.property(
-        amount,
-        amount,
-        fee,
-        fee,
-        whole,
-        whole,
-        fc.boolean(),
-        fc.array(fc.tuple(whole, whole, fc.boolean())),
-        fc.integer({ min: -1, max: 1 }),
-        (lotBase, tickQuote, makerFee, takerFee, ticks, lots, sells, parts, off) => {
-          const terms = { ...TERMS, lotBase, tickQuote, makerFee, takerFee };
-          const side = sells ? 'sell' : 'buy';
-          const gross = quoteFor(terms, ticks, lots);
-          const most = BigInt(Math.max(makerFee, takerFee));
-          const base = BigInt(lots) * lotBase;
-          const sellMax = sells ? base : (gross * (10_000n + most) + 9_999n) / 10_000n + BigInt(off);
-          const buyMin = sells ? (gross * (10_000n - most)) / 10_000n + BigInt(off) : base;
-          const assets = sells ? { sellAsset: COIN, buyAsset: DOLLAR } : { sellAsset: DOLLAR, buyAsset: COIN };
-          const order = { ...request(ALICE, side, 1, 1).order, ...assets, sellMax, buyMin };
-          const covered = isCovered(terms, side, ticks, lots, order);
-          assert.equal(covered, sells ? off <= 0 : off >= 0);
-          if (!covered) return;
-          let left = lots;
-          let [sold, bought] = [0n, 0n];
-          for (const [size, better, isMaker] of parts) {
-            const part = Math.min(size, left);
-            if (part === 0) break;
-            left -= part;
-            const price = sells ? ticks + better : Math.max(1, ticks - better);
-            const leg = legOf(terms, side, price, part, isMaker);
-            assert.ok(leg.sold * buyMin <= leg.bought * sellMax, 'one alone');
-            [sold, bought] = [sold + leg.sold, bought + leg.bought];
-          }
-          assert.ok(sold * buyMin <= bought * sellMax, 'all together');
-          assert.ok(sold <= sellMax);
-        },
-      ),
-      { numRuns: 3_000, seed: 20261121 },
-    );
-  });
-});
-
-describe('funds', () => {
-  const note = (leaf: number, value: bigint, changes: Partial<FundNote> = {}): FundNote => {
-    return { leaf, owner: ALICE, asset: COIN, value, expiry: LATER, inserted: true, ...changes };
-  };
-  const fundsOf = (...notes: FundNote[]) => {
-    const funds = new Funds();
-    for (const each of notes) funds.credit(each);
-    return funds;
-  };
-
-  it('count the largest notes only, those of one owner and asset that stay locked long enough, less what orders hold', () => {
-    const dust = Array.from({ length: 1_000 }, (_, index) => note(10 + index, 1n));
-    const funds = fundsOf(
-      ...dust,
-      note(1, 50n),
-      note(2, 7n, { owner: BOB }),
-      note(3, 7n, { asset: DOLLAR }),
-      note(4, 99n, { expiry: NOW }),
-    );
-    assert.equal(funds.available(ALICE, COIN, LATER), 50n + BigInt(NOTES_COUNTED - 1));
-    funds.hold(ALICE, COIN, 20n);
-    assert.equal(funds.available(ALICE, COIN, LATER), 30n + BigInt(NOTES_COUNTED - 1));
-    funds.remove(1);
-    assert.equal(funds.available(ALICE, COIN, LATER), BigInt(NOTES_COUNTED) - 20n);
-    assert.equal(funds.available(BOB, COIN, LATER), 7n);
-  });
-
-  it('choose the smallest note that is enough, else the two largest, of those in the tree that are free', () => {
-    const funds = fundsOf(note(1, 10n), note(2, 20n), note(3, 30n), note(4, 100n, { inserted: false }));
-    const chosen = (amount: bigint, taken: number[] = []) =>
-      funds.choose(ALICE, COIN, amount, NOW, new Set(taken))?.map(({ leaf }) => leaf);
-    assert.deepEqual(chosen(10n), [1]);
-    assert.deepEqual(chosen(11n), [2]);
-    assert.deepEqual(chosen(31n), [3, 2]);
-    assert.deepEqual(chosen(50n), [3, 2]);
-    assert.equal(chosen(51n), undefined);
-    assert.deepEqual(chosen(25n, [3]), [2, 1]);
-    funds.markInserted(4);
-    assert.deepEqual(chosen(51n), [4]);
-  });
-});
+import type { Order } from '@bitcloak/notes/order';
+import type { NewOrder } from '@bitcloak/trading/orders';
+import { ORDER_FILLS_MAX } from '../../enclave/exchange/exchange.ts';
+import {
+  ALICE,
+  assertConsistent,
+  BOB,
+  CAROL,
+  COIN,
+  DAVE,
+  DOLLAR,
+  EURO,
+  EURO_TERMS,
+  EXCHANGE_RULES,
+  kinds,
+  LATER,
+  MARKET_RULES,
+  NOW,
+  Pit,
+  refusal,
+  SETTLE_SECONDS,
+  stateAfter,
+  TERMS,
+  tradesIn,
+} from '../support/exchange.ts';
 
 describe('the exchange', () => {
   it('matches two orders at the resting price and plans both sides of it', () => {
-    const floor = new Floor();
-    const coins = floor.credit(ALICE, COIN, 50_000n);
-    const dollars = floor.credit(BOB, DOLLAR, 100_000n);
-    assert.deepEqual(kinds(floor.order(request(ALICE, 'sell', 100, 20))), ['accepted']);
-    assert.deepEqual(kinds(floor.order(request(BOB, 'buy', 110, 8))), ['accepted', 'traded']);
-    const batch = floor.plan();
-    assert.ok(batch !== undefined);
-    assertProvable(batch, floor.exchange.save().notes);
+    const pit = new Pit();
+    const coins = pit.credit(ALICE, COIN, 50_000n);
+    const dollars = pit.credit(BOB, DOLLAR, 100_000n);
+    assert.deepEqual(kinds(pit.order(ALICE, 'sell', 100, 20)), ['accepted']);
+    assert.deepEqual(kinds(pit.order(BOB, 'buy', 110, 8)), ['accepted', 'traded']);
+    const batch = pit.plan();
     // 8 lots at 100 ticks are 2,400; the maker pays 0.1 percent of it and the taker 0.25.
     assert.deepEqual(
-      batch.fills.map(({ sold, bought, leaves }) => [sold, bought, leaves]),
+      batch?.fills.map(({ sold, bought, leaves }) => [sold, bought, leaves]),
       [
         [8_000n, 2_398n, [coins]],
         [2_406n, 8_000n, [dollars]],
       ],
     );
-    assert.equal(floor.exchange.waiting, 0);
+    assert.equal(pit.exchange.waiting, 0);
+    assertConsistent(pit.exchange);
   });
 
   it('settles an order in parts, each when the state before it is in the tree', () => {
-    const floor = new Floor();
-    floor.credit(ALICE, COIN, 20_000n);
-    floor.credit(BOB, DOLLAR, 100_000n);
-    floor.credit(BOB, DOLLAR, 100_000n);
-    floor.order(request(ALICE, 'sell', 100, 20));
-    floor.order(request(BOB, 'buy', 100, 5));
-    const first = floor.plan();
-    assert.ok(first !== undefined);
-    const [sell] = first.fills;
-    floor.exchange.apply({ kind: 'settled' });
-    floor.exchange.apply({ kind: 'remove', leaf: sell?.leaves[0] ?? -1 });
-    const change = floor.credit(ALICE, COIN, 15_000n, { inserted: false });
-    floor.order(request(BOB, 'buy', 100, 5));
-    assert.equal(floor.plan(), undefined, 'neither change nor state are in the tree');
-    floor.exchange.apply({ kind: 'inserted', leaves: [change], states: [] });
-    assert.equal(floor.plan(), undefined, 'the state is not in the tree');
-    const state = orderStateOf(orderHashOf(sell?.order as Order), sell?.sold ?? 0n, 1n);
-    floor.exchange.apply({ kind: 'inserted', leaves: [], states: [state + 1n] });
-    assert.equal(floor.plan(), undefined, 'another order’s');
-    floor.exchange.apply({ kind: 'inserted', leaves: [], states: [state] });
-    const second = floor.plan();
-    assert.ok(second !== undefined);
-    assertProvable(second, floor.exchange.save().notes);
-    assert.deepEqual([second.fills[0]?.k, second.fills[0]?.filled, second.fills[0]?.sold], [1n, 5_000n, 5_000n]);
+    const pit = new Pit();
+    pit.credit(ALICE, COIN, 20_000n);
+    pit.credit(BOB, DOLLAR, 100_000n);
+    pit.credit(BOB, DOLLAR, 100_000n);
+    pit.order(ALICE, 'sell', 100, 20);
+    pit.order(BOB, 'buy', 100, 5);
+    const [sell] = pit.plan()?.fills ?? [];
+    pit.land();
+    const change = pit.exchange.notes().find(({ owner }) => owner === ALICE);
+    assert.deepEqual([change?.value, change?.inserted], [15_000n, false]);
+    pit.order(BOB, 'buy', 100, 5);
+    assert.equal(pit.plan(), undefined, 'neither change nor state are in the tree');
+    pit.apply({ kind: 'inserted', leaves: [change?.leaf ?? -1], states: [] });
+    assert.equal(pit.plan(), undefined, 'the state is not in the tree');
+    const state = stateAfter(sell?.order as Order, 5_000n, 1n);
+    pit.apply({ kind: 'inserted', leaves: [], states: [state + 1n] });
+    assert.equal(pit.plan(), undefined, 'another order’s');
+    assert.deepEqual(
+      pit.exchange.awaitedStates(),
+      [{ state, filled: 5_000n, k: 1n }],
+      'Bob’s first order is done with',
+    );
+    pit.insertAll();
+    const [second] = pit.plan()?.fills ?? [];
+    assert.deepEqual([second?.k, second?.filled, second?.sold], [1n, 5_000n, 5_000n]);
+    pit.land();
+    pit.order(BOB, 'buy', 100, 5);
+    const leaves = pit.exchange.notes().map(({ leaf }) => leaf);
+    pit.apply({ kind: 'inserted', leaves, states: [state] });
+    assert.equal(pit.plan(), undefined, 'the state before is spent');
+    pit.insertAll();
+    assert.equal(pit.plan()?.fills[0]?.k, 2n);
   });
 
   it('nets the matches of an order into one fill', () => {
-    const floor = new Floor();
-    floor.credit(ALICE, COIN, 50_000n);
-    for (const owner of [BOB, CAROL]) floor.credit(owner, DOLLAR, 100_000n);
-    floor.order(request(ALICE, 'sell', 100, 20));
-    for (const owner of [BOB, CAROL, BOB]) floor.order(request(owner, 'buy', 100, 2));
-    const batch = floor.plan();
-    assert.ok(batch !== undefined);
+    const pit = new Pit();
+    pit.credit(ALICE, COIN, 50_000n);
+    for (const owner of [BOB, CAROL]) pit.credit(owner, DOLLAR, 100_000n);
+    pit.order(ALICE, 'sell', 100, 20);
+    for (const owner of [BOB, CAROL, BOB]) pit.order(owner, 'buy', 100, 2);
+    const batch = pit.plan();
     assert.deepEqual(
-      batch.fills.map(({ order }) => order.owner),
+      batch?.fills.map(({ order }) => order.owner),
       [ALICE, BOB, CAROL],
     );
     assert.equal(batch.fills[0]?.sold, 4_000n, 'a note is in one fill: Bob’s second order waits');
-    assertProvable(batch, floor.exchange.save().notes);
-    assert.equal(floor.exchange.waiting, 1);
+    assert.equal(pit.exchange.waiting, 1);
+    assert.equal(pit.settleAll(), 2);
   });
 
   it('has one batch at a time, and takes up again what failed', () => {
-    const floor = new Floor();
-    floor.credit(ALICE, COIN, 50_000n);
-    floor.credit(BOB, DOLLAR, 100_000n);
-    floor.order(request(ALICE, 'sell', 100, 20));
-    floor.order(request(BOB, 'buy', 100, 8));
-    const batch = floor.plan();
-    assert.equal(refusal(floor.exchange.apply({ kind: 'plan', validUntil: NOW + 1_900 })), 'batchPending');
-    floor.exchange.apply({ kind: 'failed' });
-    assert.deepEqual(floor.plan(), batch);
-    floor.exchange.apply({ kind: 'settled' });
-    assert.equal(floor.plan(), undefined);
+    const pit = new Pit();
+    pit.credit(ALICE, COIN, 50_000n);
+    pit.credit(BOB, DOLLAR, 100_000n);
+    pit.order(ALICE, 'sell', 100, 20);
+    pit.order(BOB, 'buy', 100, 8);
+    const batch = pit.plan();
+    const again = { kind: 'plan', validUntil: NOW + 1_900, sequence: 9, always: true } as const;
+    assert.equal(pit.refused(again), 'batchPending');
+    pit.apply({ kind: 'failed' });
+    assert.equal(pit.exchange.waiting, 1);
+    assert.deepEqual(pit.plan(), batch);
+    pit.land();
+    assert.equal(pit.plan(), undefined);
+  });
+
+  it('plans a batch of nothing where one is wanted in any case, under the sequence that is named', () => {
+    const pit = new Pit();
+    assert.equal(pit.plan(), undefined);
+    assert.deepEqual(kinds(pit.apply({ kind: 'plan', validUntil: NOW + 60, sequence: 12, always: true })), ['planned']);
+    assert.deepEqual(pit.exchange.batch, { validUntil: NOW + 60, sequence: 12, fills: [], matches: [] });
+    pit.restart();
+    assert.equal(pit.exchange.batch.sequence, 12);
+    pit.apply({ kind: 'settled' });
+    assert.equal(pit.exchange.batch, undefined);
+    assert.deepEqual(pit.apply({ kind: 'settled' }), [], 'there is none to be settled');
+  });
+
+  it('puts no more than sixteen signed orders into a batch, and passes over those that do not fit', () => {
+    const pit = new Pit();
+    for (let owner = 1n; owner <= 9n; owner++) {
+      pit.credit(1_000n + owner, COIN, 1_000n);
+      pit.credit(2_000n + owner, DOLLAR, 1_000n);
+      pit.order(1_000n + owner, 'sell', 100, 1);
+      pit.order(2_000n + owner, 'buy', 100, 1);
+    }
+    assert.equal(pit.plan()?.fills.length, 16);
+    assert.equal(pit.exchange.waiting, 1);
+    pit.land();
+    assert.equal(pit.plan()?.fills.length, 2);
+  });
+
+  it('plans no more fills than are asked for, and nothing where a match has no room', () => {
+    const pit = new Pit();
+    for (let owner = 1n; owner <= 3n; owner++) {
+      pit.credit(1_000n + owner, COIN, 1_000n);
+      pit.credit(2_000n + owner, DOLLAR, 1_000n);
+      pit.order(1_000n + owner, 'sell', 100, 1);
+      pit.order(2_000n + owner, 'buy', 100, 1);
+    }
+    for (const [fills, planned] of [
+      [1, 0],
+      [2, 2],
+      [5, 4],
+      [6, 6],
+    ] as const) {
+      const plan = { kind: 'plan', validUntil: NOW + 1_800, sequence: 1, always: false, fills } as const;
+      assert.deepEqual(pit.apply(plan), [{ kind: 'planned', fills: planned }]);
+      pit.apply({ kind: 'failed' });
+    }
   });
 
   it('busts what nobody can settle any more, and gives it back', () => {
-    const floor = new Floor();
-    floor.credit(ALICE, COIN, 20_000n, { inserted: false });
-    floor.credit(BOB, DOLLAR, 100_000n);
-    const soon = { expiry: BigInt(NOW + SETTLE_SECONDS + 10) };
-    floor.order(request(ALICE, 'sell', 100, 20, {}, soon));
-    floor.order(request(BOB, 'buy', 100, 20));
-    assert.equal(floor.plan(), undefined);
-    floor.exchange.apply({ kind: 'setTime', time: NOW + SETTLE_SECONDS + 10 });
-    assert.deepEqual(kinds(floor.exchange.apply({ kind: 'plan', validUntil: NOW + SETTLE_SECONDS + 60 })), [
+    const pit = new Pit();
+    pit.credit(ALICE, COIN, 20_000n);
+    pit.credit(BOB, DOLLAR, 100_000n);
+    const end = NOW + SETTLE_SECONDS + 10;
+    pit.order(ALICE, 'sell', 100, 20, {}, { expiry: BigInt(end) });
+    pit.order(BOB, 'buy', 100, 20);
+    const plan = { kind: 'plan', validUntil: end + 60, sequence: 1, always: false } as const;
+    pit.at(end - 1);
+    assert.deepEqual(
+      pit.apply(plan),
+      [{ kind: 'planned', fills: 0 }],
+      'it would end before the batch, but has not yet',
+    );
+    assert.deepEqual(pit.apply({ ...plan, validUntil: end }), [{ kind: 'planned', fills: 2 }]);
+    pit.apply({ kind: 'failed' });
+    pit.at(end);
+    assert.deepEqual(kinds(pit.apply(plan)), ['busted', 'planned']);
+    assert.equal(pit.exchange.available(ALICE, COIN), 20_000n);
+    assert.equal(pit.exchange.available(BOB, DOLLAR), 100_000n);
+    assert.deepEqual(pit.exchange.save().tickets, []);
+    assert.deepEqual(
+      [ALICE, BOB].map((owner) => pit.exchange.records.fill(owner, 1)?.status),
+      ['busted', 'busted'],
+    );
+  });
+
+  it('busts a match whose notes are its owner’s alone again, though its order has not ended', () => {
+    const pit = new Pit();
+    const end = NOW + 3 * SETTLE_SECONDS;
+    pit.credit(ALICE, COIN, 20_000n, { inserted: false, expiry: end });
+    pit.credit(BOB, DOLLAR, 100_000n);
+    pit.order(ALICE, 'sell', 100, 20);
+    pit.order(BOB, 'buy', 100, 20);
+    pit.at(end - 1);
+    assert.equal(pit.plan({ validUntil: end }), undefined);
+    assert.equal(pit.exchange.waiting, 1, 'a block before the end may still have it');
+    pit.at(end);
+    assert.deepEqual(kinds(pit.apply({ kind: 'plan', validUntil: end + 60, sequence: 1, always: false })), [
       'busted',
       'planned',
     ]);
-    assert.equal(floor.exchange.available(ALICE, COIN), 20_000n);
-    assert.equal(floor.exchange.available(BOB, DOLLAR), 100_000n);
-    assert.deepEqual(floor.exchange.save().entries, []);
+    assert.equal(pit.exchange.available(BOB, DOLLAR), 100_000n, 'Bob waits no longer for it');
+    assertConsistent(pit.exchange);
   });
 
   it('takes an order from the books whose notes went away, or stay locked too shortly', () => {
-    const floor = new Floor();
-    const note = floor.credit(ALICE, COIN, 20_000n);
-    floor.order(request(ALICE, 'sell', 100, 20));
-    floor.exchange.apply({ kind: 'remove', leaf: note });
-    assert.deepEqual(kinds(floor.exchange.apply({ kind: 'setTime', time: NOW + 1 })), ['timeSet', 'cancelled']);
-    floor.credit(ALICE, COIN, 20_000n, { expiry: NOW + 3 * SETTLE_SECONDS });
-    floor.order(request(ALICE, 'sell', 100, 20));
-    assert.deepEqual(kinds(floor.exchange.apply({ kind: 'setTime', time: NOW + 2 * SETTLE_SECONDS })), ['timeSet']);
-    assert.deepEqual(kinds(floor.exchange.apply({ kind: 'setTime', time: NOW + 2 * SETTLE_SECONDS + 1 })), [
-      'timeSet',
-      'cancelled',
-    ]);
+    const pit = new Pit();
+    const note = pit.credit(ALICE, COIN, 20_000n);
+    pit.order(ALICE, 'sell', 100, 20);
+    pit.apply({ kind: 'remove', leaf: note });
+    assert.deepEqual(kinds(pit.at(NOW + 1)), ['timeSet', 'cancelled']);
+    pit.credit(ALICE, COIN, 20_000n, { expiry: NOW + 3 * SETTLE_SECONDS });
+    pit.order(ALICE, 'sell', 100, 20);
+    assert.deepEqual(kinds(pit.at(NOW + 2 * SETTLE_SECONDS)), ['timeSet']);
+    assert.deepEqual(kinds(pit.at(NOW + 2 * SETTLE_SECONDS + 1)), ['timeSet', 'cancelled']);
+  });
+
+  it('takes the newest orders first, and no more than it must', () => {
+    const pit = new Pit();
+    const large = pit.credit(ALICE, COIN, 10_000n);
+    pit.credit(ALICE, COIN, 6_000n);
+    for (const price of [100, 101, 102, 103]) pit.order(ALICE, 'sell', price, 4);
+    pit.apply({ kind: 'remove', leaf: large });
+    assert.deepEqual(kinds(pit.at(NOW + 1)), ['timeSet', 'cancelled', 'cancelled', 'cancelled']);
+    assert.deepEqual(
+      pit.exchange.records.orders(ALICE).map(({ status, reason }) => [status, reason]),
+      [['open', undefined], ...Array.from({ length: 3 }, () => ['cancelled', 'funds'])],
+    );
   });
 
   it('lets an order leave the books early enough to settle what it matched', () => {
-    const floor = new Floor();
-    floor.credit(ALICE, COIN, 20_000n);
-    floor.order(request(ALICE, 'sell', 100, 20));
-    const at = (time: number) => kinds(floor.exchange.apply({ kind: 'setTime', time }));
-    assert.deepEqual(at(LATER - SETTLE_SECONDS - 1), ['timeSet']);
-    assert.deepEqual(at(LATER - SETTLE_SECONDS), ['timeSet', 'cancelled']);
+    const pit = new Pit();
+    pit.credit(ALICE, COIN, 20_000n, { expiry: LATER + SETTLE_SECONDS });
+    pit.order(ALICE, 'sell', 100, 20);
+    assert.deepEqual(kinds(pit.at(LATER - SETTLE_SECONDS - 1)), ['timeSet']);
+    assert.deepEqual(kinds(pit.at(LATER - SETTLE_SECONDS)), ['timeSet', 'cancelled']);
+    const [last] = (pit.reports.get(ALICE) ?? []).slice(-1);
+    assert.deepEqual([last?.kind, last?.time], ['cancelled', LATER - SETTLE_SECONDS]);
   });
 
-  describe('refuses an order', () => {
-    const cases: Readonly<Record<string, [OrderRequest, string]>> = {
-      'of a market that is none': [request(ALICE, 'sell', 100, 20, { market: 2 }), 'marketUnknown'],
-      'for another operator': [request(ALICE, 'sell', 100, 20, {}, { operatorId: 5n }), 'operatorUnknown'],
-      'whose owner signed for less': [request(ALICE, 'sell', 100, 20, {}, { sellMax: 19_999n }), 'orderNotCovered'],
-      'whose owner signed for more': [request(ALICE, 'sell', 100, 20, {}, { sellMax: 20_001n }), 'orderNotCovered'],
-      'whose owner wants more for it': [request(ALICE, 'sell', 100, 20, {}, { buyMin: 6_000n }), 'orderNotCovered'],
-      'whose owner sells something else': [request(ALICE, 'sell', 100, 20, {}, { sellAsset: 9n }), 'orderNotCovered'],
-      'whose owner buys something else': [request(ALICE, 'sell', 100, 20, {}, { buyAsset: 9n }), 'orderNotCovered'],
-      'of the other side': [{ ...request(ALICE, 'sell', 100, 20), side: 'buy' }, 'orderNotCovered'],
-      'that ends too soon': [
-        request(ALICE, 'sell', 100, 20, {}, { expiry: BigInt(NOW + SETTLE_SECONDS) }),
-        'orderTooShort',
-      ],
-      'of more than its owner has': [request(ALICE, 'sell', 100, 21), 'fundsInsufficient'],
-      'of somebody who has nothing': [request(CAROL, 'sell', 100, 1), 'fundsInsufficient'],
-      'of no lots': [request(ALICE, 'sell', 100, 0), 'lotsInvalid'],
-      'of half a lot': [{ ...request(ALICE, 'sell', 100, 1), lots: 0.5 }, 'lotsInvalid'],
-    };
-    for (const [title, [wish, reason]] of Object.entries(cases)) {
-      it(title, () => {
-        const floor = new Floor();
-        floor.credit(ALICE, COIN, 20_000n);
-        const before = floor.exchange.hash();
-        assert.equal(refusal(floor.order(wish)), reason);
-        assert.equal(floor.exchange.available(ALICE, COIN), 20_000n);
-        if (reason !== 'lotsInvalid') assert.equal(floor.exchange.hash(), before);
-      });
-    }
-
-    it('of what other orders of its owner hold', () => {
-      const floor = new Floor();
-      floor.credit(ALICE, COIN, 20_000n);
-      assert.deepEqual(kinds(floor.order(request(ALICE, 'sell', 100, 15))), ['accepted']);
-      assert.equal(refusal(floor.order(request(ALICE, 'sell', 100, 6))), 'fundsInsufficient');
-      floor.exchange.apply({ kind: 'cancel', owner: ALICE, order: 1 });
-      assert.deepEqual(kinds(floor.order(request(ALICE, 'sell', 100, 20))), ['accepted']);
-    });
-
-    it('and a stranger cancels nobody’s', () => {
-      const floor = new Floor();
-      floor.credit(ALICE, COIN, 20_000n);
-      floor.order(request(ALICE, 'sell', 100, 15));
-      assert.equal(refusal(floor.exchange.apply({ kind: 'cancel', owner: BOB, order: 1 })), 'notOwner');
-    });
+  it('takes orders from the books that the operator drops, and settles what they matched', () => {
+    const pit = new Pit();
+    pit.credit(ALICE, COIN, 20_000n);
+    pit.credit(BOB, DOLLAR, 100_000n);
+    pit.order(ALICE, 'sell', 100, 20);
+    pit.order(BOB, 'buy', 100, 5);
+    const [ticket] = pit.exchange.openTickets();
+    assert.deepEqual(kinds(pit.apply({ kind: 'drop', tickets: [ticket?.id ?? 0, 99] })), ['cancelled']);
+    assert.deepEqual(pit.apply({ kind: 'drop', tickets: [ticket?.id ?? 0] }), []);
+    assert.equal(pit.exchange.available(ALICE, COIN), 15_000n);
+    assert.equal(pit.settleAll(), 1);
+    assert.equal(pit.exchange.records.fill(ALICE, 1)?.status, 'settled');
+    assertConsistent(pit.exchange);
   });
 
-  it('plans provable batches only, holds what it must, and is the same after being kept and taken up again', () => {
-    for (const seed of ['a', 'b', 'c', 'd']) {
-      const random = new SeededRandom(`exchange ${seed}`);
-      const draw = (bound: number) => Number(random.below(BigInt(bound)));
-      const floor = new Floor();
-      const owners = [ALICE, BOB, CAROL];
-      let batches = 0;
-      let time = NOW;
-      for (let step = 0; step < 600; step++) {
-        const owner = owners[draw(3)] as bigint;
-        const choice = draw(12);
-        if (choice < 2)
-          floor.credit(owner, draw(2) === 0 ? COIN : DOLLAR, BigInt(1 + draw(60_000)), { inserted: draw(4) > 0 });
-        else if (choice < 8) floor.order(request(owner, draw(2) === 0 ? 'sell' : 'buy', 90 + draw(20), 1 + draw(15)));
-        else if (choice === 8) floor.exchange.apply({ kind: 'cancel', owner, order: 1 + draw(300) });
-        else if (choice === 9) floor.exchange.apply({ kind: 'setTime', time: (time += draw(30)) });
-        else {
-          const before = floor.exchange.save().notes;
-          const batch = floor.plan(time + 1_800);
-          if (batch !== undefined) {
-            batches++;
-            assertProvable(batch, before);
-            if (draw(5) === 0) floor.exchange.apply({ kind: 'failed' });
-            else {
-              for (const fill of batch.fills) {
-                const worth = before
-                  .filter(({ leaf }) => fill.leaves.includes(leaf))
-                  .reduce((sum, { value }) => sum + value, 0n);
-                for (const leaf of fill.leaves) floor.exchange.apply({ kind: 'remove', leaf });
-                if (worth > fill.sold) floor.credit(fill.order.owner, fill.order.sellAsset, worth - fill.sold);
-                const state = orderStateOf(orderHashOf(fill.order), fill.filled + fill.sold, fill.k + 1n);
-                floor.exchange.apply({ kind: 'settled' });
-                floor.exchange.apply({ kind: 'inserted', leaves: [], states: [state] });
-              }
-            }
-          }
-        }
-        if (step % 10 !== 0) continue;
-        const { entries, unsettled } = floor.exchange.save();
-        for (const entry of entries) {
-          const legs = unsettled.flatMap((match) => match.legs).filter(({ id }) => id === entry.id);
-          const waiting = legs.reduce((sum, { sold }) => sum + sold, 0n);
-          assert.equal(entry.sold, entry.filled + waiting);
-          assert.ok(entry.held >= waiting && entry.sold <= entry.order.sellMax);
-        }
-        if (step % 40 === 0) {
-          const restored = new Exchange(
-            { operatorId: OPERATOR_ID, settleSeconds: SETTLE_SECONDS },
-            structuredClone(floor.exchange.save()),
-          );
-          assert.equal(restored.hash(), floor.exchange.hash());
-          floor.exchange = restored;
-        }
-      }
-      assert.ok(batches > 10, `seed ${seed}: ${batches} batches`);
+  it('gives up every match of a signed order that is void, and plans the rest of its batch again', () => {
+    const pit = new Pit();
+    pit.credit(ALICE, COIN, 20_000n);
+    pit.credit(BOB, DOLLAR, 100_000n);
+    pit.credit(CAROL, DOLLAR, 100_000n);
+    pit.credit(DAVE, COIN, 100_000n);
+    pit.order(ALICE, 'sell', 100, 20);
+    pit.order(BOB, 'buy', 100, 5);
+    pit.order(CAROL, 'buy', 100, 5);
+    pit.order(DAVE, 'sell', 90, 5);
+    pit.order(CAROL, 'buy', 90, 5);
+    assert.equal(pit.plan()?.matches.length, 2);
+    const [ticket] = pit.exchange.openTickets();
+    assert.equal(ticket?.order.owner, ALICE);
+    assert.deepEqual(kinds(pit.apply({ kind: 'void', tickets: [ticket.id] })), ['cancelled', 'busted', 'busted']);
+    assert.equal(pit.exchange.batch, undefined);
+    assert.equal(pit.exchange.available(ALICE, COIN), 20_000n);
+    assert.equal(pit.exchange.available(BOB, DOLLAR), 100_000n);
+    assert.equal(pit.exchange.waiting, 1, 'Dave and Carol’s');
+    pit.settleAll();
+    assert.deepEqual(
+      pit.exchange.records.fills(CAROL).map(({ status }) => status),
+      ['busted', 'settled'],
+    );
+    assertConsistent(pit.exchange);
+  });
+
+  it('matches an order no more after as many fills as are looked after, and settles what it has matched', () => {
+    const pit = new Pit();
+    pit.credit(ALICE, COIN, 100_000n);
+    pit.credit(BOB, DOLLAR, 1_000_000n);
+    pit.order(ALICE, 'sell', 100, 100);
+    for (let fill = 1; fill < ORDER_FILLS_MAX; fill++) {
+      pit.order(BOB, 'buy', 100, 1);
+      assert.equal(pit.settleAll(), 1);
     }
+    pit.order(BOB, 'buy', 100, 1);
+    pit.plan();
+    pit.order(BOB, 'buy', 100, 1);
+    assert.equal(pit.exchange.records.order(ALICE, 1)?.status, 'open');
+    pit.land();
+    assert.equal(pit.exchange.records.order(ALICE, 1)?.status, 'cancelled');
+    assert.deepEqual(tradesIn(pit.order(BOB, 'buy', 100, 1)), []);
+    pit.settleAll();
+    assert.equal(pit.exchange.records.fills(ALICE).filter(({ status }) => status === 'settled').length, 9);
+    assertConsistent(pit.exchange);
+  });
+
+  it('leaves a market’s terms as they are, and takes none that it cannot compute with', () => {
+    const pit = new Pit();
+    const rules = { market: 3, ...MARKET_RULES };
+    const terms = { ...TERMS, market: 3 };
+    const wrong = [
+      { lotBase: 0n },
+      { lotBase: -1n },
+      { tickQuote: 0n },
+      { makerFee: -1 },
+      { takerFee: 10_001 },
+      { takerFee: 0.5 },
+      { quote: COIN },
+      { market: 2 },
+    ];
+    for (const change of wrong) {
+      const command = { kind: 'addMarket', terms: { ...terms, ...change }, rules } as const;
+      assert.equal(pit.refused(command), 'marketInvalid', Object.keys(change)[0]);
+    }
+    assert.equal(pit.refused({ kind: 'addMarket', terms, rules: { ...rules, lotsMin: 0 } }), 'marketInvalid');
+    const twice = { ...EURO_TERMS, tickQuote: 1n };
+    const again = { kind: 'addMarket', terms: twice, rules: { market: 2, ...MARKET_RULES } } as const;
+    assert.equal(pit.refused(again), 'marketExists');
+    assert.deepEqual(kinds(pit.apply({ kind: 'addMarket', terms, rules })), ['marketAdded']);
+    assert.deepEqual(
+      pit.exchange.markets().map((market) => market.terms),
+      [TERMS, EURO_TERMS, terms],
+    );
+  });
+
+  it('takes no rules that are none', () => {
+    const pit = new Pit();
+    const wrong = [
+      { settleSeconds: 0 },
+      { settleSeconds: 1.5 },
+      { orderSecondsMax: -1 },
+      { lockSecondsMax: Number.NaN },
+      { lockSecondsMax: 2 ** 40 },
+      { withdrawalFees: [[EURO, -1n]] as const },
+      { withdrawalFees: [[EURO, 1n << 120n]] as const },
+    ];
+    for (const change of wrong) {
+      const rules = { ...EXCHANGE_RULES, ...change };
+      assert.equal(pit.refused({ kind: 'configure', rules }), 'rulesInvalid', JSON.stringify(Object.keys(change)));
+    }
+    assert.deepEqual(pit.exchange.rules, EXCHANGE_RULES);
+  });
+
+  it('goes by the rules from the moment that they are set', () => {
+    const pit = new Pit();
+    pit.credit(ALICE, COIN, 20_000n);
+    pit.order(ALICE, 'sell', 100, 10);
+    pit.apply({ kind: 'configure', rules: { ...EXCHANGE_RULES, orderSecondsMax: 3_700 } });
+    assert.equal(refusal(pit.order(ALICE, 'sell', 100, 10)), 'orderTooLong');
+    assert.equal(pit.exchange.records.order(ALICE, 1)?.status, 'open', 'what was let in before stays');
+  });
+
+  it('never goes back in time', () => {
+    const pit = new Pit();
+    assert.equal(pit.refused({ kind: 'setTime', time: NOW - 1 }), 'timeInvalid');
+    assert.equal(pit.refused({ kind: 'setTime', time: NOW + 0.5 }), 'timeInvalid');
+    assert.equal(pit.exchange.time, NOW);
+  });
+
+  it('has a stranger cancel nobody’s order, and does not say whether there is one', () => {
+    const pit = new Pit();
+    pit.credit(ALICE, COIN, 20_000n);
+    pit.order(ALICE, 'sell', 100, 15);
+    for (const order of [1, 2, 0, -1, 0.5]) {
+      assert.equal(pit.refused({ kind: 'cancel', owner: BOB, order }), 'orderUnknown');
+      const amendment = { price: 100, lots: 5 };
+      assert.equal(pit.refused({ kind: 'amend', owner: BOB, order, amendment }), 'orderUnknown');
+    }
+    assert.equal(pit.refused({ kind: 'cancelAll', owner: BOB }), undefined);
+    assert.equal(pit.refused({ kind: 'cancelAll', owner: ALICE, market: 9 }), 'marketUnknown');
+    assert.equal(pit.exchange.records.order(ALICE, 1)?.status, 'open');
+  });
+
+  it('cancels an owner’s orders of one market, or all of them, and nobody else’s', () => {
+    const pit = new Pit();
+    pit.credit(ALICE, COIN, 20_000n);
+    pit.credit(ALICE, EURO, 20_000n);
+    pit.credit(BOB, COIN, 20_000n);
+    const euro: Partial<NewOrder> = { market: 2 };
+    pit.order(ALICE, 'sell', 100, 5);
+    pit.order(ALICE, 'sell', 100, 5, euro);
+    pit.order(BOB, 'sell', 100, 5);
+    pit.order(ALICE, 'sell', 101, 5);
+    assert.equal(kinds(pit.apply({ kind: 'cancelAll', owner: ALICE, market: 1 })).join(), 'cancelled,cancelled');
+    assert.equal(kinds(pit.apply({ kind: 'cancelAll', owner: ALICE })).join(), 'cancelled');
+    assert.equal(pit.exchange.records.order(BOB, 1)?.status, 'open');
+    assertConsistent(pit.exchange);
   });
 });

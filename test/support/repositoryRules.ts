@@ -32,6 +32,7 @@ const ROOM_MAY_IMPORT: Readonly<
   engine: { rooms: [], packages: ['protocol'] },
   exchange: { rooms: ['engine'], packages: ['protocol', 'crypto', 'notes', 'trading'] },
   journal: { rooms: [], packages: ['protocol', 'wallet'] },
+  tee: { rooms: [], packages: ['protocol', 'crypto'] },
   wallet: { rooms: [], packages: ['protocol', 'crypto', 'notes', 'chain'] },
   operator: {
     rooms: ['exchange', 'journal', 'settlement', 'wallet'],
