@@ -10,7 +10,15 @@ import { SetupError, say } from './bootstrap/report.mjs';
 
 // O2 removes the linear constraints as well; the same circuit proves 1.4 times slower without. The newer heuristics of that step substitute
 // into each other until the same number of constraints holds twice the terms: larger proving keys, and twice the time for their products.
-const COMPILER_OPTIONS = ['--r1cs', '--wasm', '--O2', '--use_old_simplification_heuristics', '-l', 'node_modules'];
+const COMPILER_OPTIONS = [
+  '--r1cs',
+  '--wasm',
+  '--sym',
+  '--O2',
+  '--use_old_simplification_heuristics',
+  '-l',
+  'node_modules',
+];
 // Two at once take about three quarters of the time of one after another; each fills more than one core.
 const COMPILATIONS_AT_ONCE = 2;
 
@@ -39,13 +47,24 @@ export function circuitNames(root) {
 }
 
 /**
- * Where the compiled forms of a circuit are.
+ * Where the compiled forms of a circuit are. The symbols, which name the wires, are for the tests: what is proven does not depend on them.
  * @param {string} root
  * @param {string} circuit
  */
 export function circuitFiles(root, circuit) {
-  const directory = path.join(root, 'circuits', 'build', circuit);
-  return { r1cs: path.join(directory, `${circuit}.r1cs`), wasm: path.join(directory, `${circuit}.wasm`) };
+  return filesIn(path.join(root, 'circuits', 'build', circuit), circuit);
+}
+
+/**
+ * @param {string} directory
+ * @param {string} name
+ */
+function filesIn(directory, name) {
+  return {
+    r1cs: path.join(directory, `${name}.r1cs`),
+    wasm: path.join(directory, `${name}.wasm`),
+    symbols: path.join(directory, `${name}.sym`),
+  };
 }
 
 /**
@@ -106,20 +125,18 @@ export async function compileCircuits(context) {
 }
 
 /**
- * Compiles one circuit file to <name>.r1cs and <name>.wasm (and <name>.sym where asked for) in a directory that this makes anew. Tests
- * compile altered copies with it.
+ * Compiles one circuit file to <name>.r1cs, <name>.wasm and <name>.sym in a directory that this makes anew.
  * @param {object} task
  * @param {string} task.root                the repository, whose circomlib and compiler are used
  * @param {string} task.source              may lie anywhere
  * @param {string} task.outputDirectory
- * @param {boolean} [task.symbols]
  * @param {{ file: string }} [task.node]
  * @param {NodeJS.ProcessEnv} [task.environment]
  * @param {(pid: number) => void} [task.onStart]
  * @returns {Promise<{ r1cs: string, wasm: string, symbols: string }>}
  */
 export async function compileCircuit(task) {
-  const { root, source, outputDirectory, symbols = false } = task;
+  const { root, source, outputDirectory } = task;
   const { node = { file: process.execPath }, environment = process.env, onStart = () => {} } = task;
   const name = path.basename(source, '.circom');
   rmSync(outputDirectory, { recursive: true, force: true });
@@ -127,23 +144,12 @@ export async function compileCircuit(task) {
   // The compiler sees the file system through relative paths from where it runs, and follows no link that leads out of it.
   const { status, output } = await captureTool(
     node.file,
-    [
-      path.join(root, 'node_modules', 'circom2', 'cli.js'),
-      source,
-      ...COMPILER_OPTIONS,
-      ...(symbols ? ['--sym'] : []),
-      '-o',
-      outputDirectory,
-    ],
+    [path.join(root, 'node_modules', 'circom2', 'cli.js'), source, ...COMPILER_OPTIONS, '-o', outputDirectory],
     { cwd: root, env: environment, onStart },
   );
-  const files = {
-    r1cs: path.join(outputDirectory, `${name}.r1cs`),
-    wasm: path.join(outputDirectory, `${name}.wasm`),
-    symbols: path.join(outputDirectory, `${name}.sym`),
-  };
+  const files = filesIn(outputDirectory, name);
   const compiledWasm = path.join(outputDirectory, `${name}_js`, `${name}.wasm`);
-  if (status !== 0 || !existsSync(files.r1cs) || !existsSync(compiledWasm)) {
+  if (status !== 0 || ![files.r1cs, files.symbols, compiledWasm].every(existsSync)) {
     throw new SetupError(`circom could not compile ${path.relative(root, source)}:\n${output.trim()}`);
   }
   renameSync(compiledWasm, files.wasm);
@@ -231,7 +237,7 @@ function stampOf(root) {
     compiler: [packageVersion('circom2'), packageVersion('circomlib'), ...COMPILER_OPTIONS],
     compiled: circuitNames(root).map((circuit) => {
       const files = circuitFiles(root, circuit);
-      return [circuit, hashFile(files.r1cs) ?? 'absent', hashFile(files.wasm) ?? 'absent'];
+      return [circuit, ...Object.values(files).map((file) => hashFile(file) ?? 'absent')];
     }),
   });
 }

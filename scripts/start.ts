@@ -4,10 +4,10 @@ import { DEVNET_MANIFEST, removeManifest, startDevnet, writeManifest } from './d
 import { roundTrip, type StepReport } from './devnet/roundTrip.ts';
 import { tradeTrip } from './devnet/trade.ts';
 
-const USAGE = `npm start [-- --once] [--port PORT] [--relayer-port PORT] [--manifest FILE]
+const USAGE = `npm start [-- --once] [--port PORT] [--relayer-port PORT] [--enclave-port PORT] [--manifest FILE]
 
-Starts a development chain with the pool, a relayer and a keeper, and shows two round trips with real proofs: deposit, send and
-withdraw; and a trade of two wallets that an operator settles. Then it serves until Ctrl-C.
+Starts a development chain with the pool, a relayer, a keeper and an operator's enclave, and shows two round trips with real proofs:
+deposit, send and withdraw; and two wallets that trade through the enclave and withdraw to fresh notes. Then it serves until Ctrl-C.
   --once      ends after the round trips; its status says whether they went well.
   --manifest  where to write what wallets need to know; .devnet/manifest.json unless given, where --network devnet looks.`;
 
@@ -16,6 +16,7 @@ const { values } = parseArgs({
     once: { type: 'boolean', default: false },
     port: { type: 'string', default: '8545' },
     'relayer-port': { type: 'string', default: '8560' },
+    'enclave-port': { type: 'string', default: '8570' },
     manifest: { type: 'string', default: DEVNET_MANIFEST },
     help: { type: 'boolean', default: false },
   },
@@ -46,6 +47,10 @@ async function main(): Promise<void> {
     bucketAgeSeconds: 4n,
     blockMs: 2000,
     keeper: true,
+    enclavePort: portOf(values['enclave-port'], 'enclave-port'),
+    onEnclave: (report) => {
+      if (report.kind === 'failed') console.error(`  enclave: ${report.code} ${report.message}`);
+    },
     onKeeper: (report) => {
       if (report.kind === 'failed') console.error(`  keeper: ${report.code} ${report.message}`);
     },
@@ -56,18 +61,20 @@ async function main(): Promise<void> {
   });
   try {
     const { manifest } = devnet;
-    console.log(`chain ${manifest.chainId} at ${manifest.endpoint}, relayer at ${manifest.relayer ?? ''}`);
+    console.log(
+      `chain ${manifest.chainId} at ${manifest.endpoint}, relayer at ${manifest.relayer ?? ''}, enclave at ${manifest.operator?.url ?? ''}`,
+    );
     console.log('round trip with real proofs:');
     const shown = async () => {
       await roundTrip(manifest, prover, showStep);
-      console.log('a trade of two wallets, settled under proof:');
-      await tradeTrip(manifest, prover, devnet.operatorAccount, showStep);
+      console.log('two wallets trade through the enclave, settled under proof:');
+      await tradeTrip(manifest, prover, showStep);
     };
     await Promise.race([shown(), stopped]);
     if (values.once) return;
     writeManifest(values.manifest, manifest);
     console.log(`
-The chain, the relayer and the keeper go on until Ctrl-C. Type next, in another terminal:
+The chain, the relayer, the keeper and the enclave go on until Ctrl-C. Type next, in another terminal:
 
   npm run bitcloak -- wallet new
   npm run bitcloak -- faucet

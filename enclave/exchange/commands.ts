@@ -16,7 +16,17 @@ export type ExchangeRules = {
   readonly lockSecondsMax: number;
   /** Base units that a withdrawal of an asset costs; nothing where it is not named. */
   readonly withdrawalFees: readonly (readonly [asset: bigint, fee: bigint])[];
+  /** Base units of an asset that a note must have for the operator to credit it; 1 where it is not named. */
+  readonly noteMins: readonly (readonly [asset: bigint, value: bigint])[];
+  /**
+   * So many signed orders of an owner that sell one asset can be open or unsettled. They pay with the same notes, a note is in one fill of a batch, and
+   * all of them must be settled in time.
+   */
+  readonly ordersMax: number;
 };
+
+/** With its hash, where whoever checked the signature had to compute it: it takes a third of a millisecond. */
+export type Hashed = { readonly orderHash?: bigint };
 
 export type ExchangeCommand =
   | { readonly kind: 'configure'; readonly rules: ExchangeRules }
@@ -32,12 +42,14 @@ export type ExchangeCommand =
   | { readonly kind: 'remove'; readonly leaf: number }
   /** What is in the tree now: notes by their leaves, order states by their commitments. */
   | { readonly kind: 'inserted'; readonly leaves: readonly number[]; readonly states: readonly bigint[] }
-  | ({ readonly kind: 'order' } & NewOrder)
-  | ({ readonly kind: 'amend'; readonly owner: bigint; readonly order: number } & { readonly amendment: Amendment })
+  | ({ readonly kind: 'order' } & NewOrder & Hashed)
+  | ({ readonly kind: 'amend'; readonly owner: bigint; readonly order: number } & {
+      readonly amendment: Amendment & Hashed;
+    })
   /** `order`: the owner's number of it. */
   | { readonly kind: 'cancel'; readonly owner: bigint; readonly order: number }
   | { readonly kind: 'cancelAll'; readonly owner: bigint; readonly market?: number }
-  | ({ readonly kind: 'withdraw' } & NewWithdrawal)
+  | ({ readonly kind: 'withdraw' } & NewWithdrawal & Hashed)
   /** By the operator: what is open of these signed orders must not match any more. */
   | { readonly kind: 'drop'; readonly tickets: readonly number[] }
   /** By the operator: nothing of these signed orders can be settled. Their matches come to nothing, and the batch with them waits for another plan. */

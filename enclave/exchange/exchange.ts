@@ -17,6 +17,7 @@ import type {
   ExchangeCommand,
   ExchangeEvent,
   ExchangeRules,
+  Hashed,
   Match,
   MatchLeg,
   Refusal,
@@ -31,7 +32,14 @@ export const ORDER_FILLS_MAX = 8;
 /** So many of an order's states an operator looks at before it relies on the order. */
 export const ORDER_STATES_WATCHED = 16;
 
-const RULES_AT_FIRST: ExchangeRules = { settleSeconds: 1, orderSecondsMax: 0, lockSecondsMax: 0, withdrawalFees: [] };
+const RULES_AT_FIRST: ExchangeRules = {
+  settleSeconds: 1,
+  orderSecondsMax: 0,
+  lockSecondsMax: 0,
+  withdrawalFees: [],
+  noteMins: [],
+  ordersMax: 0,
+};
 
 /** Plain data of which an exchange can be made again. */
 export type ExchangeSnapshot = {
@@ -86,6 +94,7 @@ export class Exchange {
     for (const note of snapshot.notes) this.#funds.credit({ ...note });
     for (const ticket of snapshot.tickets) {
       this.#tickets.set(ticket.id, { ...ticket });
+      this.#funds.countOrder(ticket.order.owner, ticket.order.sellAsset, 1);
       this.#funds.hold(ticket.order.owner, ticket.order.sellAsset, ticket.held);
     }
     for (const working of snapshot.working) this.#addWorking({ ...working });
@@ -184,6 +193,12 @@ export class Exchange {
     return this.#funds.available(owner, asset, this.#time + 2 * this.#rules.settleSeconds);
   }
 
+  /** Whether a note is large enough to be credited. */
+  isCredited(asset: bigint, value: bigint): boolean {
+    const min = this.#rules.noteMins.find(([named]) => named === asset)?.[1] ?? 1n;
+    return value >= min;
+  }
+
   balances(owner: bigint): BalanceRecord[] {
     return this.#funds.assetsOf(owner).map((asset) => {
       const notes = this.#funds.notesOf(owner, asset);
@@ -250,11 +265,12 @@ export class Exchange {
   }
 
   #configure(rules: ExchangeRules): ExchangeEvent[] {
-    const { settleSeconds, orderSecondsMax, lockSecondsMax, withdrawalFees } = rules;
+    const { settleSeconds, orderSecondsMax, lockSecondsMax, withdrawalFees, noteMins, ordersMax } = rules;
     const isTime = (seconds: number) =>
       Number.isSafeInteger(seconds) && seconds >= 1 && seconds <= Number(TIME_MAX) / 4;
-    const areFees = withdrawalFees.every(([, fee]) => fee >= 0n && fee <= AMOUNT_MAX);
-    if (![settleSeconds, orderSecondsMax, lockSecondsMax].every(isTime) || !areFees) return refuse('rulesInvalid');
+    const areAmounts = [...withdrawalFees, ...noteMins].every(([, amount]) => amount >= 0n && amount <= AMOUNT_MAX);
+    const areTimes = [settleSeconds, orderSecondsMax, lockSecondsMax].every(isTime);
+    if (!areTimes || !areAmounts || !isQuantity(ordersMax)) return refuse('rulesInvalid');
     this.#rules = rules;
     return [];
   }
@@ -337,10 +353,9 @@ export class Exchange {
     return used.isWithdrawal === isWithdrawal ? [{ kind: 'repeated', number: used.number }] : refuse('orderRepeated');
   }
 
-  #submit(command: NewOrder & { kind: 'order' }): ExchangeEvent[] {
-    const { kind: _kind, clientOrderId, order, signature, ...request } = command;
+  #submit(command: NewOrder & Hashed & { kind: 'order' }): ExchangeEvent[] {
+    const { kind: _kind, clientOrderId, order, signature, orderHash = orderHashOf(order), ...request } = command;
     const { owner } = order;
-    const orderHash = orderHashOf(order);
     const before = this.#findUsed(owner, clientOrderId, orderHash, order.expiry, false);
     if (before !== undefined) return before;
     const terms = this.#markets.get(request.market);
@@ -354,6 +369,7 @@ export class Exchange {
     const leaves = Number(order.expiry) - this.#rules.settleSeconds;
     if (request.timeInForce === 'gtd' && (request.expiry ?? 0) > leaves) return refuse('orderTooShort');
     const lotsSigned = signedLots(terms, side, order) as bigint;
+    if (this.#funds.orders(owner, order.sellAsset) >= this.#rules.ordersMax) return refuse('ordersTooMany');
     if (this.available(owner, order.sellAsset) < shareOf(order, lots, lotsSigned)) return refuse('fundsInsufficient');
 
     const dated: Pick<EngineOrder, 'timeInForce' | 'expiry'> | undefined =
@@ -413,7 +429,7 @@ export class Exchange {
       if (price !== record.price || open > working.open) return refuse('orderNotCovered');
       return this.#follow(this.#engine.apply({ kind: 'amend', account, order: working.id, price, lots }));
     }
-    const orderHash = orderHashOf(order);
+    const { orderHash = orderHashOf(order) } = amendment;
     // The client's name stays that of the order; the signed order must be new all the same.
     const used = this.#blotter.used(owner, '', orderHash, order.expiry);
     if (used.kind !== 'unused') return refuse(used.kind === 'ordersTooMany' ? used.kind : 'orderRepeated');
@@ -425,7 +441,11 @@ export class Exchange {
     if (Number(order.expiry) - this.#rules.settleSeconds < record.expiry) return refuse('orderTooShort');
     const lotsSigned = signedLots(terms, working.side, order) as bigint;
     const before = this.#ticket(working.ticket);
-    const freed = before.held - (before.sold - before.filled);
+    const unsettled = before.sold - before.filled;
+    // The signature of before counts on only where it has something to settle.
+    const others = this.#funds.orders(owner, order.sellAsset) - (unsettled === 0n ? 1 : 0);
+    if (others >= this.#rules.ordersMax) return refuse('ordersTooMany');
+    const freed = before.held - unsettled;
     if (this.available(owner, order.sellAsset) + freed < shareOf(order, open, lotsSigned)) {
       return refuse('fundsInsufficient');
     }
@@ -450,9 +470,13 @@ export class Exchange {
     return this.#follow(this.#engine.apply({ kind: 'cancel', account: this.#accountOf(owner), order: working.id }));
   }
 
-  #withdraw({ clientOrderId, order, signature }: NewWithdrawal): ExchangeEvent[] {
+  #withdraw({
+    clientOrderId,
+    order,
+    signature,
+    orderHash = orderHashOf(order),
+  }: NewWithdrawal & Hashed): ExchangeEvent[] {
     const { owner, sellAsset: asset, sellMax: amount } = order;
-    const orderHash = orderHashOf(order);
     const before = this.#findUsed(owner, clientOrderId, orderHash, order.expiry, true);
     if (before !== undefined) return before;
     const complaint = this.#checkSigned(order);
@@ -461,6 +485,7 @@ export class Exchange {
     const isWithdrawal = order.buyAsset === asset && amount > 0n && amount > fee;
     if (!isWithdrawal) return refuse('withdrawalInvalid');
     if (order.buyMin > amount - fee) return refuse('orderNotCovered');
+    if (this.#funds.orders(owner, asset) >= this.#rules.ordersMax) return refuse('ordersTooMany');
     if (this.available(owner, asset) < amount) return refuse('fundsInsufficient');
     const ticket = this.#open({ order, signature }, orderHash);
     const times = { time: this.#time, status: 'waiting', settlement: 0 } as const;
@@ -578,6 +603,7 @@ export class Exchange {
     const nothing = { sold: 0n, filled: 0n, k: 0n, stateInserted: false, held: 0n };
     const ticket: Ticket = { id, order: signed.order, signature: signed.signature, orderHash, ...nothing };
     this.#tickets.set(id, ticket);
+    this.#funds.countOrder(signed.order.owner, signed.order.sellAsset, 1);
     return ticket;
   }
 
@@ -601,7 +627,8 @@ export class Exchange {
   }
 
   #forgetIfDone(ticket: Ticket): void {
-    if (ticket.held === 0n && !this.#workingOf.has(ticket.id)) this.#tickets.delete(ticket.id);
+    if (ticket.held !== 0n || this.#workingOf.has(ticket.id)) return;
+    if (this.#tickets.delete(ticket.id)) this.#funds.countOrder(ticket.order.owner, ticket.order.sellAsset, -1);
   }
 
   #plan({

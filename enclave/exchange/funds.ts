@@ -20,6 +20,8 @@ type Holding = {
   /** The largest first. */
   notes: FundNote[];
   held: bigint;
+  /** Signed orders that sell it, open or unsettled. */
+  orders: number;
 };
 
 const byValue = (left: FundNote, right: FundNote) =>
@@ -69,6 +71,17 @@ export class Funds {
     const holding = this.#holding(owner, asset);
     holding.held += amount;
     this.#forgetIfEmpty(holding);
+  }
+
+  /** Counts signed orders that sell an asset; -1 takes one away. */
+  countOrder(owner: bigint, asset: bigint, change: 1 | -1): void {
+    const holding = this.#holding(owner, asset);
+    holding.orders += change;
+    this.#forgetIfEmpty(holding);
+  }
+
+  orders(owner: bigint, asset: bigint): number {
+    return this.#holdings.get(owner)?.get(asset)?.orders ?? 0;
   }
 
   held(owner: bigint, asset: bigint): bigint {
@@ -142,13 +155,13 @@ export class Funds {
   #holding(owner: bigint, asset: bigint): Holding {
     const assets = this.#holdings.get(owner) ?? new Map<bigint, Holding>();
     this.#holdings.set(owner, assets);
-    const holding = assets.get(asset) ?? { owner, asset, notes: [], held: 0n };
+    const holding = assets.get(asset) ?? { owner, asset, notes: [], held: 0n, orders: 0 };
     assets.set(asset, holding);
     return holding;
   }
 
-  #forgetIfEmpty({ owner, asset, notes, held }: Holding): void {
-    if (notes.length > 0 || held !== 0n) return;
+  #forgetIfEmpty({ owner, asset, notes, held, orders }: Holding): void {
+    if (notes.length > 0 || held !== 0n || orders > 0) return;
     const assets = this.#holdings.get(owner);
     assets?.delete(asset);
     if (assets?.size === 0) this.#holdings.delete(owner);

@@ -1,4 +1,5 @@
 import { deserialize, serialize } from 'node:v8';
+import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { Written } from '../exchange/blotter.ts';
 import type { ExchangeCommand, ExchangeEvent } from '../exchange/commands.ts';
 import { Exchange, type ExchangeSnapshot } from '../exchange/exchange.ts';
@@ -107,7 +108,9 @@ export class Machine {
       }
       return events;
     } catch (error) {
-      this.#failure = new Error('a command could not be applied, and nothing more is', { cause: error });
+      this.#failure = new BitcloakError('ENCLAVE_FAILED', 'a command could not be applied, and nothing more is', {
+        cause: error,
+      });
       throw this.#failure;
     }
   }

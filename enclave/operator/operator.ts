@@ -1,14 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Follower } from '@bitcloak/chain/follower';
 import type { PoolClient } from '@bitcloak/chain/pool';
-import type { Signature } from '@bitcloak/crypto/eddsa';
 import { SignatureVerifier } from '@bitcloak/crypto/signatureVerifier';
 import type { AgreementKey } from '@bitcloak/crypto/x25519';
-import { orderHashOf, orderStateOf, type Order } from '@bitcloak/notes/order';
+import { orderHashOf, orderStateOf } from '@bitcloak/notes/order';
 import type { OwnerKeys } from '@bitcloak/notes/keys';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { SETTLEMENT_HORIZON_SECONDS } from '@bitcloak/protocol/parameters';
-import type { Amendment, NewOrder, NewWithdrawal } from '@bitcloak/trading/orders';
+import type { Amendment, NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/trading/orders';
 import type { Provider } from 'ethers';
 import type { ExchangeEvent, Refusal } from '../exchange/commands.ts';
 import { ORDER_STATES_WATCHED } from '../exchange/exchange.ts';
@@ -21,6 +20,9 @@ import { catchUp } from './watcher.ts';
 /** Ends of batches stand on this grid, so that they tell nothing of when a batch was planned. */
 const VALID_UNTIL_GRID_SECONDS = 60;
 const VALID_SECONDS = Number(SETTLEMENT_HORIZON_SECONDS) / 2;
+
+/** Of `settleSeconds`: a batch with a match of the last moment is planned, is valid for its time, and perhaps has to be planned again. */
+export const SETTLE_SECONDS_MIN = 2 * VALID_SECONDS;
 
 /** Accounts whose signatures are checked fast: a table of one takes 43 KB. */
 const VERIFIED_ACCOUNTS = 1_024;
@@ -39,6 +41,11 @@ export type OperatorOptions = {
   /** How far blocks may be ahead of the clock before the chain is taken for a wrong one; undefined where its time is not that of the world. */
   readonly clockSkewSecondsMax: number | undefined;
 };
+
+/** Whether nothing can be traded after an error: the journal is gone, or the state is not what the journal says. */
+export function isFatal(code: string): boolean {
+  return code.startsWith('JOURNAL_') || code === 'ENCLAVE_FAILED';
+}
 
 /** What the operator tells who runs it: public hashes and codes, never an order. */
 export type OperatorReport =
@@ -93,7 +100,7 @@ export class Operator {
           await work();
         } catch (error) {
           const code = error instanceof BitcloakError ? error.code : undefined;
-          if (code?.startsWith('JOURNAL_') === true) throw error;
+          if (code !== undefined && isFatal(code)) throw error;
           report({ kind: 'failed', code: code ?? 'INTERNAL', message: error instanceof Error ? error.message : '' });
         }
         await sleep(pollMs, undefined, { signal }).catch(() => undefined);
@@ -143,26 +150,30 @@ export class Operator {
    * which its owner has cancelled a state that it may come to would bind him only for as long as he likes.
    */
   async submit(order: NewOrder): Promise<ExchangeEvent[]> {
-    return this.#refuse(order) ?? this.machine.execute({ kind: 'order', ...order });
+    const orderHash = orderHashOf(order.order);
+    return this.#refuse(order, orderHash) ?? this.machine.execute({ kind: 'order', ...order, orderHash });
   }
 
   /** @param order the owner's number of it. */
   async amend(owner: bigint, order: number, amendment: Amendment): Promise<ExchangeEvent[]> {
-    const refused = amendment.order === undefined ? undefined : this.#refuse(amendment);
-    return refused ?? this.machine.execute({ kind: 'amend', owner, order, amendment });
+    if (amendment.order === undefined) return this.machine.execute({ kind: 'amend', owner, order, amendment });
+    const orderHash = orderHashOf(amendment.order);
+    const refused = this.#refuse(amendment, orderHash);
+    return refused ?? this.machine.execute({ kind: 'amend', owner, order, amendment: { ...amendment, orderHash } });
   }
 
   async withdraw(withdrawal: NewWithdrawal): Promise<ExchangeEvent[]> {
-    return this.#refuse(withdrawal) ?? this.machine.execute({ kind: 'withdraw', ...withdrawal });
+    const orderHash = orderHashOf(withdrawal.order);
+    return this.#refuse(withdrawal, orderHash) ?? this.machine.execute({ kind: 'withdraw', ...withdrawal, orderHash });
   }
 
-  #refuse({ order, signature }: { order: Order; signature: Signature }): ExchangeEvent[] | undefined {
+  #refuse({ order, signature }: SignedOrder, orderHash: bigint): ExchangeEvent[] | undefined {
     const refused = (reason: Refusal): ExchangeEvent[] => [{ kind: 'refused', reason }];
     const wallet = this.#wallet;
     const keys = wallet?.account(order.owner);
     if (wallet === undefined || keys === undefined) return refused('ownerUnknown');
     if (wallet.isCancelled(order, 0n, ORDER_STATES_WATCHED)) return refused('orderCancelled');
-    const isValid = this.#verifier.verify(keys.publicKey, orderHashOf(order), signature);
+    const isValid = this.#verifier.verify(keys.publicKey, orderHash, signature);
     return isValid ? undefined : refused('signatureInvalid');
   }
 

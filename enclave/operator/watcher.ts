@@ -29,6 +29,8 @@ export function catchUp(exchange: Exchange, wallet: EnclaveWallet, time: number)
     // Longer locks than the operator wants to be bound by, and expiries that are no times, are not credited.
     if (expiry <= time || expiry > time + exchange.rules.lockSecondsMax) continue;
     const { owner, asset, value } = note;
+    // What a settlement leaves is credited however small it is.
+    if (told && !exchange.isCredited(asset, value)) continue;
     credits.push({ kind: 'credit', note: { leaf, owner, asset, value, expiry, inserted }, told });
   }
   for (const { leaf } of known.values()) if (!present.has(leaf)) commands.push({ kind: 'remove', leaf });

@@ -37,6 +37,17 @@ const BENCHMARKS: Readonly<Record<string, Entry>> = {
     options: {},
     load: () => import('./gas.ts'),
   },
+  orders: {
+    summary:
+      "signed orders per second through the enclave's API and journal, and how soon a trade is told to both its owners",
+    options: {
+      orders: { default: '10000', help: 'orders of the measurement, after a tenth as many that only warm up' },
+      accounts: { default: '64', help: 'trading accounts' },
+      rate: { default: '500', help: 'orders per second while the latency is measured' },
+      seconds: { default: '20', help: 'seconds of that' },
+    },
+    load: () => import('./orders.ts'),
+  },
   prove: {
     summary: 'witness and proof, in a fresh process and warm; beside another circuit where one is given',
     options: {
@@ -48,6 +59,14 @@ const BENCHMARKS: Readonly<Record<string, Entry>> = {
       },
     },
     load: () => import('./prove.ts'),
+  },
+  recover: {
+    summary: 'commands per second that a restarted operator replays from its journal, and a start from a snapshot',
+    options: {
+      commands: { default: '50000', help: 'commands in the journal' },
+      rounds: { default: '3', help: 'starts of each kind' },
+    },
+    load: () => import('./recover.ts'),
   },
   scan: {
     summary:

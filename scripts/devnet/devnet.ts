@@ -13,7 +13,9 @@ import { writeFileWhole } from '@bitcloak/wallet/files';
 import { runKeeper, type KeeperReport } from '@bitcloak/wallet/keeper';
 import { HDNodeWallet, parseEther } from 'ethers';
 import hre from 'hardhat';
+import type { EnclaveReport } from '../../enclave/enclave.ts';
 import { deployContract, deployPool } from '../deploy/contracts.ts';
+import { startDevnetEnclave } from './enclave.ts';
 
 /** Where `--network devnet` looks for the manifest. */
 export const DEVNET_MANIFEST = resolve(import.meta.dirname, '../../.devnet/manifest.json');
@@ -32,13 +34,16 @@ export type DevnetOptions = {
   readonly blockMs: number;
   readonly keeper: boolean;
   readonly onKeeper?: (report: KeeperReport) => void;
+  /** Port of an operator's enclave, 0 for any free one; none unless given. */
+  readonly enclavePort?: number;
+  readonly onEnclave?: (report: EnclaveReport) => void;
 };
 
 export type Devnet = {
   readonly manifest: Manifest;
   readonly endpoint: Endpoint;
   readonly timelock: string;
-  /** Whoever registers an operator and pays the gas of its settlements. */
+  /** Registers the operator and pays the gas of its settlements. */
   readonly operatorAccount: HDNodeWallet;
   close(): Promise<void>;
 };
@@ -47,7 +52,7 @@ function account(index: number): HDNodeWallet {
   return HDNodeWallet.fromPhrase(DEVELOPMENT_MNEMONIC, undefined, `m/44'/60'/0'/0/${index}`);
 }
 
-/** Starts a chain, deploys the pool and a test token, and runs a relayer and a keeper. Listens on 127.0.0.1 only: its accounts are everybody's. */
+/** Starts a chain, deploys the pool and a test token, and runs a relayer, a keeper and an operator's enclave. Listens on 127.0.0.1 only: its accounts are everybody's. */
 export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   const mining = { auto: true, interval: options.blockMs };
   const server = await hre.network.createServer(
@@ -85,7 +90,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   });
   const relayerUrl = await relayer.listen({ host: '127.0.0.1', port: options.relayerPort });
 
-  const manifest: Manifest = {
+  const deployed: Manifest = {
     name: 'devnet',
     endpoint: endpoint.url,
     chainId,
@@ -102,7 +107,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   const stop = new AbortController();
   const keeper = options.keeper
     ? runKeeper({
-        pool: manifest.pool,
+        pool: deployed.pool,
         endpoint,
         signer: signer(ACCOUNT.keeper),
         startBlock,
@@ -115,13 +120,27 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
       })
     : Promise.resolve();
 
+  const { enclavePort, onEnclave } = options;
+  const enclave =
+    enclavePort === undefined
+      ? undefined
+      : await startDevnetEnclave({
+          manifest: deployed,
+          endpoint,
+          account: signer(ACCOUNT.operator),
+          port: enclavePort,
+          ...(onEnclave === undefined ? {} : { onReport: onEnclave }),
+        });
+
   return {
-    manifest,
+    manifest:
+      enclave === undefined ? deployed : { ...deployed, operator: { number: enclave.number, url: enclave.url } },
     endpoint,
     timelock,
     operatorAccount: signer(ACCOUNT.operator),
     async close() {
       stop.abort();
+      await enclave?.close();
       await keeper;
       await relayer.close();
       endpoint.destroy();

@@ -283,6 +283,20 @@ describe('an operator at work', function () {
     );
   });
 
+  it('credits no dust, which would cost it more than its owner', async () => {
+    floor = await Floor.open('operator dust');
+    const { rules } = floor.machine.state;
+    await floor.machine.execute({ kind: 'configure', rules: { ...rules, noteMins: [[NATIVE_ASSET, 100n]] } });
+    const alice = floor.desk.trader();
+    await floor.deposit(alice, NATIVE_ASSET, 99n);
+    await floor.deposit(alice, NATIVE_ASSET, 100n);
+    await floor.operator.watch();
+    assert.deepEqual(
+      floor.machine.state.notes().map(({ value }) => value),
+      [100n],
+    );
+  });
+
   it('takes no chain for true that is far ahead of the clock', async () => {
     floor = await Floor.open('operator clock');
     floor.clockSkewSecondsMax = 900;

@@ -120,6 +120,19 @@ describe('cli', function () {
       ...['faucet', 'deposit', 'send', 'withdraw', 'lock', 'reclaim', 'merge', 'sync', 'keeper', 'relayer-info'].map(
         (name) => [name],
       ),
+      ...[
+        'open',
+        'withdraw',
+        'order',
+        'amend',
+        'cancel',
+        'markets',
+        'orders',
+        'fills',
+        'balances',
+        'watch',
+        'verify',
+      ].map((name) => ['trade', name]),
     ];
 
     it('names every command', async () => {
@@ -155,6 +168,13 @@ describe('cli', function () {
       ['send', '1', 'ETH', 'cloak1x', '--direct', '--relayer'],
       ['send', '1', 'ETH', 'cloak1x', '--direct', '--fee-max', '1'],
       ['lock', '1', 'ETH', '--operator', '1', '--until', '2027-01-01', '--for', '1d'],
+      ['trade'],
+      ['trade', 'order', 'sell', '1', 'ETH-TEST'],
+      ['trade', 'order', 'hold', '1', 'ETH-TEST', '--price', '1'],
+      ['trade', 'order', 'sell', '1', 'ETH-TEST', '--price', '1', '--pegged', '--type', 'market'],
+      ['trade', 'order', 'sell', '1', 'ETH-TEST', '--price', '1', '--tif', 'day'],
+      ['trade', 'order', 'sell', '1', 'ETH-TEST', '--price', '1', '--relock', '--pay-to', 'account'],
+      ['trade', 'cancel', '--all', '--pair', 'ETH-TEST', '--on-chain'],
     ]) {
       it(`is a usage error: ${args.join(' ') || '(nothing)'}`, async () => {
         await failsWith('USAGE', args);
@@ -285,6 +305,7 @@ describe('cli', function () {
     // Without a passphrase: all of these are found out before anybody is asked for it.
     const atStub = () => ['--wallet', wallet, '--network', manifest];
     const lock = ['--operator', '0x2a', '--for', '7d'];
+    const operator = ['--operator-url', 'http://127.0.0.1:9', '--operator-number', '1'];
     const cases: readonly (readonly [code: string, ...args: string[]])[] = [
       ['AMOUNT_INVALID', 'withdraw', '1e3', 'ETH', ACCOUNT],
       ['AMOUNT_INVALID', 'withdraw', '--direct', '--', '-1', 'ETH', ACCOUNT],
@@ -306,6 +327,21 @@ describe('cli', function () {
       ['AMOUNT_INVALID', 'merge', 'TEST', '--relayer', 'http://127.0.0.1:9', '--fee-max', '0.0000001'],
       ['USAGE', 'keeper', '--close-after', 'soon'],
       ['USAGE', 'relayer-info', 'localhost:1'],
+      ['USAGE', 'trade', 'markets'],
+      ['USAGE', 'trade', 'markets', ...operator.slice(2)],
+      ['USAGE', 'trade', 'orders', '--operator-number', '0', ...operator.slice(0, 2)],
+      ['USAGE', 'trade', 'orders', '--operator-number', '1', '--operator-url', 'host'],
+      ['USAGE', 'trade', 'fills', ...operator, '--index', '4294967296'],
+      ['USAGE', 'trade', 'amend', 'x', '--price', '1', ...operator],
+      ['USAGE', 'trade', 'amend', '1', ...operator],
+      ['USAGE', 'trade', 'cancel', ...operator],
+      ['USAGE', 'trade', 'cancel', '1', '--all', ...operator],
+      ['USAGE', 'trade', 'cancel', '0', ...operator],
+      ['USAGE', 'trade', 'order', 'buy', '1', 'ETH-TEST', '--price', '1', '--expires', 'soon', ...operator],
+      ['USAGE', 'trade', 'open', '1', 'ETH', '--for', '1', ...operator],
+      ['AMOUNT_INVALID', 'trade', 'open', '0', 'ETH', ...operator],
+      ['AMOUNT_INVALID', 'trade', 'withdraw', '1.0000001', 'TEST', ...operator],
+      ['ASSET_INVALID', 'trade', 'withdraw', '1', 'NONE', ...operator],
     ];
     for (const [code, ...args] of cases) {
       it(`${args.join(' ')}: ${code}`, async () => {
@@ -321,6 +357,7 @@ describe('cli', function () {
         ['deposit', '1.000000000000000001'],
         ['deposit', '0.000001', 'test', ...lock],
         ['withdraw', '1', 'ETH', ACCOUNT.toLowerCase()],
+        ['trade', 'cancel', '--all', ...operator],
       ]) {
         await failsWith('PASSPHRASE_MISSING', [...args, ...atStub()], {});
       }

@@ -403,7 +403,7 @@ describe('the state file', () => {
     const nonce = bytes(12);
     const serialized = serialize(anchor);
     serialized[1] = 0xff;
-    writeFileSync(path, Buffer.concat([nonce, seal(key, nonce, serialized, 'bitcloak state 1 network')]));
+    writeFileSync(path, Buffer.concat([nonce, seal(key, nonce, serialized, 'bitcloak state 2 network')]));
     assert.equal(file.read(), undefined);
   });
 

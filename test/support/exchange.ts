@@ -24,6 +24,8 @@ export const EXCHANGE_RULES: ExchangeRules = {
   orderSecondsMax: 7 * 86_400,
   lockSecondsMax: 30 * 86_400,
   withdrawalFees: [[COIN, COIN_FEE]],
+  noteMins: [],
+  ordersMax: 100_000,
 };
 export const TERMS: MarketTerms = {
   market: 1,

@@ -139,6 +139,8 @@ export class Floor {
         orderSecondsMax: 30 * 86_400,
         lockSecondsMax: Number(LOCK_SECONDS_MAX),
         withdrawalFees: [[NATIVE_ASSET, 3n]],
+        noteMins: [],
+        ordersMax: 100_000,
       },
     });
     const limits = {

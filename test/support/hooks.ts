@@ -1,4 +1,8 @@
 import { terminateProver } from '@bitcloak/prover/prover';
+import { beginFile, endFile } from './reporterWorkers.ts';
 
-/** Mocha ends by itself once nothing runs any more, and snarkjs keeps its threads until it is told. */
-export const mochaHooks = { afterAll: terminateProver };
+export const mochaHooks = {
+  beforeAll: beginFile,
+  // Mocha ends by itself once nothing runs any more, and snarkjs keeps its threads until it is told.
+  afterAll: [terminateProver, endFile],
+};

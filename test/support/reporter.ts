@@ -2,34 +2,53 @@ import path from 'node:path';
 import Mocha from 'mocha';
 import { circuitNames } from '../../scripts/compileCircuits.mjs';
 import { proofCounts } from './proofCounts.ts';
+import { announceNone, announceWorkers, type WorkerResults } from './reporterWorkers.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const OPEN_MS_MAX = 30_000;
 
 /**
  * Mocha's spec reporter, then how the proofs came about, then as the last line the counts that `.ci/run` ends with. A full run in which a
- * circuit was not proven once has failed, and so has one that cannot end because a test left something open.
+ * circuit was not proven once has failed, and so has one that cannot end because a test left something open. In a parallel run the proofs
+ * are those of all its processes, and what a file left open is a failure of that file.
  */
 export default class CountingReporter extends Mocha.reporters.Spec {
   readonly #isFullRun: boolean;
   readonly #openMsMax: number;
+  readonly #takeResults: () => WorkerResults;
+  #isOver = false;
 
   constructor(runner: Mocha.Runner, options: Mocha.MochaOptions) {
     super(runner, options);
     this.#isFullRun = process.env['BITCLOAK_FULL_RUN'] === '1' && options.grep === undefined;
     const { openMsMax } = (options.reporterOptions ?? {}) as { openMsMax?: string };
     this.#openMsMax = openMsMax === undefined ? OPEN_MS_MAX : Number(openMsMax);
+    // Mocha starts the processes of a parallel run after this, and gives them this one's environment. For one job it starts none.
+    if (options.parallel === true && (options.jobs ?? 2) > 1) this.#takeResults = announceWorkers(this.#openMsMax);
+    else {
+      announceNone();
+      this.#takeResults = () => ({ proofs: proofCounts, breakdowns: 0 });
+    }
+    // A test that ends the process, or one of the others that mocha waits for in vain, must not look like a success.
+    process.once('exit', () => {
+      if (this.#isOver) return;
+      this.#takeResults();
+      console.log('the tests broke off before their end');
+      process.exitCode = 1;
+    });
   }
 
   /** Mocha calls this at the very end; what goes to `finish` becomes the exit status. */
   override done(failures: number, finish: (failures: number) => void): void {
-    const fresh = Object.entries(proofCounts.fresh).map(([circuit, count]) => `${circuit} ${count}`);
-    const { cached, doubled } = proofCounts;
-    console.log(`proofs: fresh ${fresh.join(', ') || 'none'}; ${cached} cached; ${doubled} doubled`);
-    const unproven = this.#isFullRun ? circuitNames(ROOT).filter((circuit) => !proofCounts.fresh[circuit]) : [];
+    this.#isOver = true;
+    const { proofs, breakdowns } = this.#takeResults();
+    const fresh = Object.entries(proofs.fresh).map(([circuit, count]) => `${circuit} ${count}`);
+    console.log(`proofs: fresh ${fresh.join(', ') || 'none'}; ${proofs.cached} cached; ${proofs.doubled} doubled`);
+    const unproven = this.#isFullRun ? circuitNames(ROOT).filter((circuit) => !proofs.fresh[circuit]) : [];
     for (const circuit of unproven) console.log(`circuit ${circuit} was not proven once in a full run`);
+    if (breakdowns > 0) console.log(`processes that broke down: ${breakdowns}; what they say is above`);
 
-    const failed = failures + unproven.length;
+    const failed = failures + unproven.length + breakdowns;
     this.#printCounts(failed);
     finish(failed);
     // Node ends by itself once nothing is open; the timer alone does not keep it.

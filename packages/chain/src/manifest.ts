@@ -23,6 +23,8 @@ export type Manifest = {
   readonly tokens: readonly Token[];
   /** Base URL of a relayer, where there is one. */
   readonly relayer: string | undefined;
+  /** The operator to trade with, where there is one: its number in the registry, and the base URL of its enclave's API. */
+  readonly operator?: { readonly number: number; readonly url: string };
 };
 
 /** An address as the chain's tools write it, with its checksum. */
@@ -48,6 +50,7 @@ export function formatManifest(manifest: Manifest): string {
     startBlock,
     tokens,
     relayer,
+    operator: manifest.operator,
   };
   return `${JSON.stringify(plain, null, 2)}\n`;
 }
@@ -79,8 +82,14 @@ export function parseManifest(text: string, source: string): Manifest {
       : fail(`${field}: expected a whole number up to ${max}`);
   };
   const account = /^0x[0-9a-fA-F]{40}$/;
-  const known = ['name', 'endpoint', 'chainId', 'genesisHash', 'pool', 'registry', 'startBlock', 'tokens', 'relayer'];
+  const url = /^https?:\/\/.+$/;
+  const places = ['endpoint', 'pool', 'registry', 'startBlock', 'tokens', 'relayer', 'operator'];
+  const known = ['name', 'chainId', 'genesisHash', ...places];
   for (const field of Object.keys(fields)) if (!known.includes(field)) fail(`${field}: unknown field`);
+  const operator = fields['operator'] === undefined ? undefined : record(fields['operator'], 'operator');
+  for (const field of Object.keys(operator ?? {})) {
+    if (!['number', 'url'].includes(field)) fail(`operator.${field}: unknown field`);
+  }
   const list = fields['tokens'];
   if (!Array.isArray(list) || list.length === 0) return fail('tokens: expected a list');
   const tokens = list.map((entry) => {
@@ -91,14 +100,17 @@ export function parseManifest(text: string, source: string): Manifest {
   if (tokens[0]?.asset !== NATIVE_ASSET) return fail('tokens: expected the native currency first');
   return {
     name: text_(fields, 'name', /^[a-z0-9-]{1,32}$/),
-    endpoint: text_(fields, 'endpoint', /^https?:\/\/.+$/),
+    endpoint: text_(fields, 'endpoint', url),
     chainId: BigInt(text_(fields, 'chainId', /^[0-9]{1,20}$/)),
     genesisHash: text_(fields, 'genesisHash', /^0x[0-9a-f]{64}$/),
     pool: BigInt(text_(fields, 'pool', account)),
     registry: BigInt(text_(fields, 'registry', account)),
     startBlock: count(fields, 'startBlock', Number.MAX_SAFE_INTEGER),
     tokens,
-    relayer: fields['relayer'] === undefined ? undefined : text_(fields, 'relayer', /^https?:\/\/.+$/),
+    relayer: fields['relayer'] === undefined ? undefined : text_(fields, 'relayer', url),
+    ...(operator === undefined
+      ? {}
+      : { operator: { number: count(operator, 'number', Number.MAX_SAFE_INTEGER), url: text_(operator, 'url', url) } }),
   };
 }
 

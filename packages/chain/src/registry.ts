@@ -1,10 +1,27 @@
-import { AbiCoder, Contract, hexlify, Interface, keccak256, type Provider, type Signer, type Wallet } from 'ethers';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import {
+  AbiCoder,
+  Contract,
+  getBytes,
+  hexlify,
+  Interface,
+  keccak256,
+  toBeHex,
+  type Log,
+  type Provider,
+  type Signer,
+  type Wallet,
+} from 'ethers';
 import { REGISTRY_ABI } from './generated/abi.ts';
 import { formatAccount } from './manifest.ts';
 import { callError, type Call } from './pool.ts';
 
+/** Blocks that are asked for at once, until an endpoint finds that too many. */
+const RANGE_BLOCKS = 100_000;
+
 const registryInterface = new Interface(REGISTRY_ABI);
 const coder = AbiCoder.defaultAbiCoder();
+const ERA_TOPIC = registryInterface.getEvent('EraRegistered')?.topicHash ?? '';
 
 /** The public keys of one era of an operator's enclave. */
 export type Era = {
@@ -60,6 +77,37 @@ export class RegistryClient {
     return (await this.#read('era', operator)) as bigint;
   }
 
+  /**
+   * The keys of an era of an operator, where they are active now. Looks backwards for their registration.
+   *
+   * @param number the era's.
+   * @param startBlock one before which there was no operator.
+   */
+  async activeEra(operator: number, number: bigint, startBlock: number): Promise<Era | undefined> {
+    const provider = this.#contract.runner?.provider;
+    if (provider == null) throw new BitcloakError('USAGE', 'a client of the registry needs a provider');
+    const filter = { address: formatAccount(this.address), topics: [ERA_TOPIC, toBeHex(operator, 32)] };
+    let range = RANGE_BLOCKS;
+    try {
+      for (let to = await provider.getBlockNumber(); to >= startBlock;) {
+        const fromBlock = Math.max(startBlock, to - range + 1);
+        const logs = await provider.getLogs({ ...filter, fromBlock, toBlock: to }).catch((error: unknown) => {
+          if (range === 1) throw error;
+        });
+        if (logs === undefined) {
+          range = Math.ceil(range / 8);
+          continue;
+        }
+        const era = logs.map(decodeEra).find((found) => found?.number === number);
+        if (era !== undefined) return (await this.isActive(operator, era.signer)) ? era : undefined;
+        to = fromBlock - 1;
+      }
+    } catch (error) {
+      throw callError(error);
+    }
+    return undefined;
+  }
+
   registerOperatorCall(): Call {
     return this.#call('registerOperator', []);
   }
@@ -83,4 +131,18 @@ export class RegistryClient {
       throw callError(error);
     }
   }
+}
+
+/** Undefined for a log that is no registration of an era, whatever the endpoint was asked for. */
+function decodeEra(log: Log): Era | undefined {
+  const parsed = registryInterface.parseLog(log);
+  if (parsed?.name !== 'EraRegistered') return undefined;
+  const { signer, encryptionKey, apiKey, number, expiry } = parsed.args.toObject() as Record<string, string | bigint>;
+  return {
+    signer: BigInt(signer ?? 0),
+    encryptionKey: getBytes(String(encryptionKey)),
+    apiKey: getBytes(String(apiKey)),
+    number: BigInt(number ?? 0),
+    expiry: BigInt(expiry ?? 0),
+  };
 }

@@ -21,11 +21,19 @@ export function interrupted(exitCode = EXIT_CODE_SIGINT): Stopped {
 }
 
 /** What is shown of an error, and the exit code that it stands for. */
-export type Failure = { readonly code: string; readonly message: string; readonly exitCode: number };
+export type Failure = {
+  readonly code: string;
+  readonly message: string;
+  readonly exitCode: number;
+  /** Of an operator's refusal, in the words of its exchange. */
+  readonly reason?: string;
+};
 
 export function failureOf(error: unknown): Failure {
   if (error instanceof BitcloakError) {
-    return { code: error.code, message: error.message, exitCode: ERROR_EXIT_CODES[error.code] };
+    const { code, message } = error;
+    const { reason } = error as { reason?: unknown };
+    return { code, message, exitCode: ERROR_EXIT_CODES[code], ...(typeof reason === 'string' ? { reason } : {}) };
   }
   if (error instanceof Stopped) return { code: error.code, message: error.message, exitCode: error.exitCode };
   return { code: 'INTERNAL', message: `${describe(error)}; BITCLOAK_DEBUG=1 shows where`, exitCode: 1 };

@@ -23,9 +23,9 @@ export function writeResult(result: Result, asJson: boolean): void {
 }
 
 /** @param hint what to do about it, for people. */
-export function writeFailure({ code, message }: Failure, asJson: boolean, hint: string | undefined): void {
+export function writeFailure({ code, message, reason }: Failure, asJson: boolean, hint: string | undefined): void {
   if (asJson) {
-    process.stdout.write(`${JSON.stringify({ error: { code, message } })}\n`);
+    process.stdout.write(`${JSON.stringify({ error: { code, message, reason } })}\n`);
     return;
   }
   process.stderr.write(`${code}: ${message}\n${hint === undefined ? '' : `${hint}\n`}`);

@@ -56,6 +56,13 @@ export function parseSeconds(text: string, what: string): bigint {
   return BigInt(text);
 }
 
+/** A whole number from `min` to `max`. */
+export function parseCount(text: string, what: string, min: number, max: number): number {
+  const count = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+  if (count >= min && count <= max) return count;
+  throw new BitcloakError('USAGE', `${what}: expected a whole number from ${min} to ${max}, got ${text}`);
+}
+
 export function parseUrl(text: string, what: string): string {
   if (!/^https?:\/\/[^\s/]/.test(text) || !URL.canParse(text)) {
     throw new BitcloakError(

@@ -1,18 +1,11 @@
 import { Command, Option, type OutputConfiguration } from 'commander';
 import type { LockOptions } from './commands/transfers.ts';
-import type { Context } from './context.ts';
 import { COMMAND } from './invocation.ts';
-import type { Result } from './output.ts';
+import { addRouteOptions, examples, type Run } from './programParts.ts';
 import type { RouteOptions } from './routes.ts';
-
-/** Runs what a command does. */
-export type Run = (command: Command, work: (context: Context) => Promise<Result>) => Promise<void>;
+import { addTradeCommands } from './tradeProgram.ts';
 
 const NOT_IN_ARGUMENTS = 'It never comes from the command line, which other users of the machine can see.';
-
-function examples(...lines: readonly string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  $ ${COMMAND} ${line}`).join('\n')}`;
-}
 
 /**
  * Everything that can be typed. What a command does is loaded when it runs: help and mistakes are answered at once, without the libraries of
@@ -37,13 +30,14 @@ export function buildProgram(version: string, output: OutputConfiguration, run: 
       `${examples('wallet new', 'faucet', 'deposit 1 ETH', 'wallet balance', 'send 0.25 ETH cloak1…', 'withdraw 0.5 ETH 0x…')}
 \nAmounts are decimals in the token's own units. Dates and waits count in block time.
 Exit codes: 0 done, 1 unexpected or cancelled, 2 malformed, 3 wallet, 4 chain or endpoint, 5 holdings, 6 relayer, 7 proofs and keys,
-8 development chains only, 130 interrupted.`,
+8 development chains only, 10 operator, 130 interrupted.`,
     );
   addWalletCommands(program, run);
   addDepositCommands(program, run);
   addTransferCommands(program, run);
   addLockCommands(program, run);
   addServiceCommands(program, run);
+  addTradeCommands(program, run);
   return program;
 }
 
@@ -254,22 +248,6 @@ function addServiceCommands(program: Command, run: Run): void {
     .action((url: string | undefined, _options, command: Command) =>
       run(command, async (context) => (await import('./commands/services.ts')).showRelayer(context, url)),
     );
-}
-
-function addRouteOptions(command: Command): Command {
-  return command
-    .addOption(
-      new Option(
-        '--relayer [url]',
-        "send through a relayer, the manifest's unless given; the default where there is one",
-      ).conflicts('direct'),
-    )
-    .addOption(
-      new Option('--fee-max <amount>', 'most that the relayer may take; else its fee is shown and asked for').conflicts(
-        'direct',
-      ),
-    )
-    .option('--direct', 'send from the public account, which the chain then shows');
 }
 
 function addLockOptions(command: Command): Command {

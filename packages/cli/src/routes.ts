@@ -80,7 +80,7 @@ async function agreedFee(
 }
 
 /** On a terminal asks; elsewhere takes the option that was typed for an agreement, and refuses where there was none. */
-async function agree(
+export async function agree(
   context: Context,
   { agreed, question, option }: { agreed: boolean; question: string; option: string },
 ): Promise<void> {

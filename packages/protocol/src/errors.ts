@@ -41,6 +41,7 @@ export const ERROR_EXIT_CODES = {
   KEY_REFUSED: 7,
   STATEMENT_FALSE: 7,
   PROOF_INVALID: 7,
+  PROVER_FAILED: 7,
   DEVELOPMENT_ONLY: 8,
   // The enclave's journal.
   JOURNAL_CORRUPT: 9,
@@ -48,6 +49,28 @@ export const ERROR_EXIT_CODES = {
   JOURNAL_BUSY: 9,
   JOURNAL_FAILED: 9,
   JOURNAL_CLOSED: 9,
+  // The operator, as those who trade with it meet it.
+  OPERATOR_UNREACHABLE: 10,
+  OPERATOR_MISMATCH: 10,
+  OPERATOR_REFUSED: 10,
+  REPLY_FORGED: 10,
+  OUTCOME_UNKNOWN: 10,
+  // What the operator's enclave says itself. No such session can be opened, or none is open.
+  SESSION_REFUSED: 10,
+  // The request is not its session's, or was made before.
+  REQUEST_REFUSED: 10,
+  // The exchange does not take it; the reason says why.
+  ORDER_REFUSED: 10,
+  // The owner has no such order.
+  ORDER_UNKNOWN: 10,
+  // The journal has no such head, or no longer.
+  HEAD_UNKNOWN: 10,
+  RATE_LIMITED: 10,
+  // It starts, stops, or has as much to do as it takes on.
+  ENCLAVE_BUSY: 10,
+  ENCLAVE_FAILED: 10,
+  // The registry holds no active era with the enclave's keys.
+  ERA_INACTIVE: 10,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_EXIT_CODES;

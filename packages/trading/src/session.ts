@@ -1,4 +1,4 @@
-import { createHmac, hash, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, hash, hkdfSync, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { bytesToInteger, integerToBytes } from '@bitcloak/crypto/field';
 import { poseidon } from '@bitcloak/crypto/poseidon';
 import type { AgreementKey } from '@bitcloak/crypto/x25519';
@@ -20,6 +20,9 @@ export const SESSION_SECONDS_MAX = 3_600;
 
 /** Headers of an authenticated request, and of the reply to it. */
 export const HEADER = { session: 'bitcloak-session', sequence: 'bitcloak-sequence', mac: 'bitcloak-mac' } as const;
+
+/** The reply to an opening is authenticated as if it answered this sequence: it shows that who answers has the enclave's key. */
+export const OPENING_SEQUENCE = 0;
 
 /** Requests of a session may overtake each other by so many. */
 export const SEQUENCE_WINDOW = 1_024;
@@ -44,13 +47,14 @@ export function openingMessage({ operatorId, owner, apiKey, clientKey, time }: S
 export class SessionKeys {
   /** Public: names the session. The same opening sent again is the same session. */
   readonly id: string;
-  readonly #request: Buffer;
-  readonly #reply: Buffer;
+  // Imported once: importing a key takes longer than the MAC of an order.
+  readonly #request: KeyObject;
+  readonly #reply: KeyObject;
 
   private constructor(id: string, keys: Buffer) {
     this.id = id;
-    this.#request = keys.subarray(0, MAC_BYTES);
-    this.#reply = keys.subarray(MAC_BYTES);
+    this.#request = createSecretKey(keys.subarray(0, MAC_BYTES));
+    this.#reply = createSecretKey(keys.subarray(MAC_BYTES));
   }
 
   /**

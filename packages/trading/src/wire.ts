@@ -74,7 +74,7 @@ export const NEW_ORDER_SCHEMA = strictObject(
 );
 export const AMENDMENT_SCHEMA = {
   ...strictObject({ price: integer(1), lots: integer(1) }, { order, signature }),
-  dependentRequired: { order: ['signature'], signature: ['order'] },
+  dependencies: { order: ['signature'], signature: ['order'] },
 };
 export const WITHDRAWAL_SCHEMA = strictObject({ clientOrderId: clientId, order, signature });
 export const DEAD_MAN_SCHEMA = strictObject({ seconds: integer(0, 3_600) });
@@ -160,6 +160,38 @@ export const INFO_SCHEMA = strictObject({
 });
 export const listSchema = (name: string, items: object) => strictObject({ [name]: listOf(items) });
 
+/** To an order that is let in or amended: `fills` are those that it made at once, `head` is a head of the journal that has it. */
+export const ORDER_REPLY_SCHEMA = strictObject({
+  order: ORDER_RECORD_SCHEMA,
+  fills: listOf(FILL_RECORD_SCHEMA),
+  head: hex(32),
+});
+export const CANCEL_REPLY_SCHEMA = strictObject({ order: ORDER_RECORD_SCHEMA, head: hex(32) });
+/** `cancelled`: how many orders were. */
+export const CANCEL_ALL_REPLY_SCHEMA = strictObject({ cancelled: integer(0), head: hex(32) });
+export const WITHDRAWAL_REPLY_SCHEMA = strictObject({ withdrawal: WITHDRAWAL_RECORD_SCHEMA, head: hex(32) });
+const level = strictObject({ price: integer(1), lots: integer(1), orders: integer(1) });
+/** The owner's own open orders of a market, the best price first. */
+export const ORDERBOOK_SCHEMA = strictObject({
+  market: integer(0),
+  pair: text(PAIR_PATTERN, 25),
+  buy: listOf(level),
+  sell: listOf(level),
+});
+export const HEAD_REPLY_SCHEMA = strictObject({ known: { type: 'boolean' } });
+
+// What stands in paths and queries is text.
+export const ORDER_NUMBER_SCHEMA = strictObject({ id: text('^[1-9][0-9]{0,14}$', 15) });
+export const PAIR_SCHEMA = strictObject({ pair: text(PAIR_PATTERN, 25) });
+export const HEAD_SCHEMA = strictObject({ head: hex(32) });
+export const ORDERS_QUERY_SCHEMA = strictObject({}, { status: oneOf(['open', 'all']) });
+export const CANCEL_QUERY_SCHEMA = strictObject({}, { market: text('^(0|[1-9][0-9]{0,4})$', 5) });
+/** The fills after a number, at most 1,000. */
+export const FILLS_QUERY_SCHEMA = strictObject(
+  {},
+  { after: text('^(0|[1-9][0-9]{0,14})$', 15), limit: text('^([1-9][0-9]{0,2}|1000)$', 4) },
+);
+
 /** What a market is to those who trade in it. */
 export type MarketInfo = MarketTerms & {
   readonly ticksMax: number;
@@ -209,6 +241,23 @@ export const STREAM_HELLO_SCHEMA = strictObject({
   mac: hex(32),
 });
 
+/** Why the operator ends a stream: the code of the WebSocket's close. */
+export const STREAM_CLOSE = {
+  /** It shuts down. */
+  goingAway: 1001,
+  /** The first frame does not authenticate, or came too late. */
+  refused: 4001,
+  /** A frame that is not one of those that a client may send. */
+  unexpected: 4003,
+  /** The client does not read fast enough; it can go on where it stopped, with `after`. */
+  slow: 4008,
+  /** The owner has as many streams as he may have. */
+  tooMany: 4029,
+} as const;
+
+/** What a client may send on a stream, now and then, to show that it lives. */
+export const ALIVE_FRAME = '{"kind":"alive"}';
+
 /** `snapshot` comes first where the reports after `after` are not all there any more, or none was named. */
 export type StreamBody =
   | { readonly kind: 'snapshot'; readonly snapshot: AccountSnapshot }
@@ -254,6 +303,8 @@ export const decodeFillRecord = (json: unknown) => reviveAmounts<FillRecord>(jso
 export const decodeWithdrawalRecord = (json: unknown) => reviveAmounts<WithdrawalRecord>(json);
 export const decodeBalanceRecord = (json: unknown) => reviveAmounts<BalanceRecord>(json);
 export const decodeMarket = (json: unknown) => reviveAmounts<MarketInfo>(json);
+export const decodeOrderReply = (json: unknown) => reviveAmounts<OrderReply>(json);
+export const decodeWithdrawalReply = (json: unknown) => reviveAmounts<WithdrawalReply>(json);
 export const decodeStreamBody = (json: unknown) => reviveAmounts<StreamBody>(json);
 
 type WireSigned = {
@@ -263,6 +314,24 @@ type WireSigned = {
 export type WireNewOrder = Omit<NewOrder, keyof SignedOrder> & WireSigned;
 export type WireAmendment = { readonly price: number; readonly lots: number } & Partial<WireSigned>;
 export type WireWithdrawal = Omit<NewWithdrawal, keyof SignedOrder> & WireSigned;
+export type OrderReply = { readonly order: OrderRecord; readonly fills: readonly FillRecord[]; readonly head: string };
+export type CancelReply = { readonly order: OrderRecord; readonly head: string };
+export type CancelAllReply = { readonly cancelled: number; readonly head: string };
+export type WithdrawalReply = { readonly withdrawal: WithdrawalRecord; readonly head: string };
+export type BookLevel = { readonly price: number; readonly lots: number; readonly orders: number };
+export type OrderBook = {
+  readonly market: number;
+  readonly pair: string;
+  readonly buy: readonly BookLevel[];
+  readonly sell: readonly BookLevel[];
+};
+export type StreamHello = {
+  readonly session: string;
+  readonly sequence: number;
+  readonly body: string;
+  readonly mac: string;
+};
+
 export type WireSession = { owner: string; clientKey: string; time: number; signature: WireSigned['signature'] };
 
 export function encodeSignature({ r8, s }: SignedOrder['signature']): WireSigned['signature'] {

@@ -5,6 +5,7 @@ import { PoolClient, type ProvenTransfer } from '@bitcloak/chain/pool';
 import type { RelayerInfo } from '@bitcloak/chain/relayWire';
 import { isPublicKey } from '@bitcloak/crypto/x25519';
 import type { ShieldedAddress } from '@bitcloak/notes/address';
+import type { OwnerKeys } from '@bitcloak/notes/keys';
 import type { Nullifier } from '@bitcloak/notes/note';
 import { placeOf } from '@bitcloak/notes/tree';
 import type { Prover } from '@bitcloak/prover/prover';
@@ -16,6 +17,9 @@ import { deposit, type DepositRequest } from './deposits.ts';
 import { relay, relayerInfo, waitForRelayed } from './relayerClient.ts';
 import { selectForMerge, selectForReclaim, selectNotes } from './selection.ts';
 import type { StateFile } from './stateFile.ts';
+import type { TradeBook } from './tradingBook.ts';
+import { cancelCalls, type Cancellable } from './tradingCancel.ts';
+import { bySettledState, checkFills, settlementsOf, type FillsCheck, type Told } from './tradingChecks.ts';
 import { lockedOutput, proveTransfer, type Intent, type LockRequest } from './transfers.ts';
 import type {
   Balance,
@@ -31,6 +35,8 @@ import type {
 import type { WalletKeys } from './walletKeys.ts';
 import { WalletState, type OwnedNote, type WalletSnapshot } from './walletState.ts';
 
+const CANCEL_ATTEMPTS = 3;
+
 export type OnStage = (stage: Stage) => void;
 
 type SessionParts = {
@@ -39,6 +45,8 @@ type SessionParts = {
   endpoint: Endpoint;
   stateFile: StateFile;
   prover: Prover;
+  /** The orders that the wallet signed on this network; a session without one trades nothing. */
+  tradeBook?: TradeBook;
   release: () => void;
 };
 
@@ -228,6 +236,55 @@ export class Session {
     }
   }
 
+  /** The orders that this wallet signed here. */
+  get tradeBook(): TradeBook {
+    const { tradeBook } = this.#parts;
+    if (tradeBook === undefined) throw new BitcloakError('USAGE', 'this session keeps no orders');
+    return tradeBook;
+  }
+
+  /** When the last lock of a trading account's notes ends, in unix seconds of block time; undefined where it has none. */
+  lockEnd(operatorId: bigint, index: number): bigint | undefined {
+    const ends = this.#state()
+      .fold.notes()
+      .flatMap(({ note, account, spent }) => {
+        const isOwn = !spent && account?.operatorId === operatorId && account.index === index;
+        return isOwn && note.lock !== undefined ? [note.lock.expiry] : [];
+      });
+    return ends.reduce<bigint | undefined>((last, end) => (last === undefined || end > last ? end : last), undefined);
+  }
+
+  /** Compares what an operator settled, as the chain has it, with the orders that were signed and with what it told. */
+  checkFills(operatorId: bigint, told?: Told): FillsCheck {
+    const kept = this.tradeBook.orders().filter(({ order }) => order.operatorId === operatorId);
+    const nullifierKeyOf = (index: number) => this.#tradingKeys(operatorId, index).nullifierKey;
+    return checkFills(this.history(), kept, nullifierKeyOf, told, this.blockTime);
+  }
+
+  /**
+   * Takes orders of this wallet back on the chain, without their operator; the public account pays, and shows itself to everybody as one that did.
+   * What an honest operator has matched is settled all the same. It counts after the pool's delay, at most until an order's own expiry.
+   */
+  async cancelOrders(orderHashes: readonly bigint[], onStage?: OnStage): Promise<Outcome[]> {
+    const pool = new PoolClient(this.manifest.pool, this.#signer());
+    const outcomes: Outcome[] = [];
+    for (let attempt = 1; ; attempt++) {
+      await this.sync();
+      try {
+        for (const call of await cancelCalls(pool, this.#cancellable(orderHashes))) {
+          onStage?.('sending');
+          const { hash: transaction, blockNumber: block, gasUsed } = await pool.send(call);
+          outcomes.push({ transaction, block, gasUsed, fee: 0n, proofMs: 0 });
+        }
+        return outcomes;
+      } catch (error) {
+        // A fill has moved an order to its next state meanwhile; the pool takes back no state that is spent.
+        const isRace = error instanceof BitcloakError && error.message.includes('NullifierSpent');
+        if (!isRace || attempt === CANCEL_ATTEMPTS) throw error;
+      }
+    }
+  }
+
   /** What a relayer asks for an asset now. */
   async quote(url: string, asset: bigint, purpose: 'withdrawal' | 'transfer'): Promise<bigint> {
     const fee = (await this.#relayerInfo(url)).fees.get(asset)?.[purpose];
@@ -240,6 +297,19 @@ export class Session {
   #state(): { fold: WalletState; head: Block } {
     if (this.#synced === undefined) throw new BitcloakError('USAGE', 'the session must sync first');
     return this.#synced;
+  }
+
+  #cancellable(orderHashes: readonly bigint[]): Cancellable[] {
+    const settled = bySettledState(this.history());
+    const orders = this.tradeBook.orders().filter(({ orderHash }) => orderHashes.includes(orderHash));
+    return orders.map(({ order, index, orderHash }) => {
+      const { nullifierKey } = this.#tradingKeys(order.operatorId, index);
+      return { nullifierKey, orderHash, fills: settlementsOf(settled, nullifierKey, orderHash).length };
+    });
+  }
+
+  #tradingKeys(operatorId: bigint, index: number): OwnerKeys {
+    return this.#parts.keys.viewing.tradingAccount(operatorId, index);
   }
 
   #validAfter(): bigint {

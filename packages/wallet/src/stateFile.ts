@@ -6,7 +6,7 @@ import { readFileIfPresent, writeFileWhole } from './files.ts';
 import { seal, unseal } from './keystore.ts';
 import type { WalletSnapshot } from './walletState.ts';
 
-const FORMAT = 'bitcloak state 1';
+const FORMAT = 'bitcloak state 2';
 const NONCE_BYTES = 12;
 
 /**

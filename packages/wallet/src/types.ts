@@ -1,5 +1,5 @@
 import type { ShieldedAddress } from '@bitcloak/notes/address';
-import type { Lock } from '@bitcloak/notes/note';
+import type { Lock, Nullifier } from '@bitcloak/notes/note';
 
 /** What a wallet holds of one asset, in base units. */
 export type Balance = {
@@ -68,6 +68,8 @@ export type HistoryEntry = {
   /** The public recipient of a withdrawal, an address below 2^160. */
   readonly account: bigint | undefined;
   readonly lock: Lock | undefined;
+  /** Of what an operator settled: which settlement it was, and what it marked as spent of the order. */
+  readonly settlement?: { readonly operator: number; readonly sequence: bigint; readonly orderNullifier: Nullifier };
 };
 
 /** Progress of a synchronisation, in blocks. */

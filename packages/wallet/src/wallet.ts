@@ -5,6 +5,7 @@ import { readFileIfPresent, takeLock } from './files.ts';
 import { createKeyFile, openKeyFile, type OpenedKeys, type WalletSecret } from './keystore.ts';
 import { Session } from './session.ts';
 import { StateFile } from './stateFile.ts';
+import { TradeBook } from './tradingBook.ts';
 import { WalletKeys } from './walletKeys.ts';
 
 const KEY_FILE = 'wallet.json';
@@ -41,7 +42,8 @@ export class Wallet extends WalletKeys {
       const endpoint = await connect(manifest);
       const network = `${manifest.chainId}-${manifest.genesisHash.slice(2, 18)}-${formatAccount(manifest.pool)}`;
       const stateFile = new StateFile(join(this.#directory, 'state', `${network}.bin`), this.#dataKey, network);
-      return new Session({ keys: this, manifest, endpoint, stateFile, prover, release });
+      const tradeBook = new TradeBook(join(this.#directory, 'state', `${network}.orders`), this.#dataKey, network);
+      return new Session({ keys: this, manifest, endpoint, stateFile, prover, tradeBook, release });
     } catch (error) {
       release();
       throw error;

@@ -242,6 +242,7 @@ export class WalletState {
       recipient: undefined,
       account: undefined,
       lock: proceeds?.note.lock,
+      settlement: { operator: event.operator, sequence: event.sequence, orderNullifier: fill.orderNullifier },
     });
   }
 

@@ -21,9 +21,9 @@ export type LockOptions = {
 };
 
 /** An amount as it was typed, which is read before anybody is asked for a passphrase. */
-type Asked = { readonly token: Token; readonly amount: bigint };
+export type Asked = { readonly token: Token; readonly amount: bigint };
 
-async function readAmount(context: Context, amount: string, tokenName: string | undefined): Promise<Asked> {
+export async function readAmount(context: Context, amount: string, tokenName: string | undefined): Promise<Asked> {
   const [native] = (await context.manifest()).tokens;
   const token =
     tokenName === undefined && native !== undefined ? native : await (await context.tokens()).resolve(tokenName ?? '');
@@ -153,13 +153,13 @@ function readLock({
   return (now) => ({ operatorId, expiry: end ?? now + seconds, operatorKey: key });
 }
 
-async function openSpending(context: Context): Promise<Session> {
+export async function openSpending(context: Context): Promise<Session> {
   // A watch-only wallet is told so before it reads the chain.
   (await context.openWallet()).account();
   return context.openSession();
 }
 
-async function prepare(
+export async function prepare(
   context: Context,
   options: RouteOptions,
   token: Token,
@@ -184,7 +184,7 @@ async function routeOf(
 const HOLDINGS_LACK = ['BALANCE_INSUFFICIENT', 'NOTES_WAITING', 'NOTES_SCATTERED'];
 
 /** Does what spends. The wallet knows base units only: where the holdings do not do, they are named in the token's own units. */
-async function withHoldings(
+export async function withHoldings(
   session: Session,
   { token, amount, feeOnTop }: Asked & { readonly feeOnTop: boolean },
   work: () => Promise<Outcome>,
@@ -205,7 +205,7 @@ async function withHoldings(
   }
 }
 
-type Done = {
+export type Done = {
   readonly token: Token;
   readonly amount?: bigint;
   readonly lock?: LockRequest | undefined;
@@ -214,7 +214,7 @@ type Done = {
   readonly more?: { readonly [field: string]: Json };
 };
 
-async function report(
+export async function report(
   context: Context,
   session: Session,
   { token, amount, lock: made, outcomes, done, more }: Done,

@@ -1,0 +1,37 @@
+import type { Rate } from './rates.ts';
+
+/** What the API takes on. */
+export type ApiLimits = {
+  /** Requests, and streams opened, of one address, or one IPv6 network of 64 bits, in a minute. */
+  readonly addressPerMinute: number;
+  /** Sessions that one address may try to open in a minute: each costs the check of a signature. */
+  readonly openingsPerMinute: number;
+  /** Authenticated requests of one owner. */
+  readonly owner: Rate;
+  readonly connections: number;
+  /** Of one owner, and in all; beyond them the oldest goes. */
+  readonly sessionsPerOwner: number;
+  readonly sessions: number;
+  readonly streamsPerOwner: number;
+  /** Streams whose client did not say yet who it is. */
+  readonly strangers: number;
+  /** What may wait for the client of a stream to read it. */
+  readonly streamBytes: number;
+  readonly helloMs: number;
+  /** Between two looks whether the client of a stream still answers. */
+  readonly pingMs: number;
+};
+
+export const API_LIMITS: ApiLimits = {
+  addressPerMinute: 6_000,
+  openingsPerMinute: 60,
+  owner: { perSecond: 100, burst: 200 },
+  connections: 10_000,
+  sessionsPerOwner: 16,
+  sessions: 10_000,
+  streamsPerOwner: 8,
+  strangers: 500,
+  streamBytes: 1_048_576,
+  helloMs: 5_000,
+  pingMs: 15_000,
+};

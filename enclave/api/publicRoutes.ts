@@ -1,0 +1,113 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import {
+  decodeSignature,
+  encodeInfo,
+  INFO_SCHEMA,
+  listSchema,
+  MARKET_SCHEMA,
+  SESSION_REPLY_SCHEMA,
+  SESSION_SCHEMA,
+  bytesOf,
+  toJson,
+  type MarketInfo,
+  type OperatorInfo,
+  type WireSession,
+} from '@bitcloak/trading/wire';
+import { HEADER, OPENING_SEQUENCE } from '@bitcloak/trading/session';
+import type { FastifyInstance } from 'fastify';
+import type { Exchange } from '../exchange/exchange.ts';
+import { answers } from './answers.ts';
+import { Refusal } from './refusal.ts';
+import type { Sessions } from './sessions.ts';
+
+/** What does not change about an operator while it runs. */
+export type Identity = Pick<
+  OperatorInfo,
+  'chainId' | 'pool' | 'registry' | 'operator' | 'operatorId' | 'era' | 'encryptionKey' | 'apiKey'
+>;
+
+export type PublicOptions = {
+  readonly identity: Identity;
+  readonly state: () => Exchange;
+  readonly sessions: Sessions;
+  /** Openings that one address may try in a minute. */
+  readonly openingsPerMinute: number;
+  /** Whether anything can still be traded. */
+  readonly isWorking: () => boolean;
+  /** Unix milliseconds. */
+  readonly clock: () => number;
+};
+
+export function addPublicRoutes(scope: FastifyInstance, options: PublicOptions): void {
+  const { identity, state, sessions, openingsPerMinute } = options;
+
+  scope.get('/info', { schema: { response: answers(INFO_SCHEMA) } }, async () => {
+    const { time, rules } = state();
+    const { settleSeconds, orderSecondsMax, lockSecondsMax } = rules;
+    const withdrawalFees = new Map(rules.withdrawalFees);
+    return encodeInfo({ ...identity, time, settleSeconds, orderSecondsMax, lockSecondsMax, withdrawalFees });
+  });
+
+  scope.get('/markets', { schema: { response: answers(listSchema('markets', MARKET_SCHEMA)) } }, async () => ({
+    markets: state()
+      .markets()
+      .map(({ terms, state: { ticksMax, lotsMin, lotsMax, trading } }): MarketInfo => {
+        return { ...terms, ticksMax, lotsMin, lotsMax, trading };
+      }),
+  }));
+
+  scope.get('/openapi.json', { schema: { response: { '2xx': { type: 'object', additionalProperties: true } } } }, () =>
+    scope.swagger(),
+  );
+
+  scope.post<{ Body: WireSession }>(
+    '/sessions',
+    {
+      config: { rateLimit: { max: openingsPerMinute, timeWindow: 60_000 } },
+      schema: { body: SESSION_SCHEMA, response: answers(SESSION_REPLY_SCHEMA) },
+    },
+    async ({ body }, reply) => {
+      const { keys, expiry } = sessions.open(...readOpening(body));
+      const text = toJson({ session: keys.id, expiry });
+      void reply.status(201).header(HEADER.mac, keys.replyMac(OPENING_SEQUENCE, 201, text));
+      return reply.type('application/json; charset=utf-8').send(text);
+    },
+  );
+}
+
+function readOpening({ owner, clientKey, time, signature }: WireSession): Parameters<Sessions['open']> {
+  try {
+    return [{ owner: BigInt(owner), clientKey: bytesOf(clientKey), time }, decodeSignature(signature)];
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new Refusal(400, 'USAGE', error.message);
+  }
+}
+
+/** Nothing here tells of trading: who runs the machine reads it. */
+export function addHealthRoutes(scope: FastifyInstance, { state, isWorking, clock }: PublicOptions): void {
+  const healthSchema = { type: 'object', additionalProperties: false, properties: { status: { type: 'string' } } };
+  scope.get('/health', { schema: { response: answers(healthSchema) } }, async () => {
+    if (isWorking()) return { status: 'ok' };
+    throw new Refusal(503, 'ENCLAVE_FAILED', 'the journal does not write; nothing can be traded');
+  });
+
+  const delay = monitorEventLoopDelay();
+  delay.enable();
+  scope.addHook('onClose', async () => {
+    delay.disable();
+  });
+  scope.get('/metrics', { schema: { response: { '2xx': { type: 'string' } } } }, async (_request, reply) => {
+    const values = {
+      uptime_seconds: process.uptime(),
+      resident_memory_bytes: process.memoryUsage.rss(),
+      event_loop_delay_seconds: delay.percentile(99) / 1e9,
+      newest_block_age_seconds: clock() / 1000 - state().time,
+      journal_writes: Number(isWorking()),
+    };
+    const lines = Object.entries(values).map(([name, value]) => {
+      return `# TYPE bitcloak_enclave_${name} gauge\nbitcloak_enclave_${name} ${value}\n`;
+    });
+    return reply.type('text/plain; version=0.0.4; charset=utf-8').send(lines.join(''));
+  });
+}

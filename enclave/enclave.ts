@@ -1,0 +1,370 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { Manifest } from '@bitcloak/chain/manifest';
+import { PoolClient } from '@bitcloak/chain/pool';
+import { RegistryClient } from '@bitcloak/chain/registry';
+import { operatorIdOf } from '@bitcloak/chain/settlement';
+import type { ShieldedAddress } from '@bitcloak/notes/address';
+import { BitcloakError, type ErrorCode } from '@bitcloak/protocol/errors';
+import { BASIS_POINTS } from '@bitcloak/protocol/orders';
+import type { Prover } from '@bitcloak/prover/prover';
+import type { MarketTerms } from '@bitcloak/trading/market';
+import { PAIR_PATTERN } from '@bitcloak/trading/wire';
+import { computeAddress, type Provider, type Signer } from 'ethers';
+import type { FastifyInstance } from 'fastify';
+import { buildApi, type ApiReport } from './api/app.ts';
+import type { ApiLimits } from './api/limits.ts';
+import type { MarketRules } from './engine/market.ts';
+import type { ExchangeCommand, ExchangeRules } from './exchange/commands.ts';
+import { Journal } from './journal/journal.ts';
+import type { Cadence } from './operator/cadence.ts';
+import { Machine } from './operator/machine.ts';
+import { isFatal, Operator, SETTLE_SECONDS_MIN, type OperatorReport } from './operator/operator.ts';
+import { Settler } from './operator/settler.ts';
+import { ReferenceFeed, type ReferenceSource } from './references.ts';
+import { refuseRollback } from './rollback.ts';
+import type { KeyProvider } from './tee/keys.ts';
+
+/** A market to be traded. What is set of a number once stays: other terms are another market. */
+export type MarketSettings = {
+  readonly terms: MarketTerms;
+  readonly rules: Omit<MarketRules, 'market'>;
+  /** Without one pegged orders do not execute. */
+  readonly reference?: ReferenceSource;
+};
+
+export type EnclaveSettings = {
+  readonly chain: {
+    /** Its endpoint is not used: `provider` is. */
+    readonly manifest: Manifest;
+    readonly provider: Provider;
+    /** Pays the gas of settlements, connected to a provider; it signs nothing else, and nothing else may use it. */
+    readonly signer: Signer;
+  };
+  /** Number in the registry, which holds an active era with the public halves of `keys`. */
+  readonly operator: number;
+  readonly keys: KeyProvider;
+  /** For the journal; is made where it is not there. */
+  readonly directory: string;
+  readonly markets: readonly MarketSettings[];
+  readonly rules: ExchangeRules;
+  /** When it settles. */
+  readonly cadence: Cadence;
+  /** Every settlement has so many fills, 2 to 16. */
+  readonly fills: number;
+  /** Blocks that stand on one before it counts. */
+  readonly confirmations: number;
+  /** How far blocks may be ahead of the clock; undefined where the chain's time is not that of the world. */
+  readonly clockSkewSecondsMax: number | undefined;
+  /** Is not closed with the enclave. */
+  readonly prover: Prover;
+  /** Gets fees and dust. */
+  readonly treasury: ShieldedAddress;
+  readonly api: {
+    readonly host: string;
+    /** 0 for any free one. */
+    readonly port: number;
+    readonly limits?: Partial<ApiLimits>;
+    readonly trustedProxies?: readonly string[];
+    /** Unix milliseconds, for sessions; the machine's clock unless given. */
+    readonly clock?: () => number;
+  };
+  /** Between two looks at the chain. */
+  readonly pollMs: number;
+  /** Between two looks at the reference prices; 1,000 unless given. */
+  readonly referenceMs?: number;
+  /** Commands after which a snapshot is taken, so that a start replays about as many; 50,000 unless given. */
+  readonly snapshotCommands?: number;
+  readonly report: (report: EnclaveReport) => void;
+};
+
+/** What an enclave tells who runs it: nothing of owners, orders or amounts, nor how many there are. */
+export type EnclaveReport =
+  | OperatorReport
+  | ApiReport
+  | { readonly kind: 'listening'; readonly url: string }
+  /** A source of reference prices stopped, or began again, to answer. */
+  | { readonly kind: 'reference'; readonly pair: string; readonly answers: boolean }
+  | { readonly kind: 'snapshotFailed'; readonly code: string }
+  /** `code`: of the failure that ended it, where one did. */
+  | { readonly kind: 'stopped'; readonly code: string | undefined };
+
+export type RunningEnclave = {
+  readonly url: string;
+  readonly operator: Operator;
+  readonly machine: Machine;
+  /** Resolves when everything has ended: with the failure that ended it, or with undefined after `close`. */
+  readonly ended: Promise<BitcloakError | undefined>;
+  /** Takes no more requests, finishes those that came, and closes the journal. */
+  close(): Promise<void>;
+};
+
+/** Notes are locked for 90 days at most, and their keys are those of the era in which they were told. */
+const ERAS_READ = 16n;
+const SNAPSHOT_COMMANDS = 50_000;
+const REFERENCE_MS = 1_000;
+/** An endpoint that is gone does not keep an enclave from stopping. */
+const ANSWER_MS_MAX = 5_000;
+
+/**
+ * Starts an operator's enclave, and listens. Throws `ERA_INACTIVE` where the registry does not hold its keys, `JOURNAL_ROLLED_BACK`,
+ * `JOURNAL_CORRUPT` and `JOURNAL_BUSY`, `USAGE` for settings that cannot be, or that contradict the journal, and what the endpoint throws.
+ */
+export async function startEnclave(settings: EnclaveSettings): Promise<RunningEnclave> {
+  const { chain, operator: number, keys } = settings;
+  const { chainId, pool: poolAddress, registry: registryAddress, startBlock } = chain.manifest;
+  settings.markets.forEach(checkMarket);
+  const operatorId = operatorIdOf(chainId, poolAddress, registryAddress, number);
+  const era = await activeEra(settings);
+  const pool = new PoolClient(poolAddress, chain.signer);
+  const source = { pool, provider: chain.provider, startBlock, operator: number };
+  const { journalKey: key } = keys;
+  const journal = await Journal.open({ directory: join(settings.directory, 'journal'), key, atLeast: undefined });
+  try {
+    await refuseRollback(journal, source);
+    const machine = await Machine.open(journal, operatorId);
+    await configure(machine, settings);
+    const { prover, treasury, fills, cadence, confirmations, clockSkewSecondsMax } = settings;
+    const { encryptionKey, apiKey, signer } = keys.era(era);
+    const operator = new Operator({
+      ...source,
+      machine,
+      settler: new Settler({ chainId, pool, operator: number, operatorId, signer, treasury, prover, fills }),
+      confirmations,
+      operatorId,
+      eraKeys: eraNumbers(era).map((each) => keys.era(each).encryptionKey),
+      cadence,
+      clockSkewSecondsMax,
+    });
+    // Before the first look at the chain nobody is known, and no order could come in.
+    await operator.watch();
+    const identity = {
+      chainId,
+      pool: poolAddress,
+      registry: registryAddress,
+      operator: number,
+      operatorId,
+      era,
+      encryptionKey: encryptionKey.publicKey,
+      apiKey: apiKey.publicKey,
+    };
+    const running = new Enclave(settings, operator, Number(await pool.lastSequence(number)));
+    const { limits, trustedProxies, clock } = settings.api;
+    const api = await buildApi({
+      operator,
+      identity,
+      apiKey,
+      ...(limits === undefined ? {} : { limits }),
+      ...(trustedProxies === undefined ? {} : { trustedProxies }),
+      ...(clock === undefined ? {} : { clock }),
+      onFailure: (error) => {
+        running.fail(error);
+      },
+      report: settings.report,
+    });
+    return await running.run(api);
+  } catch (error) {
+    await journal.close();
+    throw error;
+  }
+}
+
+function checkMarket({ terms }: MarketSettings, index: number, all: readonly MarketSettings[]): void {
+  const fail = (expected: string): never => {
+    throw new BitcloakError('USAGE', `market ${terms.pair}: expected ${expected}`);
+  };
+  if (!new RegExp(PAIR_PATTERN).test(terms.pair)) fail('a pair such as ETH-USD');
+  const isTwice = all.slice(0, index).some(({ terms: { pair, market } }) => {
+    return pair === terms.pair || market === terms.market;
+  });
+  if (isTwice) fail('a pair and a number of its own');
+  if (terms.base === terms.quote) fail('two assets');
+  if (terms.lotBase <= 0n || terms.tickQuote <= 0n) fail('lots and ticks of at least one base unit');
+  const isFee = (fee: number) => Number.isInteger(fee) && fee >= 0 && fee < BASIS_POINTS;
+  if (!isFee(terms.makerFee) || !isFee(terms.takerFee)) fail('fees in basis points');
+}
+
+/** The newest era of the operator, whose keys are these. */
+async function activeEra({ chain, operator, keys }: EnclaveSettings): Promise<bigint> {
+  const registry = new RegistryClient(chain.manifest.registry, chain.provider);
+  const era = await registry.era(operator);
+  const signer = era === 0n ? undefined : BigInt(computeAddress(keys.era(era).signer.publicKey));
+  if (signer !== undefined && (await registry.isActive(operator, signer))) return era;
+  throw new BitcloakError('ERA_INACTIVE', `the registry holds no active era of operator ${operator} with these keys`);
+}
+
+function eraNumbers(newest: bigint): bigint[] {
+  const count = newest < ERAS_READ ? newest : ERAS_READ;
+  return Array.from({ length: Number(count) }, (_, back) => newest - BigInt(back));
+}
+
+/** Brings the exchange to what is set. */
+async function configure(machine: Machine, { markets, rules }: EnclaveSettings): Promise<void> {
+  const execute = async (what: string, command: ExchangeCommand) => {
+    const [event] = await machine.execute(command);
+    if (event?.kind === 'refused')
+      throw new BitcloakError('USAGE', `${what}: the exchange refuses it, ${event.reason}`);
+  };
+  if (rules.settleSeconds < SETTLE_SECONDS_MIN) {
+    throw new BitcloakError('USAGE', `rules: expected settleSeconds of ${SETTLE_SECONDS_MIN} or more`);
+  }
+  if (!isDeepStrictEqual(machine.state.rules, rules)) await execute('rules', { kind: 'configure', rules });
+  const known = new Map(machine.state.markets().map((market) => [market.terms.market, market]));
+  for (const { terms, rules: limits } of markets) {
+    const market = known.get(terms.market);
+    const wanted: MarketRules = { market: terms.market, ...limits };
+    if (market === undefined) {
+      await execute(`market ${terms.pair}`, { kind: 'addMarket', terms, rules: wanted });
+      continue;
+    }
+    const { trading: _t, reference: _r, referenceTime: _rt, referenceSteady: _rs, ...set } = market.state;
+    if (isDeepStrictEqual(market.terms, terms) && isDeepStrictEqual(set, wanted)) continue;
+    const message = `market ${terms.pair}: its terms are not those that orders were signed for; give others a number of their own`;
+    throw new BitcloakError('USAGE', message);
+  }
+}
+
+async function listen(api: FastifyInstance, { host, port }: EnclaveSettings['api']): Promise<string> {
+  try {
+    return await api.listen({ host, port });
+  } catch (error) {
+    await api.close();
+    const { code = 'unknown failure' } = error as { code?: string };
+    throw new BitcloakError('USAGE', `${host}:${port}: expected an address to listen at (${code})`, { cause: error });
+  }
+}
+
+/** All that runs, and how it ends. */
+class Enclave {
+  readonly #settings: EnclaveSettings;
+  readonly #operator: Operator;
+  readonly #stop = new AbortController();
+  readonly #ended = Promise.withResolvers<BitcloakError | undefined>();
+  #api: FastifyInstance | undefined;
+  #work: Promise<unknown> = Promise.resolve();
+  #failure: BitcloakError | undefined;
+  #closing: Promise<void> | undefined;
+  /** A settlement with a later sequence names a record after the last snapshot. */
+  #lastBefore: number;
+
+  /** @param lastSequence of the operator's settlements on the chain. */
+  constructor(settings: EnclaveSettings, operator: Operator, lastSequence: number) {
+    this.#settings = settings;
+    this.#operator = operator;
+    this.#lastBefore = lastSequence;
+  }
+
+  async run(api: FastifyInstance): Promise<RunningEnclave> {
+    const { api: where, pollMs, report } = this.#settings;
+    this.#api = api;
+    const url = await listen(api, where);
+    this.#work = Promise.all([
+      this.#operate(),
+      this.#repeat(pollMs, () => this.#snapshot(this.#settings.snapshotCommands ?? SNAPSHOT_COMMANDS)),
+      ...this.#settings.markets.map((market) => this.#follow(market)),
+    ]).catch((error: unknown) => {
+      this.fail(error);
+    });
+    report({ kind: 'listening', url });
+    return {
+      url,
+      operator: this.#operator,
+      machine: this.#operator.machine,
+      ended: this.#ended.promise,
+      close: () => this.#close(),
+    };
+  }
+
+  /** Nothing can be traded any more. */
+  fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure =
+      error instanceof BitcloakError
+        ? error
+        : new BitcloakError('ENCLAVE_FAILED', 'a command could not be applied', { cause: error });
+    void this.#close();
+  }
+
+  #close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
+    await this.#api?.close();
+    this.#stop.abort();
+    await this.#work;
+    if (this.#failure === undefined) await this.#snapshot(1);
+    try {
+      await this.#operator.machine.close();
+    } catch (error) {
+      this.#failure ??= error instanceof BitcloakError ? error : new BitcloakError('JOURNAL_FAILED', 'closing');
+    }
+    this.#settings.report({ kind: 'stopped', code: this.#failure?.code });
+    this.#ended.resolve(this.#failure);
+  }
+
+  async #repeat(ms: number, work: () => Promise<unknown>): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      await work();
+      await sleep(ms, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** The first look at the chain may fail too. */
+  async #operate(): Promise<void> {
+    const { pollMs, report } = this.#settings;
+    await this.#repeat(pollMs, async () => {
+      try {
+        await this.#operator.run(this.#stop.signal, { pollMs, report });
+      } catch (error) {
+        const code = error instanceof BitcloakError ? error.code : 'INTERNAL';
+        if (isFatal(code)) throw error;
+        report({ kind: 'failed', code, message: error instanceof Error ? error.message : '' });
+      }
+    });
+  }
+
+  /**
+   * Where there are so many commands since the last one. A start without it takes longer, and nothing else.
+   *
+   * A snapshot lets the journal forget what is older than the one before, and the record that the newest settlement names must not be forgotten: the
+   * next start looks for it.
+   */
+  async #snapshot(commands: number): Promise<void> {
+    const { machine } = this.#operator;
+    const pending = () => machine.state.batch?.sequence;
+    if (machine.sinceSnapshot < commands || pending() !== undefined) return;
+    try {
+      const last = await this.#lastSequence();
+      if (last !== 0 && last <= this.#lastBefore) return;
+      await machine.snapshot();
+      this.#lastBefore = Math.max(last, pending() ?? 0);
+    } catch (error) {
+      const code: ErrorCode = error instanceof BitcloakError ? error.code : 'ENCLAVE_FAILED';
+      this.#settings.report({ kind: 'snapshotFailed', code });
+    }
+  }
+
+  async #lastSequence(): Promise<number> {
+    const { chain, operator } = this.#settings;
+    const pool = new PoolClient(chain.manifest.pool, chain.provider);
+    const late = sleep(ANSWER_MS_MAX, undefined, { ref: false }).then((): never => {
+      throw new BitcloakError('ENDPOINT_UNREACHABLE', 'the endpoint does not answer in time');
+    });
+    return Number(await Promise.race([pool.lastSequence(operator), late]));
+  }
+
+  async #follow({ terms, reference }: MarketSettings): Promise<void> {
+    if (reference === undefined) return;
+    const feed = new ReferenceFeed(this.#operator.machine, terms, reference);
+    let answers = true;
+    await this.#repeat(this.#settings.referenceMs ?? REFERENCE_MS, async () => {
+      const before = answers;
+      answers = await feed.poll();
+      if (answers !== before) this.#settings.report({ kind: 'reference', pair: terms.pair, answers });
+    });
+  }
+}

@@ -1,0 +1,218 @@
+import { readFileSync, statSync } from 'node:fs';
+import { readManifest, type Manifest, type Token } from '@bitcloak/chain/manifest';
+import { parseAddress, type ShieldedAddress } from '@bitcloak/notes/address';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import { SETTLEMENT_FILLS_MAX } from '@bitcloak/protocol/parameters';
+import { checkJson } from '@bitcloak/trading/checks';
+import type { ApiLimits } from './api/limits.ts';
+import type { MarketSettings } from './enclave.ts';
+import type { ExchangeRules } from './exchange/commands.ts';
+import type { Cadence } from './operator/cadence.ts';
+
+export const HELP = `Starts an operator's enclave. It is configured by the environment:
+
+  BITCLOAK_ENCLAVE_MANIFEST            manifest of the network, a JSON file
+  BITCLOAK_ENCLAVE_DIRECTORY           for the journal; is made where it is not there
+  BITCLOAK_ENCLAVE_OPERATOR            number in the registry, which holds an active era with the enclave's keys
+  BITCLOAK_ENCLAVE_SEED_FILE           32 bytes, mode 0600, that all keys are derived from: on development chains only
+  BITCLOAK_ENCLAVE_MARKETS             JSON file: a list of { "market", "pair", "base", "quote", "lotBase", "tickQuote", "makerFee", "takerFee",
+                                       "ticksMax", "lotsMin", "lotsMax", "referenceSecondsMax", "referenceMoveMax", "reference"? }: assets by their
+                                       symbols in the manifest, base units as strings, fees in basis points, "reference" a URL that answers
+                                       { "bid", "ask", "time" }
+  BITCLOAK_ENCLAVE_RULES               JSON file: { "settleSeconds", "orderSecondsMax", "lockSecondsMax", "ordersMax", "withdrawalFees": [{ "asset", "fee" }],
+                                       "noteMins": [{ "asset", "value" }] }: ordersMax for an owner and asset
+  BITCLOAK_ENCLAVE_TREASURY            shielded address that gets fees and dust
+  BITCLOAK_ENCLAVE_GAS_KEY_FILE        file with the private key, in hexadecimal, of the account that pays the gas, mode 0600
+  BITCLOAK_ENCLAVE_CADENCE             interval:SECONDS, or count:MATCHES:SECONDS for so many matches and at the latest after so long; interval:600
+                                       unless given
+  BITCLOAK_ENCLAVE_FILLS               fills of every settlement, 2 to 16; 4 unless given
+  BITCLOAK_ENCLAVE_CONFIRMATIONS       blocks that stand on one before it counts; 2 unless given
+  BITCLOAK_ENCLAVE_CLOCK_SKEW_SECONDS  how far blocks may be ahead of the clock; 900 unless given, 0 for any
+  BITCLOAK_ENCLAVE_PROVERS             processes that prove; 1 unless given
+  BITCLOAK_ENCLAVE_ENDPOINT            URL of an endpoint, where it is another than the manifest's
+  BITCLOAK_ENCLAVE_HOST                127.0.0.1 unless given
+  BITCLOAK_ENCLAVE_PORT                8560 unless given
+  BITCLOAK_ENCLAVE_ADDRESS_PER_MINUTE  requests of one address in a minute, 6000 unless given
+  BITCLOAK_ENCLAVE_OWNER_PER_SECOND    requests of one owner in a second, 100 unless given
+  BITCLOAK_ENCLAVE_TRUSTED_PROXIES     addresses of proxies, with commas, whose word on a client's address counts`;
+
+export type Settings = {
+  readonly manifest: Manifest;
+  readonly directory: string;
+  readonly operator: number;
+  readonly seedFile: string;
+  readonly markets: readonly MarketSettings[];
+  readonly rules: ExchangeRules;
+  readonly treasury: ShieldedAddress;
+  /** With 0x. */
+  readonly gasKey: string;
+  readonly cadence: Cadence;
+  readonly fills: number;
+  readonly confirmations: number;
+  readonly clockSkewSecondsMax: number | undefined;
+  readonly provers: number;
+  readonly host: string;
+  readonly port: number;
+  readonly limits: Partial<ApiLimits>;
+  readonly trustedProxies: readonly string[] | undefined;
+};
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const INTEGER = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
+const DECIMAL = { type: 'string', maxLength: 40, pattern: '^(0|[1-9][0-9]*)$' };
+const TEXT = { type: 'string', maxLength: 2_000 };
+const strictObject = (properties: Record<string, object>, optional: Record<string, object> = {}) => ({
+  type: 'object',
+  required: Object.keys(properties),
+  properties: { ...properties, ...optional },
+});
+
+const MARKETS_SCHEMA = {
+  type: 'array',
+  items: strictObject(
+    {
+      market: INTEGER,
+      pair: TEXT,
+      base: TEXT,
+      quote: TEXT,
+      lotBase: DECIMAL,
+      tickQuote: DECIMAL,
+      makerFee: INTEGER,
+      takerFee: INTEGER,
+      ticksMax: INTEGER,
+      lotsMin: INTEGER,
+      lotsMax: INTEGER,
+      referenceSecondsMax: INTEGER,
+      referenceMoveMax: INTEGER,
+    },
+    { reference: TEXT },
+  ),
+};
+type WireMarket = Record<'pair' | 'base' | 'quote' | 'lotBase' | 'tickQuote', string> &
+  Record<'market' | 'makerFee' | 'takerFee' | 'ticksMax' | 'lotsMin' | 'lotsMax', number> &
+  Record<'referenceSecondsMax' | 'referenceMoveMax', number> & { reference?: string };
+
+const RULES_SCHEMA = strictObject({
+  settleSeconds: INTEGER,
+  orderSecondsMax: INTEGER,
+  lockSecondsMax: INTEGER,
+  ordersMax: INTEGER,
+  withdrawalFees: { type: 'array', items: strictObject({ asset: TEXT, fee: DECIMAL }) },
+  noteMins: { type: 'array', items: strictObject({ asset: TEXT, value: DECIMAL }) },
+});
+type WireRules = Record<'settleSeconds' | 'orderSecondsMax' | 'lockSecondsMax', number> & {
+  ordersMax: number;
+  withdrawalFees: { asset: string; fee: string }[];
+  noteMins: { asset: string; value: string }[];
+};
+
+/** Throws `USAGE`, naming the variable, for settings that are none, and `NETWORK_UNKNOWN` for a manifest that is none. */
+export function readSettings(environment: Environment): Settings {
+  const setting = (name: string) => environment[`BITCLOAK_ENCLAVE_${name}`];
+  const needed = (name: string): string => setting(name) ?? usage(name, 'a value');
+  const count = (name: string, fallback: number | undefined, max: number, min = 0): number => {
+    const text = setting(name) ?? (fallback === undefined ? needed(name) : String(fallback));
+    const isCount = /^[0-9]{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max;
+    return isCount ? Number(text) : usage(name, `a whole number from ${min} to ${max}`);
+  };
+  const manifest = readManifest(needed('MANIFEST'));
+  const perSecond = count('OWNER_PER_SECOND', 100, 1_000_000, 1);
+  const clockSkew = count('CLOCK_SKEW_SECONDS', 900, 86_400);
+  return {
+    manifest: { ...manifest, endpoint: setting('ENDPOINT') ?? manifest.endpoint },
+    directory: needed('DIRECTORY'),
+    operator: count('OPERATOR', undefined, 999_999_999, 1),
+    seedFile: needed('SEED_FILE'),
+    markets: readMarkets(needed('MARKETS'), manifest.tokens),
+    rules: readRules(needed('RULES'), manifest.tokens),
+    treasury: readTreasury(needed('TREASURY')),
+    gasKey: readGasKey(needed('GAS_KEY_FILE')),
+    cadence: readCadence(setting('CADENCE') ?? 'interval:600'),
+    fills: count('FILLS', 4, SETTLEMENT_FILLS_MAX, 2),
+    confirmations: count('CONFIRMATIONS', 2, 10_000),
+    clockSkewSecondsMax: clockSkew === 0 ? undefined : clockSkew,
+    provers: count('PROVERS', 1, 64, 1),
+    host: setting('HOST') ?? '127.0.0.1',
+    port: count('PORT', 8560, 65_535),
+    limits: {
+      addressPerMinute: count('ADDRESS_PER_MINUTE', 6_000, 100_000_000, 1),
+      owner: { perSecond, burst: 2 * perSecond },
+    },
+    trustedProxies: setting('TRUSTED_PROXIES')?.split(','),
+  };
+}
+
+function usage(name: string, expected: string): never {
+  throw new BitcloakError('USAGE', `BITCLOAK_ENCLAVE_${name}: expected ${expected}`);
+}
+
+function readText(name: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return usage(name, `a file that can be read, got ${path}`);
+  }
+}
+
+function readJson(name: string, path: string, schema: object): unknown {
+  const text = readText(name, path);
+  try {
+    const json: unknown = JSON.parse(text);
+    checkJson(schema, json, 'file');
+    return json;
+  } catch (error) {
+    return usage(name, `another file (${(error as Error).message})`);
+  }
+}
+
+function tokenOf(name: string, tokens: readonly Token[], symbol: string): Token {
+  return tokens.find((token) => token.symbol === symbol) ?? usage(name, 'assets by their symbols in the manifest');
+}
+
+function readMarkets(path: string, tokens: readonly Token[]): MarketSettings[] {
+  const list = readJson('MARKETS', path, MARKETS_SCHEMA) as WireMarket[];
+  return list.map(({ base, quote, lotBase, tickQuote, reference: url, ...numbers }) => {
+    const { market, pair, makerFee, takerFee, ...rules } = numbers;
+    const [baseToken, quoteToken] = [base, quote].map((symbol) => tokenOf('MARKETS', tokens, symbol)) as [Token, Token];
+    const assets = { base: baseToken.asset, quote: quoteToken.asset };
+    const units = { lotBase: BigInt(lotBase), tickQuote: BigInt(tickQuote) };
+    const terms = { market, pair, ...assets, ...units, makerFee, takerFee };
+    if (url === undefined) return { terms, rules };
+    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) usage('MARKETS', `a URL as the reference of ${pair}`);
+    return { terms, rules, reference: { url, baseDecimals: baseToken.decimals, quoteDecimals: quoteToken.decimals } };
+  });
+}
+
+function readRules(path: string, tokens: readonly Token[]): ExchangeRules {
+  const { withdrawalFees, noteMins, ...seconds } = readJson('RULES', path, RULES_SCHEMA) as WireRules;
+  const assetOf = (symbol: string) => tokenOf('RULES', tokens, symbol).asset;
+  const fees = withdrawalFees.map(({ asset, fee }) => [assetOf(asset), BigInt(fee)] as const);
+  const mins = noteMins.map(({ asset, value }) => [assetOf(asset), BigInt(value)] as const);
+  return { ...seconds, withdrawalFees: fees, noteMins: mins };
+}
+
+function readTreasury(text: string): ShieldedAddress {
+  try {
+    return parseAddress(text);
+  } catch {
+    return usage('TREASURY', 'a shielded address');
+  }
+}
+
+function readGasKey(path: string): string {
+  const text = readText('GAS_KEY_FILE', path).trim();
+  if ((statSync(path).mode & 0o077) !== 0) usage('GAS_KEY_FILE', "a file that is its owner's alone (mode 0600)");
+  const digits = /^(?:0x)?([0-9a-fA-F]{64})$/.exec(text)?.[1];
+  return digits === undefined ? usage('GAS_KEY_FILE', 'a private key of 32 bytes in hexadecimal') : `0x${digits}`;
+}
+
+function readCadence(text: string): Cadence {
+  const interval = /^interval:([1-9][0-9]{0,5})$/.exec(text)?.[1];
+  if (interval !== undefined) return { kind: 'interval', seconds: Number(interval) };
+  const [, matches, seconds] = /^count:([1-9][0-9]{0,5}):([1-9][0-9]{0,5})$/.exec(text) ?? [];
+  if (matches === undefined || seconds === undefined) {
+    return usage('CADENCE', 'interval:SECONDS or count:MATCHES:SECONDS');
+  }
+  return { kind: 'count', matches: Number(matches), secondsMax: Number(seconds) };
+}

@@ -1,0 +1,239 @@
+import type { Token } from '@bitcloak/chain/manifest';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import type { OrderType, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol/orders';
+import type { OrderWish, TradingClient } from '@bitcloak/trading/client';
+import { parseAmount } from '@bitcloak/wallet/amounts';
+import type { Context } from '../context.ts';
+import { amountText, lockText, outcomeJson, outcomeText } from '../format.ts';
+import {
+  connectOperator,
+  readAccount,
+  readOperatorUrl,
+  readProceeds,
+  tradedToken,
+  type OperatorOptions,
+  type ProceedsOptions,
+} from '../operator.ts';
+import type { Result } from '../output.ts';
+import { parseCount } from '../parse.ts';
+import { agree, type RouteOptions } from '../routes.ts';
+import { formatDuration, parseDuration } from '../time.ts';
+import { fillJson, fillsTable, marketsOf, orderJson, ordersTable, withdrawalJson } from '../tradeFormat.ts';
+import { openSpending, prepare, readAmount, report, withHoldings } from './transfers.ts';
+
+const LOCK_SECONDS = 7n * 86_400n;
+const ORDER_SECONDS = 1_800n;
+
+export type OpenOptions = OperatorOptions & RouteOptions & { readonly for?: string; readonly fromNotes?: true };
+
+/** Makes a note that is locked to the operator, and tells the operator of it: from then on it can be traded with. */
+export async function openAccount(
+  context: Context,
+  typed: string,
+  tokenName: string,
+  options: OpenOptions,
+): Promise<Result> {
+  const manifest = await context.manifest();
+  const account = readAccount(manifest, options);
+  readOperatorUrl(manifest, options);
+  const { token, amount } = await readAmount(context, typed, tokenName);
+  const seconds = options.for === undefined ? LOCK_SECONDS : parseDuration(options.for);
+  const { session, route } =
+    options.fromNotes === true
+      ? await prepare(context, options, token)
+      : { session: await openSpending(context), route: undefined };
+  const client = await connectOperator(context, options, { onlyLooks: true });
+  const { encryptionKey, settleSeconds, lockSecondsMax } = await client.info();
+  // Notes stop being traded well before their lock ends, and those that are locked for too long are not credited at all.
+  const secondsMin = BigInt(2 * settleSeconds);
+  if (seconds <= secondsMin || seconds > BigInt(lockSecondsMax)) {
+    const [least, most] = [formatDuration(secondsMin), formatDuration(BigInt(lockSecondsMax))];
+    throw new BitcloakError(
+      'LOCK_INVALID',
+      `--for: the operator takes locks of more than ${least} and at most ${most}`,
+    );
+  }
+  const { operatorId, index } = account;
+  const lock = { operatorId, index, expiry: session.blockTime + seconds, operatorKey: encryptionKey };
+  const { asset } = token;
+  const { stage } = context.progress;
+  const outcome =
+    route === undefined
+      ? await session.deposit({ asset, amount, lock }, stage)
+      : await withHoldings(session, { token, amount, feeOnTop: route.kind === 'relayer' }, () =>
+          session.lock({ asset, amount, lock, route }, stage),
+        );
+  const done = `Opened with ${amountText(amount, token)}, locked to ${lockText(lock, session.blockTime)}`;
+  return report(context, session, { token, amount, lock, outcomes: [outcome], done });
+}
+
+export type OrderOptions = OperatorOptions &
+  ProceedsOptions & {
+    readonly price: string;
+    readonly type?: OrderType;
+    readonly tif?: TimeInForce;
+    readonly postOnly?: true;
+    readonly iceberg?: string;
+    readonly minTotal?: string;
+    readonly minMatch?: string;
+    readonly pegged?: true;
+    readonly selfTrade?: SelfTrade;
+    readonly expires?: string;
+  };
+
+export async function placeOrder(
+  context: Context,
+  side: Side,
+  quantity: string,
+  pair: string,
+  options: OrderOptions,
+): Promise<Result> {
+  const { type, tif, postOnly, iceberg, minTotal, minMatch, pegged, selfTrade, price } = options;
+  const seconds = Number(options.expires === undefined ? ORDER_SECONDS : parseDuration(options.expires));
+  const terms: Omit<OrderWish, 'proceeds'> = {
+    pair,
+    side,
+    price,
+    quantity,
+    type: pegged === true ? 'pegged' : (type ?? 'limit'),
+    timeInForce: tif ?? (type === 'market' ? 'ioc' : 'gtc'),
+    signFor: seconds,
+    ...(tif === 'gtd' ? { expireAfter: seconds } : {}),
+    ...(postOnly === undefined ? {} : { postOnly }),
+    ...(iceberg === undefined ? {} : { display: iceberg }),
+    ...(minTotal === undefined ? {} : { minimumTotal: minTotal }),
+    ...(minMatch === undefined ? {} : { minimumMatch: minMatch }),
+    ...(selfTrade === undefined ? {} : { selfTrade }),
+  };
+  return withSession(context, options, async (client) => {
+    const { order, fills } = await client.place(terms);
+    return { order, fills, text: 'Let in' };
+  });
+}
+
+export async function amendOrder(
+  context: Context,
+  typed: string,
+  options: OperatorOptions & ProceedsOptions & { readonly price?: string; readonly quantity?: string },
+): Promise<Result> {
+  const { price, quantity } = options;
+  const id = parseOrderNumber(typed);
+  if (price === undefined && quantity === undefined) {
+    throw new BitcloakError('USAGE', 'amend: --price P, --quantity Q or both are needed');
+  }
+  const wish = { ...(price === undefined ? {} : { price }), ...(quantity === undefined ? {} : { quantity }) };
+  return withSession(context, options, async (client) => ({ ...(await client.amend(id, wish)), text: 'Amended' }));
+}
+
+/** Works with a client that keeps what it signs, and tells what came of an order. */
+async function withSession(
+  context: Context,
+  options: OperatorOptions & ProceedsOptions,
+  work: (client: TradingClient) => Promise<Awaited<ReturnType<TradingClient['place']>> & { readonly text: string }>,
+): Promise<Result> {
+  const manifest = await context.manifest();
+  const account = readAccount(manifest, options);
+  readOperatorUrl(manifest, options);
+  const session = await openSpending(context);
+  const proceeds = await readProceeds(context, session, account, options);
+  const client = await connectOperator(context, options, { session, proceeds });
+  session.tradeBook.forgetExpired(session.blockTime);
+  const { order, fills, text } = await work(client);
+  session.tradeBook.name(order.clientOrderId, order.id);
+  const marketOf = marketsOf(client);
+  const traded = fills.length === 0 ? [] : [fillsTable(fills, marketOf)];
+  return {
+    json: { order: orderJson(order, marketOf), fills: fills.map((fill) => fillJson(fill, marketOf)) },
+    text: [`${text}:`, ordersTable([order], marketOf), ...traded].join('\n'),
+  };
+}
+
+export type CancelOptions = OperatorOptions & {
+  readonly all?: true;
+  readonly pair?: string;
+  readonly onChain?: true;
+};
+
+export async function cancelOrders(
+  context: Context,
+  typed: string | undefined,
+  options: CancelOptions,
+): Promise<Result> {
+  const { all, pair, onChain } = options;
+  if ((typed === undefined) === (all === undefined)) {
+    throw new BitcloakError('USAGE', 'cancel: give either the number of an order or --all');
+  }
+  if (onChain === true) return cancelOnChain(context, typed, options);
+  if (typed !== undefined) {
+    const id = parseOrderNumber(typed);
+    const client = await connectOperator(context, options);
+    const order = await client.cancel(id);
+    const marketOf = marketsOf(client);
+    return { json: { order: orderJson(order, marketOf) }, text: ordersTable([order], marketOf) };
+  }
+  const cancelled = await (await connectOperator(context, options)).cancelAll(pair);
+  return { json: { cancelled }, text: `${cancelled} ${cancelled === 1 ? 'order' : 'orders'} cancelled.` };
+}
+
+/** Needs nothing of the operator: the wallet has what it signed. */
+async function cancelOnChain(context: Context, typed: string | undefined, options: CancelOptions): Promise<Result> {
+  const { operatorId } = readAccount(await context.manifest(), options);
+  const session = await openSpending(context);
+  const alive = session.tradeBook
+    .orders()
+    .filter(({ order }) => order.operatorId === operatorId && order.expiry > session.blockTime);
+  const meant = alive.filter(
+    ({ id, clientOrderId }) => typed === undefined || clientOrderId === typed || String(id) === typed,
+  );
+  if (meant.length === 0) {
+    const which = typed === undefined ? 'no order' : 'no order of that number or client order id';
+    throw new BitcloakError('ORDER_UNKNOWN', `this wallet has signed ${which} that has not expired`);
+  }
+  const account = (await context.openWallet()).account().address;
+  context.progress.warn(
+    `WARNING: the chain shows your public account ${account} as one that cancels orders, to everybody and for ever; not which, nor of whom.`,
+  );
+  await agree(context, { agreed: true, question: 'Cancel on the chain?', option: '--on-chain' });
+  const outcomes = await session.cancelOrders(
+    meant.map(({ orderHash }) => orderHash),
+    context.progress.stage,
+  );
+  const [native] = session.manifest.tokens as [Token];
+  const names = [...new Set(meant.map(({ clientOrderId }) => clientOrderId))];
+  const text =
+    outcomes.length === 0
+      ? 'They were cancelled before.'
+      : `Cancelled ${names.join(', ')}. It counts in 70 minutes of block time; what has matched is settled until then.`;
+  return {
+    json: { clientOrderIds: names, transactions: outcomes.map((outcome) => outcomeJson(outcome, native)) },
+    text: [text, ...outcomes.map((outcome) => outcomeText(outcome, native))].join('\n'),
+  };
+}
+
+export async function withdraw(
+  context: Context,
+  typed: string,
+  tokenName: string,
+  options: OperatorOptions & ProceedsOptions & { readonly feeMax?: string },
+): Promise<Result> {
+  const manifest = await context.manifest();
+  const account = readAccount(manifest, options);
+  readOperatorUrl(manifest, options);
+  const token = tradedToken(manifest, tokenName);
+  parseAmount(typed, token);
+  const feeMax = options.feeMax === undefined ? {} : { feeMax: options.feeMax };
+  if (options.feeMax !== undefined) parseAmount(options.feeMax, token);
+  const session = await openSpending(context);
+  const proceeds = await readProceeds(context, session, account, options);
+  const client = await connectOperator(context, options, { session, proceeds });
+  const withdrawal = await client.withdraw({ asset: token.symbol, amount: typed, ...feeMax });
+  const { amount, fee } = withdrawal;
+  const text =
+    `Withdrawing ${amountText(amount - fee, token)}, after ${amountText(fee, token)} for the operator. ` +
+    'It is yours when its settlement is on the chain and inserted.';
+  return { json: { withdrawal: withdrawalJson(withdrawal, token) }, text };
+}
+
+function parseOrderNumber(text: string): number {
+  return parseCount(text, 'order', 1, Number.MAX_SAFE_INTEGER);
+}

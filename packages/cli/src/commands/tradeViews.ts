@@ -1,0 +1,276 @@
+import process from 'node:process';
+import { formatAccount, type Token } from '@bitcloak/chain/manifest';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import type { TradingClient } from '@bitcloak/trading/client';
+import type { FillRecord, Report } from '@bitcloak/trading/records';
+import type { StreamEvent } from '@bitcloak/trading/stream';
+import { betterThanSigned, type FillsCheck, type OrderCheck, type Told } from '@bitcloak/wallet/tradingChecks';
+import type { Context } from '../context.ts';
+import { amountJson, amountText } from '../format.ts';
+import { connectOperator, readAccount, readOperatorUrl, type OperatorOptions } from '../operator.ts';
+import { table, type Json, type Result } from '../output.ts';
+import type { TokenBook } from '../tokens.ts';
+import {
+  balanceJson,
+  balancesTable,
+  fillJson,
+  fillsTable,
+  marketJson,
+  marketsOf,
+  marketsTable,
+  orderJson,
+  ordersTable,
+  type MarketOf,
+} from '../tradeFormat.ts';
+import { nameAll } from './holdings.ts';
+
+const FILLS_AT_ONCE = 1_000;
+
+export async function showMarkets(context: Context, options: OperatorOptions): Promise<Result> {
+  const client = await connectOperator(context, options, { onlyLooks: true });
+  const markets = await client.markets();
+  return {
+    json: { markets: markets.map(marketJson) },
+    text: markets.length === 0 ? 'No markets of known tokens.' : marketsTable(markets),
+  };
+}
+
+export async function showOrders(context: Context, options: OperatorOptions & { all?: true }): Promise<Result> {
+  const client = await connectOperator(context, options);
+  const orders = await client.orders(options.all === true ? 'all' : 'open');
+  const marketOf = marketsOf(client);
+  return {
+    json: { orders: orders.map((order) => orderJson(order, marketOf)) },
+    text: orders.length === 0 ? 'No orders.' : ordersTable(orders, marketOf),
+  };
+}
+
+export async function showFills(context: Context, options: OperatorOptions): Promise<Result> {
+  const client = await connectOperator(context, options);
+  const fills = await allFills(client);
+  const marketOf = marketsOf(client);
+  return {
+    json: { fills: fills.map((fill) => fillJson(fill, marketOf)) },
+    text: fills.length === 0 ? 'No fills.' : fillsTable(fills, marketOf),
+  };
+}
+
+async function allFills(client: TradingClient): Promise<FillRecord[]> {
+  const fills: FillRecord[] = [];
+  for (;;) {
+    const page = await client.fills({ after: fills.at(-1)?.id ?? 0, limit: FILLS_AT_ONCE });
+    fills.push(...page);
+    if (page.length < FILLS_AT_ONCE) return fills;
+  }
+}
+
+export async function showTradingBalances(context: Context, options: OperatorOptions): Promise<Result> {
+  const client = await connectOperator(context, options);
+  const balances = await nameAll(await context.tokens(), await client.balances());
+  return {
+    json: { balances: balances.map(balanceJson) },
+    text: balances.length === 0 ? 'Nothing is with the operator.' : balancesTable(balances),
+  };
+}
+
+export async function watch(context: Context, options: OperatorOptions): Promise<Result> {
+  const client = await connectOperator(context, options);
+  const marketOf = marketsOf(client);
+  const tokens = await context.tokens();
+  let reports = 0;
+  await context.untilInterrupted(async (signal) => {
+    const stream = client.stream({ signal });
+    // Nobody waits for it once the command is interrupted.
+    void stream.ready().then(
+      () => context.progress.note('Watching; Ctrl-C ends it.'),
+      () => undefined,
+    );
+    for await (const event of stream) {
+      if (event.kind === 'report') reports++;
+      await show(context, event, marketOf, tokens);
+    }
+  });
+  return { json: { reports }, text: `${reports} ${reports === 1 ? 'report' : 'reports'}.` };
+}
+
+async function show(context: Context, event: StreamEvent, marketOf: MarketOf, tokens: TokenBook): Promise<void> {
+  if (event.kind === 'disconnected') context.progress.warn(`${event.error.message}; connecting again`);
+  if (event.kind === 'snapshot' && event.missed)
+    context.progress.warn('Something was missed: see trade orders and fills.');
+  if (event.kind !== 'report') return;
+  const { report } = event;
+  const line =
+    context.options.json === true
+      ? JSON.stringify(reportJson(report, marketOf))
+      : await reportText(report, marketOf, tokens);
+  process.stdout.write(`${line}\n`);
+}
+
+function reportJson(report: Report, marketOf: MarketOf): Json {
+  const { sequence, time, kind } = report;
+  const head = { sequence, time, kind };
+  switch (report.kind) {
+    case 'accepted':
+    case 'amended':
+    case 'reduced':
+    case 'cancelled':
+      return { ...head, order: orderJson(report.order, marketOf) };
+    case 'traded':
+    case 'busted':
+      return { ...head, fill: fillJson(report.fill, marketOf) };
+    case 'settled':
+      return { ...head, settlement: report.settlement, fills: report.fills, withdrawals: report.withdrawals };
+    case 'withdrawing':
+    case 'withdrawalBusted': {
+      const { id, asset, amount, fee } = report.withdrawal;
+      return {
+        ...head,
+        withdrawal: { id, asset: formatAccount(asset), units: amount.toString(), fee: fee.toString() },
+      };
+    }
+    case 'credited':
+    case 'debited':
+      return { ...head, asset: formatAccount(report.asset), units: report.amount.toString() };
+  }
+}
+
+async function reportText(report: Report, marketOf: MarketOf, tokens: TokenBook): Promise<string> {
+  const amount = async (asset: bigint, value: bigint) => amountText(value, await tokens.of(asset));
+  switch (report.kind) {
+    case 'accepted':
+    case 'amended':
+    case 'reduced':
+    case 'cancelled':
+    case 'traded':
+    case 'busted': {
+      const record = 'fill' in report ? fillJson(report.fill, marketOf) : orderJson(report.order, marketOf);
+      const { id, order = id, pair, side, quantity, price, reason } = record as Record<string, string | undefined>;
+      const why = reason == null ? '' : ` (${reason})`;
+      return `${report.kind}: order ${order}, ${side} ${quantity} ${pair} at ${price}${why}`;
+    }
+    case 'settled': {
+      const { settlement, fills, withdrawals } = report;
+      return `settled in ${settlement}: fills ${fills.join(', ') || 'none'}, withdrawals ${withdrawals.join(', ') || 'none'}`;
+    }
+    case 'withdrawing':
+    case 'withdrawalBusted': {
+      const { id, asset, amount: value } = report.withdrawal;
+      return `${report.kind}: ${id}, ${await amount(asset, value)}`;
+    }
+    case 'credited':
+    case 'debited':
+      return `${report.kind}: ${await amount(report.asset, report.amount)}`;
+  }
+}
+
+/** Compares what the chain has with what was signed here, and with what the operator tells where it can be asked. */
+export async function verify(context: Context, options: OperatorOptions & { offline?: true }): Promise<Result> {
+  const manifest = await context.manifest();
+  const { operatorId } = readAccount(manifest, options);
+  if (options.offline !== true) readOperatorUrl(manifest, options);
+  const session = await context.openSession();
+  const told = options.offline === true ? undefined : await ask(context, options);
+  // What was told is of before this look at the chain.
+  if (told !== undefined) await context.sync(session);
+  const check = session.checkFills(operatorId, told);
+  const tokens = await context.tokens();
+  const rows = await Promise.all(
+    check.orders.filter(({ fills }) => fills.length > 0).map((order) => orderRow(order, tokens)),
+  );
+  const columns = [
+    { title: 'order' },
+    { title: 'sold', align: 'right' },
+    { title: 'bought', align: 'right' },
+    { title: 'settlements' },
+    { title: '' },
+  ] as const;
+  const isRight = check.contradictions.length === 0 && check.orders.every(({ keepsLimit }) => keepsLimit);
+  const lines = [
+    ...(rows.length === 0
+      ? ['No order of this wallet has been settled.']
+      : [
+          table(
+            columns,
+            rows.map(({ cells }) => cells),
+          ),
+        ]),
+    ...check.contradictions.map(
+      ({ clientOrderId, kind, id, why }) => `NOT AS TOLD: ${kind} ${id} of order ${clientOrderId}: ${WHY[why]}`,
+    ),
+    ...summary(check, told),
+    isRight ? 'Everything on the chain is as it was signed.' : 'Something is not as it was signed or told.',
+  ];
+  return {
+    json: {
+      right: isRight,
+      askedOperator: told !== undefined,
+      orders: rows.map(({ json }) => json),
+      unknown: check.unknown.length,
+      waiting: check.waiting,
+      contradictions: check.contradictions.map(({ sold, bought, ...rest }) => ({
+        ...rest,
+        sold: sold.toString(),
+        bought: bought.toString(),
+      })),
+    },
+    text: lines.join('\n'),
+  };
+}
+
+const WHY = {
+  notSettled: 'it was told to be matched, and its order has expired without a settlement',
+  notThere: 'it was told to be settled, and is not on the chain',
+  differs: 'the settlement that it was told to be in has other amounts',
+} as const;
+
+function summary({ unknown, waiting }: FillsCheck, told: Told | undefined): string[] {
+  return [
+    ...(unknown.length === 0 ? [] : [`${unknown.length} settlements are of orders that were signed elsewhere.`]),
+    ...(waiting === 0 ? [] : [`${waiting} matches wait for their settlement.`]),
+    ...(told === undefined ? ['The operator was not asked.'] : []),
+  ];
+}
+
+async function ask(context: Context, options: OperatorOptions): Promise<Told | undefined> {
+  try {
+    const client = await connectOperator(context, options);
+    // In this order: a match between the questions must not seem to be of an order that is not told.
+    const fills = await allFills(client);
+    return { fills, withdrawals: await client.withdrawals(), orders: await client.orders('all') };
+  } catch (error) {
+    if (!(error instanceof BitcloakError) || error.code !== 'OPERATOR_UNREACHABLE') throw error;
+    context.progress.warn(`${error.message}: only what was signed is compared with the chain.`);
+    return undefined;
+  }
+}
+
+async function orderRow(check: OrderCheck, tokens: TokenBook): Promise<{ cells: string[]; json: Json }> {
+  const { kept, sold, bought, fills, keepsLimit } = check;
+  const { clientOrderId, id, order } = kept;
+  const [sellToken, buyToken]: [Token, Token] = [await tokens.of(order.sellAsset), await tokens.of(order.buyAsset)];
+  const better = betterThanSigned(check);
+  const verdict = keepsLimit ? `as signed or better (${better / 100} %)` : 'WORSE THAN SIGNED';
+  return {
+    cells: [
+      id === undefined ? clientOrderId : String(id),
+      amountText(sold, sellToken),
+      amountText(bought, buyToken),
+      fills.map(({ sequence }) => sequence.toString()).join(', '),
+      verdict,
+    ],
+    json: {
+      id: id ?? null,
+      clientOrderId,
+      kind: kept.kind,
+      sold: { token: sellToken.symbol, ...(amountJson(sold, sellToken) as object) },
+      bought: { token: buyToken.symbol, ...(amountJson(bought, buyToken) as object) },
+      settlements: fills.map(({ sequence, block, transaction }) => ({
+        sequence: Number(sequence),
+        block,
+        transaction,
+      })),
+      keepsLimit,
+      betterBasisPoints: better,
+    },
+  };
+}

@@ -1,0 +1,92 @@
+import type { Manifest, Token } from '@bitcloak/chain/manifest';
+import { operatorIdOf } from '@bitcloak/chain/settlement';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import { TradingClient, type Proceeds } from '@bitcloak/trading/client';
+import type { Session } from '@bitcloak/wallet/session';
+import { accountOptions, type TradingAccount } from '@bitcloak/wallet/tradingAccount';
+import type { Context } from './context.ts';
+import { parseCount, parseUrl } from './parse.ts';
+
+export type OperatorOptions = {
+  readonly operatorUrl?: string;
+  readonly operatorNumber?: string;
+  /** Of the trading account. */
+  readonly index?: string;
+};
+
+const INDEX_MAX = 2 ** 32 - 1;
+
+/** Which operator and account are meant; read before anybody is asked for a passphrase. */
+export function readAccount(manifest: Manifest, { operatorNumber, index }: OperatorOptions): TradingAccount {
+  const number =
+    operatorNumber === undefined
+      ? manifest.operator?.number
+      : parseCount(operatorNumber, '--operator-number', 1, Number.MAX_SAFE_INTEGER);
+  if (number === undefined) {
+    throw new BitcloakError('USAGE', 'operator: the manifest names none, so --operator-number N is needed');
+  }
+  const operatorId = operatorIdOf(manifest.chainId, manifest.pool, manifest.registry, number);
+  return { number, operatorId, index: index === undefined ? 0 : parseCount(index, '--index', 0, INDEX_MAX) };
+}
+
+export function readOperatorUrl(manifest: Manifest, { operatorUrl }: OperatorOptions): string {
+  if (operatorUrl !== undefined) return parseUrl(operatorUrl, '--operator-url');
+  const url = manifest.operator?.url;
+  if (url !== undefined) return url;
+  throw new BitcloakError('USAGE', 'operator: the manifest names no URL, so --operator-url URL is needed');
+}
+
+type Connecting = {
+  /** Keeps the orders that are signed; without one nothing is to be signed. */
+  readonly session?: Session;
+  readonly proceeds?: Proceeds;
+  /** Whether what is asked needs no account. */
+  readonly onlyLooks?: boolean;
+};
+
+/** A client of the operator, which has been found to be the one of the registry. */
+export async function connectOperator(
+  context: Context,
+  options: OperatorOptions,
+  { session, proceeds, onlyLooks = false }: Connecting = {},
+): Promise<TradingClient> {
+  const manifest = await context.manifest();
+  const client = accountOptions({
+    account: readAccount(manifest, options),
+    url: readOperatorUrl(manifest, options),
+    manifest,
+    keys: await context.openWallet(),
+    endpoint: await context.endpoint(),
+    ...(session === undefined ? {} : { book: session.tradeBook }),
+    ...(proceeds === undefined ? {} : { proceeds }),
+  });
+  return onlyLooks ? TradingClient.look(client) : TradingClient.connect(client);
+}
+
+export type ProceedsOptions = { readonly payTo?: 'main' | 'account'; readonly relock?: true };
+
+/** Where proceeds go: to the wallet's main owner unless the options say otherwise. */
+export async function readProceeds(
+  context: Context,
+  session: Session,
+  { operatorId, index }: TradingAccount,
+  { payTo = 'main', relock }: ProceedsOptions,
+): Promise<Proceeds> {
+  const wallet = await context.openWallet();
+  if (relock !== true) {
+    const { viewing } = wallet;
+    const keys = payTo === 'main' ? viewing.main : viewing.tradingAccount(operatorId, index);
+    return { payTo: keys.owner };
+  }
+  const end = session.lockEnd(operatorId, index);
+  if (end !== undefined && end > session.blockTime) return { relockUntil: end };
+  throw new BitcloakError('LOCK_INVALID', 'relock: the trading account has no note whose lock could be gone on with');
+}
+
+/** Throws `ASSET_INVALID` for what no operator could have a market of here: only tokens of the manifest are traded. */
+export function tradedToken(manifest: Manifest, text: string): Token {
+  const token = manifest.tokens.find(({ symbol }) => symbol.toLowerCase() === text.toLowerCase());
+  if (token !== undefined) return token;
+  const symbols = manifest.tokens.map(({ symbol }) => symbol).join(', ');
+  throw new BitcloakError('ASSET_INVALID', `token: expected one of ${symbols}, got ${text}`);
+}

@@ -1,0 +1,222 @@
+import type { Token } from '@bitcloak/chain/manifest';
+import type { TradingClient } from '@bitcloak/trading/client';
+import type { BalanceRecord, FillRecord, OrderRecord, WithdrawalRecord } from '@bitcloak/trading/records';
+import { formatPrice, formatQuantity, priceStep, quantityStep, type TradedMarket } from '@bitcloak/trading/steps';
+import { formatAmount } from '@bitcloak/wallet/amounts';
+import { amountJson, amountText, tokenJson } from './format.ts';
+import { table, type Json } from './output.ts';
+import { formatTime } from './time.ts';
+
+/** Finds the market of a record; undefined for one of tokens that the manifest does not know. */
+export type MarketOf = (record: { readonly market: number }) => TradedMarket | undefined;
+
+export const marketsOf =
+  (client: TradingClient): MarketOf =>
+  (record) =>
+    client.marketOf(record);
+
+const pairOf = (market: TradedMarket | undefined, number: number) => market?.pair ?? `market ${number}`;
+const priceOf = (market: TradedMarket | undefined, ticks: number) =>
+  market === undefined ? `${ticks} ticks` : formatPrice(market, ticks);
+const quantityOf = (market: TradedMarket | undefined, lots: number) =>
+  market === undefined ? `${lots} lots` : formatQuantity(market, lots);
+
+export function orderJson(order: OrderRecord, marketOf: MarketOf): Json {
+  const { id, clientOrderId, side, type, timeInForce, selfTrade, status, reason = null, expiry, time } = order;
+  const market = marketOf(order);
+  return {
+    id,
+    clientOrderId,
+    pair: pairOf(market, order.market),
+    side,
+    type,
+    timeInForce,
+    selfTrade,
+    price: priceOf(market, order.price),
+    quantity: quantityOf(market, order.lots),
+    filled: quantityOf(market, order.filled),
+    open: quantityOf(market, order.open),
+    status,
+    reason,
+    expiry,
+    time,
+  };
+}
+
+export function ordersTable(orders: readonly OrderRecord[], marketOf: MarketOf): string {
+  const right = { align: 'right' } as const;
+  const columns = [
+    { title: 'id', ...right },
+    { title: 'pair' },
+    { title: 'side' },
+    { title: 'type' },
+    { title: 'price', ...right },
+    { title: 'quantity', ...right },
+    { title: 'filled', ...right },
+    { title: 'open', ...right },
+    { title: 'status' },
+    { title: 'until' },
+  ];
+  const rows = orders.map((order) => {
+    const market = marketOf(order);
+    return [
+      String(order.id),
+      pairOf(market, order.market),
+      order.side,
+      order.type === 'limit' ? order.timeInForce : `${order.type} ${order.timeInForce}`,
+      priceOf(market, order.price),
+      ...[order.lots, order.filled, order.open].map((lots) => quantityOf(market, lots)),
+      order.reason === undefined ? order.status : `${order.status} (${order.reason})`,
+      formatTime(BigInt(order.expiry)),
+    ];
+  });
+  return table(columns, rows);
+}
+
+/** What both sides of a fill are, by the market's tokens. */
+function tokensOf(
+  market: TradedMarket,
+  side: 'buy' | 'sell',
+): { sold: TradedMarket['baseToken']; bought: TradedMarket['baseToken'] } {
+  const { baseToken, quoteToken } = market;
+  return side === 'sell' ? { sold: baseToken, bought: quoteToken } : { sold: quoteToken, bought: baseToken };
+}
+
+export function fillJson(fill: FillRecord, marketOf: MarketOf): Json {
+  const { id, order, side, role, time, status, settlement } = fill;
+  const market = marketOf(fill);
+  const tokens = market === undefined ? undefined : tokensOf(market, side);
+  const amount = (value: bigint, token: Token | undefined): Json =>
+    token === undefined
+      ? { units: value.toString() }
+      : { token: token.symbol, ...(amountJson(value, token) as object) };
+  return {
+    id,
+    order,
+    pair: pairOf(market, fill.market),
+    side,
+    role,
+    price: priceOf(market, fill.price),
+    quantity: quantityOf(market, fill.lots),
+    sold: amount(fill.sold, tokens?.sold),
+    bought: amount(fill.bought, tokens?.bought),
+    fee: amount(fill.fee, market?.quoteToken),
+    time,
+    status,
+    settlement: settlement === 0 ? null : settlement,
+  };
+}
+
+export function fillsTable(fills: readonly FillRecord[], marketOf: MarketOf): string {
+  const right = { align: 'right' } as const;
+  const columns = [
+    { title: 'id', ...right },
+    { title: 'order', ...right },
+    { title: 'pair' },
+    { title: 'side' },
+    { title: 'role' },
+    { title: 'price', ...right },
+    { title: 'quantity', ...right },
+    { title: 'sold', ...right },
+    { title: 'bought', ...right },
+    { title: 'fee', ...right },
+    { title: 'status' },
+  ];
+  const rows = fills.map((fill) => {
+    const market = marketOf(fill);
+    const tokens = market === undefined ? undefined : tokensOf(market, fill.side);
+    const amount = (value: bigint, token: Token | undefined) =>
+      token === undefined ? `${value} units` : amountText(value, token);
+    return [
+      String(fill.id),
+      String(fill.order),
+      pairOf(market, fill.market),
+      fill.side,
+      fill.role,
+      priceOf(market, fill.price),
+      quantityOf(market, fill.lots),
+      amount(fill.sold, tokens?.sold),
+      amount(fill.bought, tokens?.bought),
+      amount(fill.fee, market?.quoteToken),
+      fill.status === 'settled' ? `settled in ${fill.settlement}` : fill.status,
+    ];
+  });
+  return table(columns, rows);
+}
+
+export type NamedBalance = BalanceRecord & { readonly token: Token };
+
+const PARTS = ['total', 'available', 'held', 'waiting'] as const;
+
+export function balanceJson({ token, ...balance }: NamedBalance): Json {
+  return {
+    token: tokenJson(token),
+    ...Object.fromEntries(PARTS.map((part) => [part, amountJson(balance[part], token)])),
+  };
+}
+
+export function balancesTable(balances: readonly NamedBalance[]): string {
+  const columns = [{ title: '' }, ...PARTS.map((title) => ({ title, align: 'right' as const }))];
+  const rows = balances.map((balance) => [
+    balance.token.symbol,
+    ...PARTS.map((part) => formatAmount(balance[part], balance.token)),
+  ]);
+  return table(columns, rows);
+}
+
+export function withdrawalJson(withdrawal: WithdrawalRecord, token: Token): Json {
+  const { id, clientOrderId, amount, fee, time, status, settlement } = withdrawal;
+  return {
+    id,
+    clientOrderId,
+    token: tokenJson(token),
+    amount: amountJson(amount, token),
+    fee: amountJson(fee, token),
+    time,
+    status,
+    settlement: settlement === 0 ? null : settlement,
+  };
+}
+
+export function marketJson(market: TradedMarket): Json {
+  const { pair, makerFee, takerFee, lotsMin, lotsMax, ticksMax, trading, baseToken, quoteToken } = market;
+  return {
+    pair,
+    base: tokenJson(baseToken),
+    quote: tokenJson(quoteToken),
+    priceStep: priceStep(market),
+    priceMax: formatPrice(market, ticksMax),
+    quantityStep: quantityStep(market),
+    quantityMin: formatQuantity(market, lotsMin),
+    quantityMax: formatQuantity(market, lotsMax),
+    makerFeeBasisPoints: makerFee,
+    takerFeeBasisPoints: takerFee,
+    trading,
+  };
+}
+
+export function marketsTable(markets: readonly TradedMarket[]): string {
+  const right = { align: 'right' } as const;
+  const columns = [
+    { title: 'pair' },
+    { title: 'price step', ...right },
+    { title: 'quantity step', ...right },
+    { title: 'least', ...right },
+    { title: 'most', ...right },
+    { title: 'maker fee', ...right },
+    { title: 'taker fee', ...right },
+    { title: '' },
+  ];
+  const percent = (basisPoints: number) => `${basisPoints / 100} %`;
+  const rows = markets.map((market) => [
+    market.pair,
+    priceStep(market),
+    quantityStep(market),
+    formatQuantity(market, market.lotsMin),
+    formatQuantity(market, market.lotsMax),
+    percent(market.makerFee),
+    percent(market.takerFee),
+    market.trading ? '' : 'halted',
+  ]);
+  return table(columns, rows);
+}

@@ -1,0 +1,148 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { BitcloakError, ERROR_EXIT_CODES, type ErrorCode } from '@bitcloak/protocol/errors';
+import type { Circuit } from '@bitcloak/protocol/parameters';
+import type { Proof, Prover } from './prover.ts';
+import type { ProofAnswer, ProofRequest } from './proverChild.ts';
+import type { CircuitInput } from './witness.ts';
+
+export type ProcessProverOptions = {
+  /** Statements that are proven at once; 1 unless given. Each process uses all cores for a part of its proof. */
+  readonly processes?: number;
+  /** That of LocalProver unless given. */
+  readonly circuitsDirectory?: string;
+  /** A process that takes longer for a proof is ended; 120,000 unless given. */
+  readonly proofMsMax?: number;
+};
+
+type Job = {
+  readonly request: ProofRequest;
+  readonly resolve: (proof: Proof) => void;
+  readonly reject: (error: Error) => void;
+};
+
+type Worker = { readonly child: ChildProcess; readonly ended: Promise<void>; job: Job | undefined };
+
+const CHILD = fileURLToPath(import.meta.resolve('./proverChild.ts'));
+const PROOF_MS_MAX = 120_000;
+
+/**
+ * Proves in processes of its own, so that what else runs in this one is not held up. A process that ends fails the statement that it was proving with
+ * `PROVER_FAILED`, and another takes its place when it is needed.
+ */
+export class ProcessProver implements Prover {
+  readonly #options: ProcessProverOptions;
+  readonly #workers = new Set<Worker>();
+  #queue: Job[] = [];
+  #isClosed = false;
+
+  constructor(options: ProcessProverOptions = {}) {
+    this.#options = options;
+  }
+
+  /** Identifiers of the processes that there are now. */
+  get processIds(): number[] {
+    return [...this.#workers].flatMap(({ child }) => child.pid ?? []);
+  }
+
+  /** Throws what LocalProver throws, and `PROVER_FAILED` where the process of the proof ended before it. */
+  prove(circuit: Circuit, input: CircuitInput): Promise<Proof> {
+    if (this.#isClosed) return Promise.reject(proverFailed('the prover is closed'));
+    const { promise, resolve, reject } = Promise.withResolvers<Proof>();
+    this.#queue.push({ request: { circuit, input }, resolve, reject });
+    this.#assign();
+    return promise;
+  }
+
+  /** Refuses what was not begun, and resolves when every process has ended. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const { reject } of this.#queue.splice(0)) reject(proverFailed('the prover is closed'));
+    const workers = [...this.#workers];
+    for (const worker of workers) if (worker.job === undefined) worker.child.disconnect();
+    await Promise.all(workers.map(({ ended }) => ended));
+  }
+
+  #assign(): void {
+    while (this.#queue.length > 0) {
+      const worker = [...this.#workers].find(({ job }) => job === undefined) ?? this.#start();
+      if (worker === undefined) return;
+      const job = this.#queue.shift();
+      if (job !== undefined) this.#begin(worker, job);
+    }
+  }
+
+  /** Undefined where as many as may be are at work. */
+  #start(): Worker | undefined {
+    const { processes = 1, circuitsDirectory } = this.#options;
+    if (this.#workers.size >= processes) return undefined;
+    const child = fork(CHILD, circuitsDirectory === undefined ? [] : [circuitsDirectory], {
+      serialization: 'advanced',
+      // What a library might print of a witness is nobody's business.
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    const ended = new Promise<void>((resolve) => {
+      // One that cannot be started at all has no exit.
+      child.once('exit', () => {
+        resolve();
+      });
+      child.once('error', () => {
+        resolve();
+      });
+    });
+    const worker: Worker = { child, ended, job: undefined };
+    this.#workers.add(worker);
+    child.on('message', (answer: ProofAnswer) => {
+      this.#finish(worker, answer);
+    });
+    void ended.then(() => {
+      this.#workers.delete(worker);
+      worker.job?.reject(proverFailed('the process that was proving it ended'));
+      worker.job = undefined;
+      this.#assign();
+    });
+    return worker;
+  }
+
+  #begin(worker: Worker, job: Job): void {
+    const { proofMsMax = PROOF_MS_MAX } = this.#options;
+    const { child } = worker;
+    const late = setTimeout(() => child.kill('SIGKILL'), proofMsMax);
+    const end = () => {
+      clearTimeout(late);
+    };
+    worker.job = {
+      request: job.request,
+      resolve: (proof) => {
+        end();
+        job.resolve(proof);
+      },
+      reject: (error) => {
+        end();
+        job.reject(error);
+      },
+    };
+    // Where it cannot be sent the process is gone, or going.
+    child.send(job.request, (error) => {
+      if (error !== null) child.kill('SIGKILL');
+    });
+  }
+
+  #finish(worker: Worker, answer: ProofAnswer): void {
+    const { job } = worker;
+    worker.job = undefined;
+    if (answer.kind === 'proved') job?.resolve(answer.proof);
+    else job?.reject(errorOf(answer));
+    if (this.#isClosed) worker.child.disconnect();
+    else this.#assign();
+  }
+}
+
+function proverFailed(why: string): BitcloakError {
+  return new BitcloakError('PROVER_FAILED', `no proof: ${why}`);
+}
+
+function errorOf({ code, message }: ProofAnswer & { kind: 'failed' }): Error {
+  const isOurs = code !== undefined && Object.hasOwn(ERROR_EXIT_CODES, code);
+  return isOurs ? new BitcloakError(code as ErrorCode, message) : proverFailed(message);
+}

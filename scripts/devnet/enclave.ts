@@ -1,0 +1,141 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Endpoint } from '@bitcloak/chain/endpoint';
+import type { Manifest, Token } from '@bitcloak/chain/manifest';
+import { sendCall } from '@bitcloak/chain/pool';
+import { developmentEvidence, RegistryClient, type Era } from '@bitcloak/chain/registry';
+import { AgreementKey } from '@bitcloak/crypto/x25519';
+import { Keyring } from '@bitcloak/notes/keys';
+import { newMnemonic, seedOf } from '@bitcloak/notes/mnemonic';
+import { ERA_SECONDS_MAX, LOCK_SECONDS_MAX } from '@bitcloak/protocol/parameters';
+import { ProcessProver } from '@bitcloak/prover/processProver';
+import { Wallet as Account, type HDNodeWallet } from 'ethers';
+import { startEnclave, type EnclaveReport, type EnclaveSettings, type MarketSettings } from '../../enclave/enclave.ts';
+import type { EraKeys, KeyProvider } from '../../enclave/tee/keys.ts';
+
+export type DevnetEnclaveOptions = {
+  readonly manifest: Manifest;
+  readonly endpoint: Endpoint;
+  /** Registers the operator and pays the gas of its settlements. */
+  readonly account: HDNodeWallet;
+  /** 0 for any free one. */
+  readonly port: number;
+  readonly onReport?: (report: EnclaveReport) => void;
+  /** What shall be otherwise than a devnet has it. */
+  readonly changes?: Partial<Pick<EnclaveSettings, 'cadence' | 'pollMs' | 'snapshotCommands'>> & {
+    readonly limits?: EnclaveSettings['api']['limits'];
+  };
+};
+
+export type DevnetEnclave = {
+  readonly number: number;
+  readonly url: string;
+  readonly era: EraKeys;
+  close(): Promise<void>;
+};
+
+const OPERATOR = 1;
+const ERA = 1n;
+
+/** Registers the first operator of the devnet's registry, with keys that end with this process, and starts its enclave. */
+export async function startDevnetEnclave(options: DevnetEnclaveOptions): Promise<DevnetEnclave> {
+  const { manifest, endpoint, account, port, changes: { limits, ...changes } = {} } = options;
+  const keys = newKeys();
+  await register(options, keys.era(ERA));
+  const directory = mkdtempSync(join(tmpdir(), 'bitcloak-enclave-'));
+  // One process at a time: each uses all cores already for most of a proof.
+  const prover = new ProcessProver();
+  const { spending, viewing } = new Keyring(seedOf(newMnemonic()));
+  try {
+    const enclave = await startEnclave({
+      chain: { manifest, provider: endpoint, signer: account },
+      operator: OPERATOR,
+      keys,
+      directory,
+      markets: [market(manifest)],
+      rules: {
+        settleSeconds: 3_600,
+        orderSecondsMax: 7 * 86_400,
+        lockSecondsMax: Number(LOCK_SECONDS_MAX),
+        withdrawalFees: [],
+        noteMins: [],
+        ordersMax: 32,
+      },
+      cadence: { kind: 'count', matches: 4, secondsMax: 4 },
+      fills: 2,
+      confirmations: 0,
+      // Whoever tries things out moves this chain's time.
+      clockSkewSecondsMax: undefined,
+      prover,
+      treasury: { owner: spending.keys.owner, viewingKey: viewing.agreement.publicKey },
+      api: { host: '127.0.0.1', port, ...(limits === undefined ? {} : { limits }) },
+      pollMs: 500,
+      ...changes,
+      report: options.onReport ?? (() => undefined),
+    });
+    return {
+      number: OPERATOR,
+      url: enclave.url,
+      era: keys.era(ERA),
+      async close() {
+        await enclave.close();
+        await prover.close();
+        rmSync(directory, { recursive: true, force: true });
+      },
+    };
+  } catch (error) {
+    await prover.close();
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+function newKeys(): KeyProvider {
+  const random = () => crypto.getRandomValues(new Uint8Array(32));
+  const era: EraKeys = {
+    encryptionKey: new AgreementKey(random()),
+    apiKey: new AgreementKey(random()),
+    signer: new Account(Account.createRandom().privateKey).signingKey,
+  };
+  return { journalKey: random(), era: () => era };
+}
+
+async function register({ manifest, endpoint, account }: DevnetEnclaveOptions, keys: EraKeys): Promise<void> {
+  const registry = new RegistryClient(manifest.registry, endpoint);
+  await sendCall(account, registry.registerOperatorCall());
+  const signer = new Account(keys.signer);
+  const era: Era = {
+    signer: BigInt(signer.address),
+    encryptionKey: keys.encryptionKey.publicKey,
+    apiKey: keys.apiKey.publicKey,
+    number: ERA,
+    expiry: BigInt((await endpoint.getBlock('latest'))?.timestamp ?? 0) + ERA_SECONDS_MAX - 60n,
+  };
+  const evidence = developmentEvidence(manifest.chainId, manifest.registry, OPERATOR, era, signer);
+  await sendCall(account, registry.registerEraCall(OPERATOR, era, evidence));
+}
+
+/** A lot is a thousandth of a coin, a tick a cent for a whole coin. */
+function market({ tokens }: Manifest): MarketSettings {
+  const [coin, dollar] = tokens as [Token, Token];
+  return {
+    terms: {
+      market: 1,
+      pair: `${coin.symbol}-${dollar.symbol}`,
+      base: coin.asset,
+      quote: dollar.asset,
+      lotBase: 10n ** BigInt(coin.decimals - 3),
+      tickQuote: 10n ** BigInt(dollar.decimals - 5),
+      makerFee: 5,
+      takerFee: 10,
+    },
+    rules: {
+      ticksMax: 100_000_000,
+      lotsMin: 1,
+      lotsMax: 1_000_000_000,
+      referenceSecondsMax: 60,
+      referenceMoveMax: 500,
+    },
+  };
+}

@@ -1,0 +1,106 @@
+import process from 'node:process';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { readManifest } from '@bitcloak/chain/manifest';
+import { operatorIdOf } from '@bitcloak/chain/settlement';
+import { BitcloakError, ERROR_EXIT_CODES } from '@bitcloak/protocol/errors';
+import { LocalProver, terminateProver } from '@bitcloak/prover/prover';
+import type { TradingClient } from '@bitcloak/trading/client';
+import { connectAccount } from '@bitcloak/wallet/tradingAccount';
+import { Wallet } from '@bitcloak/wallet/wallet';
+
+/** Where `npm start` writes it. */
+const DEVNET_MANIFEST = resolve(import.meta.dirname, '../../.devnet/manifest.json');
+
+/** What every example takes beside its own options. */
+export type ExampleWords = { readonly pair: string; readonly reference: () => Promise<string | undefined> };
+
+type Work<Option extends string> = (
+  client: TradingClient,
+  words: ExampleWords & Readonly<Record<Option, string>>,
+  signal: AbortSignal,
+) => Promise<void>;
+
+const COMMON = {
+  wallet: { type: 'string' },
+  network: { type: 'string', default: DEVNET_MANIFEST },
+  'operator-url': { type: 'string' },
+  index: { type: 'string', default: '0' },
+  pair: { type: 'string', default: 'ETH-DUSD' },
+  /** A price, or a URL that answers {"bid": "…", "ask": "…"}. */
+  reference: { type: 'string' },
+} as const;
+
+/**
+ * Runs an example from the command line, as the trading account of a wallet whose passphrase is in BITCLOAK_PASSPHRASE, until Ctrl-C.
+ *
+ * @param options the example's own, with what they are unless given.
+ */
+export async function runExample<Option extends string>(
+  options: Readonly<Record<Option, string>>,
+  work: Work<Option>,
+): Promise<void> {
+  try {
+    await run(options, work);
+  } catch (error) {
+    if (!(error instanceof BitcloakError)) throw error;
+    console.error(`${error.code}: ${error.message}`);
+    process.exitCode = ERROR_EXIT_CODES[error.code];
+  }
+}
+
+async function run<Option extends string>(options: Readonly<Record<Option, string>>, work: Work<Option>) {
+  const own = Object.entries<string>(options).map(
+    ([name, value]) => [name, { type: 'string', default: value }] as const,
+  );
+  const { values } = parseArgs({ options: { ...COMMON, ...Object.fromEntries(own) } });
+  const { wallet: directory, network, index, reference } = values as { [Name in keyof typeof COMMON]?: string };
+  const passphrase = process.env['BITCLOAK_PASSPHRASE'];
+  if (directory === undefined || reference === undefined || passphrase === undefined) {
+    throw new BitcloakError('USAGE', '--wallet DIRECTORY, --reference PRICE|URL and BITCLOAK_PASSPHRASE are needed');
+  }
+  const manifest = readManifest(network ?? DEVNET_MANIFEST);
+  const url = values['operator-url'] ?? manifest.operator?.url;
+  if (manifest.operator === undefined || typeof url !== 'string') {
+    throw new BitcloakError('USAGE', 'the manifest names no operator');
+  }
+  const { number } = manifest.operator;
+  const { chainId, pool, registry } = manifest;
+  const account = { number, operatorId: operatorIdOf(chainId, pool, registry, number), index: Number(index) };
+  const wallet = await Wallet.open(directory, passphrase);
+  const session = await wallet.openSession(manifest, new LocalProver());
+  const stop = new AbortController();
+  process.once('SIGINT', () => stop.abort()).once('SIGTERM', () => stop.abort());
+  try {
+    await session.sync();
+    const end = session.lockEnd(account.operatorId, account.index);
+    const client = await connectAccount({
+      keys: wallet,
+      account,
+      manifest,
+      endpoint: session.endpoint,
+      url,
+      book: session.tradeBook,
+      // What it trades for is to be traded again.
+      ...(end === undefined ? {} : { proceeds: { relockUntil: end } }),
+    });
+    const words = { ...values, reference: referenceOf(reference) } as ExampleWords & Readonly<Record<Option, string>>;
+    await work(client, words, stop.signal);
+  } finally {
+    session.close();
+    await terminateProver();
+  }
+}
+
+function referenceOf(text: string): () => Promise<string | undefined> {
+  if (!/^https?:/.test(text)) return async () => text;
+  return async () => {
+    try {
+      const answer = await fetch(text, { signal: AbortSignal.timeout(2_000) });
+      const { bid, ask } = (await answer.json()) as { bid: string; ask: string };
+      return ((Number(bid) + Number(ask)) / 2).toFixed(8);
+    } catch {
+      return undefined;
+    }
+  };
+}

@@ -1,0 +1,564 @@
+import assert from 'node:assert/strict';
+import { cpSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { OrderRecord, Report } from '@bitcloak/trading/records';
+import {
+  ALIVE_FRAME,
+  API,
+  decodeStreamBody,
+  STREAM_CLOSE,
+  type Frame,
+  type StreamBody,
+  type StreamRequest,
+} from '@bitcloak/trading/wire';
+import type { ApiLimits } from '../../enclave/api/limits.ts';
+import { Journal } from '../../enclave/journal/journal.ts';
+import { Machine } from '../../enclave/operator/machine.ts';
+import type { TestStream } from '../support/api.ts';
+import { ApiBench, jsonOf, TestSession } from '../support/api.ts';
+import { Dice } from '../support/dice.ts';
+import { RawStream } from '../support/rawStream.ts';
+import type { Trader } from '../support/settlement.ts';
+
+const pause = (milliseconds: number) => new Promise((done) => setTimeout(done, milliseconds));
+
+/** Waits until something holds; throws where it does not come to hold. */
+async function until(what: string, holds: () => boolean): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!holds()) {
+    if (Date.now() > deadline) throw new Error(`${what}: it does not come to that`);
+    await pause(10);
+  }
+}
+
+/** Open orders, as reports that follow a state leave them. */
+function followed(bodies: readonly StreamBody[], orders = new Map<number, OrderRecord>()): OrderRecord[] {
+  for (const body of bodies) {
+    if (body.kind === 'snapshot') {
+      orders.clear();
+      for (const order of body.snapshot.orders) orders.set(order.id, order);
+    } else if ('order' in body.report && body.report.order !== undefined) {
+      const { order } = body.report;
+      if (order.status === 'open') orders.set(order.id, order);
+      else orders.delete(order.id);
+    }
+  }
+  return [...orders.values()].sort((left, right) => left.id - right.id);
+}
+
+/** The sequences that a stream has told of: those of its reports, after the one of its state. */
+function assertGapless(bodies: readonly StreamBody[], after?: number): number {
+  const [first, ...others] = bodies;
+  let last = after;
+  if (last === undefined) {
+    assert(first?.kind === 'snapshot');
+    last = first.snapshot.sequence;
+  } else if (first !== undefined) {
+    others.unshift(first);
+  }
+  for (const body of others) {
+    assert(body.kind === 'report');
+    assert.equal(body.report.sequence, ++last);
+  }
+  return last;
+}
+
+describe('streams of the API', function () {
+  this.timeout(60_000);
+  let bench: ApiBench;
+  let alice: Trader;
+  let bob: Trader;
+  const withLimits = (limits: Partial<ApiLimits>) =>
+    bench.restart({ api: { ...bench.settings.api, limits: { ...bench.settings.api.limits, ...limits } } });
+  const records = () => bench.enclave.machine.state.records;
+  const owner = () => alice.key.keys.owner;
+  const openOrders = () =>
+    records()
+      .orders(owner())
+      .filter(({ status }) => status === 'open');
+  const isTold = (stream: TestStream, sequence = records().sequence(owner())) =>
+    stream.until(({ bodies }) => {
+      const last = bodies.at(-1);
+      const told = last?.kind === 'report' ? last.report.sequence : last?.snapshot.sequence;
+      return (told ?? -1) >= sequence;
+    });
+
+  before(async () => {
+    bench = await ApiBench.open('api streams');
+    alice = await bench.trader(1_000_000n, 0n);
+    bob = await bench.trader(0n, 1_000_000n);
+  });
+  afterEach(async () => {
+    for (const trader of [alice, bob]) {
+      await bench.enclave.machine.execute({ kind: 'cancelAll', owner: trader.key.keys.owner });
+    }
+  });
+  after(() => bench.close());
+
+  const place = async (session: TestSession, trader: Trader, side: 'buy' | 'sell', price: number, lots: number) => {
+    const reply = await session.place(await bench.order(trader, side, price, lots));
+    assert.equal(reply.status, 201, reply.text);
+    return jsonOf<{ order: OrderRecord }>(reply).order;
+  };
+  /** Many reports at little cost: an order that is made smaller, lot by lot. */
+  const shrink = async (times: number): Promise<void> => {
+    const session = await bench.session(alice);
+    const { id, lots } = await place(session, alice, 'sell', 900, times + 1);
+    const commands = Array.from({ length: times }, (_, index) => {
+      const amendment = { price: 900, lots: lots - index - 1 };
+      return bench.enclave.machine.execute({ kind: 'amend', owner: owner(), order: id, amendment });
+    });
+    await Promise.all(commands);
+  };
+
+  describe('tell', () => {
+    it('a state first, then everything that happens to their owner and nothing else', async () => {
+      const session = await bench.session(alice);
+      const resting = await place(session, alice, 'sell', 20, 50);
+      const stream = await session.stream();
+      await stream.until(({ bodies }) => bodies.length === 1);
+      const [body] = stream.bodies;
+      assert(body?.kind === 'snapshot');
+      const { state } = bench.enclave.machine;
+      assert.deepEqual(body.snapshot, {
+        sequence: records().sequence(owner()),
+        time: state.time,
+        orders: [{ ...resting }],
+        balances: state.balances(owner()),
+        fills: [],
+        withdrawals: [],
+      });
+      await place(await bench.session(bob), bob, 'buy', 20, 20);
+      await session.call('DELETE', `/orders/${resting.id}`);
+      await isTold(stream);
+      assert.deepEqual(
+        stream.reports.map(({ kind }) => kind),
+        ['traded', 'cancelled'],
+      );
+      const [traded] = stream.reports;
+      assert(traded?.kind === 'traded');
+      assert.deepEqual([traded.fill.lots, traded.fill.sold, traded.order?.filled], [20, 200n, 20]);
+      stream.close();
+    });
+
+    it('states and reports that fit, whenever they begin', async () => {
+      const dice = new Dice('streams');
+      const sessions = await Promise.all([bench.session(alice), bench.session(alice), bench.session(bob)]);
+      const [first, second, other] = sessions;
+      const streams: TestStream[] = [];
+      const orders = await Promise.all(
+        Array.from({ length: 60 }, (_, index) =>
+          index % 3 === 2
+            ? bench.order(bob, 'buy', 30, 1 + dice.int(5))
+            : bench.order(alice, 'sell', 30 + dice.int(2), 1 + dice.int(5)),
+        ),
+      );
+      const placing = orders.map(async (order, index) => {
+        await pause(dice.int(200));
+        const session = index % 3 === 2 ? other : index % 3 === 1 ? second : first;
+        assert.equal((await session.place(order)).status, 201);
+        if (dice.chance(1, 4)) await first.call('DELETE', `/orders/${1 + dice.int(60)}`);
+      });
+      const opening = Array.from({ length: 6 }, async (_, index) => {
+        await pause(index * 35);
+        streams.push(await first.stream());
+      });
+      await Promise.all([...placing, ...opening]);
+      for (const stream of streams) {
+        await isTold(stream);
+        assert.equal(assertGapless(stream.bodies), records().sequence(owner()));
+        assert.deepEqual(
+          followed(stream.bodies),
+          openOrders().map(({ reason, ...order }) => (reason === undefined ? order : { ...order, reason })),
+        );
+        stream.close();
+      }
+      const begun = new Set(
+        streams.map(({ bodies }) => (bodies[0]?.kind === 'snapshot' ? bodies[0].snapshot.sequence : 0)),
+      );
+      assert(begun.size > 2, 'they began at moments of their own');
+    });
+
+    it('what happened meanwhile to those who come back, nothing lost and nothing twice', async () => {
+      const session = await bench.session(alice);
+      const load = shrink(900);
+      let after = records().sequence(owner());
+      const seen: Report[] = [];
+      const start = after;
+      for (let visit = 0; visit < 6; visit++) {
+        const stream = await session.stream({ after });
+        await stream.until(({ bodies }) => bodies.length > 20 * visit || after >= records().sequence(owner()));
+        stream.close();
+        await stream.closed;
+        after = assertGapless(stream.bodies, after);
+        seen.push(...stream.reports);
+        await pause(5);
+      }
+      await load;
+      const last = await session.stream({ after });
+      await isTold(last);
+      seen.push(...last.reports);
+      last.close();
+      assert.deepEqual(
+        seen.map(({ sequence }) => sequence),
+        Array.from({ length: records().sequence(owner()) - start }, (_, index) => start + index + 1),
+      );
+      assert.deepEqual(seen.length > 900, true);
+    });
+
+    it('the same across a restart of the enclave', async () => {
+      const before = await bench.session(alice);
+      const stream = await before.stream();
+      await place(before, alice, 'sell', 40, 3);
+      await isTold(stream);
+      const after = assertGapless(stream.bodies);
+      await place(before, alice, 'sell', 41, 3);
+      await bench.restart();
+      assert.equal((await stream.closed).code, STREAM_CLOSE.goingAway);
+      const session = await bench.session(alice);
+      await place(session, alice, 'sell', 42, 3);
+      const again = await session.stream({ after });
+      await isTold(again);
+      assert.equal(again.bodies[0]?.kind, 'report');
+      assert.equal(assertGapless(again.bodies, after), records().sequence(owner()));
+      const prices = again.reports.flatMap((report) => (report.kind === 'accepted' ? [report.order.price] : []));
+      assert.deepEqual(prices.slice(-1), [42]);
+      assert(prices.includes(41));
+      again.close();
+    });
+
+    it('a state where the reports after one are not there any more, or never were', async () => {
+      const session = await bench.session(alice);
+      await shrink(2_500);
+      for (const after of [0, 1, records().sequence(owner()) + 1, Number.MAX_SAFE_INTEGER]) {
+        const stream = await session.stream({ after });
+        await stream.until(({ bodies }) => bodies.length > 0);
+        assert.equal(stream.bodies[0]?.kind, 'snapshot', `after ${after}`);
+        stream.close();
+      }
+      const upToDate = await session.stream({ after: records().sequence(owner()) });
+      await place(session, alice, 'sell', 43, 1);
+      await isTold(upToDate);
+      assert.deepEqual(
+        upToDate.bodies.map(({ kind }) => kind),
+        ['report'],
+      );
+      upToDate.close();
+    });
+
+    it('what is in the journal already', async () => {
+      const session = await bench.session(alice);
+      const stream = await session.stream({ after: records().sequence(owner()) });
+      const order = await bench.order(alice, 'sell', 44, 1);
+      const placed = session.place(order);
+      await stream.until(({ reports }) => reports.length > 0);
+      // The disk as it is now: what a machine that dies would leave.
+      const copy = join(bench.directory, 'copy');
+      cpSync(join(bench.directory, 'journal'), copy, { recursive: true });
+      rmSync(join(copy, 'lock'));
+      const journal = await Journal.open({ directory: copy, key: bench.keys.journalKey, atLeast: undefined });
+      const { state } = await Machine.open(journal, bench.desk.operatorId);
+      const [report] = stream.reports;
+      assert(report?.kind === 'accepted');
+      const [kept] = state.records.reportsAfter(owner(), report.sequence - 1) ?? [];
+      assert(kept?.kind === 'accepted');
+      assert.deepEqual({ ...kept.order, reason: 'none' }, { ...report.order, reason: 'none' });
+      await journal.close();
+      assert.equal((await placed).status, 201);
+      stream.close();
+    });
+  });
+
+  describe('are opened', () => {
+    const hello = (session: TestSession, request: StreamRequest, changes: Record<string, unknown> = {}) => {
+      const sequence = ++session.sequence;
+      const body = JSON.stringify(request);
+      const mac = session.keys.requestMac('POST', `${API}/stream`, sequence, body);
+      return { session: session.keys.id, sequence, body, mac, ...changes };
+    };
+    const refusedWith = async (frame: unknown, code: number = STREAM_CLOSE.refused) => {
+      const stream = await RawStream.open(bench.url);
+      stream.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
+      await until('the close', () => stream.closeCode !== undefined);
+      assert.deepEqual([stream.closeCode, stream.texts], [code, []]);
+      stream.destroy();
+    };
+
+    it('by a frame of a session, which is used once', async () => {
+      const session = await bench.session(alice);
+      const good = hello(session, {});
+      const stream = await RawStream.open(bench.url);
+      stream.send(JSON.stringify(good));
+      await until('the state', () => stream.texts.length === 1);
+      const { body, mac } = JSON.parse(stream.texts[0] ?? '') as Frame;
+      assert.equal(mac, session.keys.frameMac(good.sequence, 0, body));
+      await refusedWith(good);
+      stream.destroy();
+    });
+
+    it('by nothing else', async () => {
+      const [session, other] = [await bench.session(alice), await bench.session(bob)];
+      const sealed = (body: string) => {
+        const mac = session.keys.requestMac('POST', `${API}/stream`, ++session.sequence, body);
+        return { session: session.keys.id, sequence: session.sequence, body, mac };
+      };
+      const elsewhere = session.keys.requestMac('POST', `${API}/orders`, session.sequence + 1, '{}');
+      const asGet = session.keys.requestMac('GET', `${API}/stream`, session.sequence + 1, '{}');
+      const wrong: unknown[] = [
+        '',
+        'no JSON',
+        'null',
+        '[]',
+        '{}',
+        ALIVE_FRAME,
+        { ...hello(session, {}), mac: '0'.repeat(64) },
+        { ...hello(session, {}), mac: elsewhere },
+        { ...hello(session, {}), mac: asGet },
+        { ...hello(session, {}), body: '{"after":1}' },
+        { ...hello(session, {}), sequence: 900 },
+        { ...hello(session, {}), session: other.keys.id },
+        { ...hello(session, {}), session: '0'.repeat(32) },
+        { ...hello(session, {}), session: '__proto__' },
+        { ...hello(session, {}), unknown: 1 },
+        sealed('{"after":"1"}'),
+        sealed('{"after":-1}'),
+        sealed('{"after":1.5}'),
+        sealed('{"cancelOnDisconnect":1}'),
+        sealed('{"unknown":1}'),
+        sealed('nonsense'),
+        sealed(`{"after":1${' '.repeat(200)}}`),
+      ];
+      for (const frame of wrong) await refusedWith(frame);
+      await refusedWith(`"${'x'.repeat(2_000)}"`, 1009);
+    });
+
+    it('in their place only', async () => {
+      for (const path of ['/health', '/metrics', `${API}/info`, `${API}/sessions`, `${API}/stream/`, '/nowhere']) {
+        await assert.rejects(RawStream.open(bench.url, path), /no stream: HTTP\/1.1 40[04]/, path);
+      }
+      await assert.rejects(RawStream.open(bench.url, `${API}/balances`), /no stream: HTTP\/1.1 40[01]/);
+    });
+
+    it('in time, and by no more than an owner may', async () => {
+      await withLimits({ helloMs: 150, streamsPerOwner: 2, strangers: 2 });
+      const late = await RawStream.open(bench.url);
+      await until('the close', () => late.closeCode !== undefined);
+      assert.equal(late.closeCode, STREAM_CLOSE.refused);
+      late.destroy();
+      const session = await bench.session(alice);
+      const streams = [await session.stream(), await session.stream()];
+      for (const stream of streams) await stream.until(({ bodies }) => bodies.length === 1);
+      const third = await session.stream();
+      assert.equal((await third.closed).code, STREAM_CLOSE.tooMany);
+      const ofBob = await (await bench.session(bob)).stream();
+      await ofBob.until(({ bodies }) => bodies.length === 1);
+      for (const stream of [...streams, ofBob]) stream.close();
+      const strangers = [await RawStream.open(bench.url), await RawStream.open(bench.url)];
+      const one = await RawStream.open(bench.url);
+      await until('the close', () => one.closeCode !== undefined);
+      assert.equal(one.closeCode, STREAM_CLOSE.goingAway);
+      for (const stranger of [...strangers, one]) stranger.destroy();
+      await bench.restart();
+    });
+
+    it('for good: a stream goes on when its session has ended', async () => {
+      const session = await bench.session(alice);
+      const stream = await session.stream();
+      await stream.until(({ bodies }) => bodies.length === 1);
+      bench.clockAhead = 3_700_000;
+      const later = await bench.session(alice);
+      await place(later, alice, 'sell', 45, 1);
+      await isTold(stream);
+      bench.clockAhead = 0;
+      stream.close();
+    });
+  });
+
+  describe('end', () => {
+    it('where a client says what it may not', async () => {
+      const session = await bench.session(alice);
+      for (const text of ['{}', '{"kind":"alive" }', '{"kind":"order"}', 'x'.repeat(900)]) {
+        const stream = await session.stream();
+        await stream.until(({ bodies }) => bodies.length === 1);
+        stream.send(ALIVE_FRAME);
+        stream.send(text);
+        assert.equal((await stream.closed).code, STREAM_CLOSE.unexpected);
+      }
+    });
+
+    it('where a client does not read, and it can go on where it stopped', async () => {
+      await withLimits({ streamBytes: 50_000 });
+      const session = await bench.session(alice);
+      const sequence = ++session.sequence;
+      const mac = session.keys.requestMac('POST', `${API}/stream`, sequence, '{}');
+      const slow = await RawStream.open(bench.url);
+      slow.send(JSON.stringify({ session: session.keys.id, sequence, body: '{}', mac }));
+      await until('the state', () => slow.texts.length === 1);
+      slow.pause();
+      // The system itself buffers some megabytes.
+      await shrink(15_000);
+      const quick = await session.stream();
+      await quick.until(({ bodies }) => bodies.length === 1);
+      slow.resume();
+      await until('the close', () => slow.closeCode !== undefined);
+      assert.equal(slow.closeCode, STREAM_CLOSE.slow);
+      const bodies = slow.texts.map((text) => {
+        return decodeStreamBody(JSON.parse((JSON.parse(text) as Frame).body));
+      });
+      const after = assertGapless(bodies);
+      assert(after < records().sequence(owner()), 'it has not heard of everything');
+      const again = await session.stream({ after });
+      await again.until((stream) => stream.bodies.length > 0);
+      await isTold(again);
+      const missed = records().reportsAfter(owner(), after);
+      if (missed === undefined) assert.equal(again.bodies[0]?.kind, 'snapshot');
+      else assert.equal(assertGapless(again.bodies, after), records().sequence(owner()));
+      for (const stream of [again, quick]) stream.close();
+      slow.destroy();
+      await bench.restart();
+    });
+
+    it('where nobody answers any more', async () => {
+      await withLimits({ pingMs: 100 });
+      const session = await bench.session(alice);
+      const sequence = ++session.sequence;
+      const mac = session.keys.requestMac('POST', `${API}/stream`, sequence, '{"cancelOnDisconnect":true}');
+      const dead = await RawStream.open(bench.url);
+      await place(session, alice, 'sell', 46, 1);
+      const living = await session.stream();
+      dead.send(JSON.stringify({ session: session.keys.id, sequence, body: '{"cancelOnDisconnect":true}', mac }));
+      await until('the end', () => dead.isEnded);
+      assert(dead.pings >= 1);
+      await until('the cancellation', () => openOrders().length === 0);
+      await pause(300);
+      const { bodies } = living;
+      await place(session, alice, 'sell', 46, 1);
+      await isTold(living);
+      assert(bodies.length > 1, 'those who answer stay');
+      living.close();
+      await bench.restart();
+    });
+  });
+
+  describe('cancel the orders of who asked for it', () => {
+    const standing = async (request: StreamRequest) => {
+      const session = await bench.session(alice);
+      const stream = await session.stream(request);
+      await stream.until(({ bodies }) => bodies.length === 1);
+      await place(session, alice, 'sell', 50, 1);
+      await place(session, alice, 'sell', 51, 1);
+      return { session, stream };
+    };
+
+    it('when the client closes', async () => {
+      const ofBob = await bench.session(bob);
+      await place(ofBob, bob, 'buy', 5, 1);
+      const { stream, session } = await standing({ cancelOnDisconnect: true });
+      const [, other] = [stream.close(), await session.stream()];
+      await until('the cancellation', () => openOrders().length === 0);
+      await isTold(other);
+      other.close();
+      assert.equal(records().orders(bob.key.keys.owner).at(-1)?.status, 'open', 'nobody else is concerned');
+    });
+
+    it('when the connection breaks', async () => {
+      const session = await bench.session(alice);
+      const sequence = ++session.sequence;
+      const body = '{"cancelOnDisconnect":true}';
+      const mac = session.keys.requestMac('POST', `${API}/stream`, sequence, body);
+      const raw = await RawStream.open(bench.url);
+      raw.send(JSON.stringify({ session: session.keys.id, sequence, body, mac }));
+      await until('the state', () => raw.texts.length === 1);
+      await place(session, alice, 'sell', 50, 1);
+      raw.destroy();
+      await until('the cancellation', () => openOrders().length === 0);
+    });
+
+    it('when the enclave ends the stream, or itself', async () => {
+      const { stream } = await standing({ cancelOnDisconnect: true });
+      stream.send('nonsense');
+      await until('the cancellation', () => openOrders().length === 0);
+      await standing({ cancelOnDisconnect: true });
+      assert.equal(openOrders().length, 2);
+      await bench.restart();
+      assert.deepEqual(openOrders(), []);
+    });
+
+    it('also those that come while the enclave stops', async () => {
+      const { session } = await standing({ cancelOnDisconnect: true });
+      const orders = await Promise.all(Array.from({ length: 20 }, () => bench.order(alice, 'sell', 52, 1)));
+      const replies = Promise.allSettled(orders.map((order) => session.place(order)));
+      await pause(5);
+      await bench.restart();
+      const statuses = (await replies).flatMap((reply) => (reply.status === 'fulfilled' ? [reply.value.status] : []));
+      assert.deepEqual(
+        statuses.filter((status) => status !== 201 && status !== 503),
+        [],
+      );
+      assert.deepEqual(openOrders(), []);
+    });
+
+    it('and of nobody else', async () => {
+      const { stream } = await standing({});
+      stream.close();
+      await stream.closed;
+      await pause(100);
+      assert.equal(openOrders().length, 2);
+      await bench.restart();
+      assert.equal(openOrders().length, 2);
+    });
+  });
+
+  describe('and the dead man', () => {
+    it('cancels once nothing is heard, and not while something is', async () => {
+      const session = await bench.session(alice);
+      const ofBob = await bench.session(bob);
+      await place(ofBob, bob, 'buy', 5, 1);
+      assert.equal((await session.call('POST', '/deadman', { seconds: 1 })).status, 200);
+      await place(session, alice, 'sell', 60, 1);
+      for (let count = 0; count < 3; count++) {
+        await pause(450);
+        assert.equal((await session.call('GET', '/balances')).status, 200);
+      }
+      assert.equal(openOrders().length, 1, 'requests are heard');
+      const stream = await session.stream();
+      for (let count = 0; count < 3; count++) {
+        await pause(450);
+        stream.send(ALIVE_FRAME);
+      }
+      assert.equal(openOrders().length, 1, 'frames are heard');
+      await until('the cancellation', () => openOrders().length === 0);
+      assert.equal(records().orders(bob.key.keys.owner).at(-1)?.status, 'open');
+      // It stays set.
+      await place(session, alice, 'sell', 60, 1);
+      await until('the cancellation', () => openOrders().length === 0);
+      stream.close();
+      assert.equal((await session.call('POST', '/deadman', { seconds: 0 })).status, 200);
+      await place(session, alice, 'sell', 60, 1);
+      await pause(1_300);
+      assert.equal(openOrders().length, 1, 'it is off');
+    });
+
+    it('hears nothing from those who are not the owner', async () => {
+      const session = await bench.session(alice);
+      await session.call('POST', '/deadman', { seconds: 1 });
+      await place(session, alice, 'sell', 60, 1);
+      const stranger = new TestSession(bench.url, bob.key, (await bench.session(bob)).keys);
+      const forging = setInterval(() => {
+        void fetch(`${bench.url}${API}/balances`, {
+          headers: { ...stranger.headers('GET', `${API}/balances`, ''), 'bitcloak-session': session.keys.id },
+        });
+      }, 200);
+      await until('the cancellation', () => openOrders().length === 0);
+      clearInterval(forging);
+    });
+
+    it('cancels when the enclave stops: nobody would listen', async () => {
+      const session = await bench.session(alice);
+      await session.call('POST', '/deadman', { seconds: 3_600 });
+      await place(session, alice, 'sell', 60, 1);
+      await bench.restart();
+      assert.deepEqual(openOrders(), []);
+    });
+  });
+});
