@@ -109,7 +109,11 @@ describe('the enclave as a process', function () {
     };
     const evidence = developmentEvidence(manifest.chainId, manifest.registry, OPERATOR, era, signer);
     await sendCall(chain.signer(3), registry.registerEraCall(OPERATOR, era, evidence));
-    const fees = { withdrawalFees: [{ asset: 'ETH', fee: '3' }], noteMins: [{ asset: 'ETH', value: '5' }], ordersMax: 32 };
+    const fees = {
+      withdrawalFees: [{ asset: 'ETH', fee: '3' }],
+      noteMins: [{ asset: 'ETH', value: '5' }],
+      ordersMax: 32,
+    };
     const rules = { settleSeconds: 3_600, orderSecondsMax: 86_400, lockSecondsMax: 7_776_000, ...fees };
     environment = {
       BITCLOAK_ENCLAVE_MANIFEST: file('manifest.json', formatManifest(manifest)),

@@ -35,8 +35,9 @@ export type SimulationOutcome = {
   readonly accepted: number;
   readonly refused: ReadonlyMap<string, number>;
   readonly trades: number;
-  readonly settlements: number;
   readonly withdrawals: number;
+  /** Trades and withdrawals that were matched, and are on the chain. */
+  readonly settledMatches: number;
   /** Of everything that the traders were told, but for names and times: the same for the same seed. */
   readonly trace: string;
 };
@@ -73,7 +74,6 @@ export class Simulation {
   #isProverDown = false;
   #crashes = 0;
   #accepted = 0;
-  #reference = 0;
 
   private constructor(desk: SettlementBench, prover: DoubledProver, token: bigint, seed: string) {
     this.#desk = desk;
@@ -298,7 +298,7 @@ export class Simulation {
     const quantity = this.#between(1, 60);
     const lots = (count: number) => formatUnits(BigInt(count) * this.#terms.lotBase, COIN);
     // A tick is one USD for a whole coin.
-    const price = 1_000 + (side === 'buy' ? 1 : -1) * (dice.int(60) - 58);
+    const price = 1_000 + (side === 'buy' ? 1 : -1) * (dice.int(60) - 56);
     const wish: OrderWish = {
       pair: 'ETH-USD',
       side,
@@ -354,7 +354,6 @@ export class Simulation {
     const { time } = machine.state;
     // Now and then one that is too far from the last, which pegged orders must not trade at.
     const ticks = this.#dice.chance(1, 10) ? 1_400 : 995 + this.#dice.int(10);
-    this.#reference++;
     try {
       await machine.execute({ kind: 'setReference', market: 1, ticks, time });
     } catch {
@@ -474,10 +473,25 @@ export class Simulation {
       accepted: this.#accepted,
       refused: this.#refused,
       trades,
-      settlements: this.#enclave.machine.state.save().lastMatch,
       withdrawals,
+      settledMatches: this.#settledMatches(),
       trace: this.#trace.digest('hex'),
     };
+  }
+
+  /** By what the owners were told; a trade has two of them. */
+  #settledMatches(): number {
+    const { records } = this.#enclave.machine.state;
+    let [fills, withdrawals] = [0, 0];
+    for (const { key, reports } of this.#seats) {
+      for (const report of reports) {
+        if (report.kind !== 'settled') continue;
+        fills += report.fills.length;
+        withdrawals += report.withdrawals.length;
+      }
+      assert.ok(records.withdrawals(key.keys.owner).every(({ status }) => status === 'settled'));
+    }
+    return fills / 2 + withdrawals;
   }
 
   async #close(): Promise<void> {
