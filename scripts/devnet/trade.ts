@@ -8,10 +8,13 @@ import { RegistryClient } from '@bitcloak/chain/registry';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { newMnemonic } from '@bitcloak/notes/mnemonic';
 import type { Prover } from '@bitcloak/prover/prover';
-import { TradingClient } from '@bitcloak/trading/client';
+import type { TradingClient } from '@bitcloak/trading/client';
 import { formatAmount, parseAmount } from '@bitcloak/wallet/amounts';
 import type { Session } from '@bitcloak/wallet/session';
+import { connectAccount } from '@bitcloak/wallet/tradingAccount';
 import { Wallet } from '@bitcloak/wallet/wallet';
+import { marketMaker } from '../examples/marketMaker.ts';
+import { taker } from '../examples/taker.ts';
 import { giveGas, untilSpendable, type StepReport } from './roundTrip.ts';
 
 const LOCK_SECONDS = 86_400n;
@@ -73,14 +76,15 @@ export async function tradeTrip(
       session.deposit({ asset: token.asset, amount: parseAmount(amount, token), lock }),
     );
     const client = await until('the operator learning of the note', () =>
-      TradingClient.connect({
+      connectAccount({
+        keys: wallet,
+        account: { number: operator.number, operatorId, index: 0 },
+        manifest,
+        endpoint: session.endpoint,
         url: operator.url,
-        key: wallet.keyring().tradingAccount(operatorId, 0),
-        expected: { operatorId, apiKey: era.apiKey },
-        tokens: manifest.tokens,
+        book: session.tradeBook,
         // What was bought can be sold again, or withdrawn.
         proceeds: { relockUntil: expiry },
-        clock: async () => Number((await session.endpoint.getBlock('latest'))?.timestamp ?? 0),
       }).catch(() => undefined),
     );
     return { wallet, session, client };
@@ -88,10 +92,8 @@ export async function tradeTrip(
   try {
     const carol = await open('carol', coin, '2');
     const dave = await open('dave', dollar, '5000');
-    await step('trade 1.5 ETH for 3000 DUSD', async () => {
-      const pair = `${coin.symbol}-${dollar.symbol}`;
-      await carol.client.place({ pair, side: 'sell', price: '2000', quantity: '2' });
-      await dave.client.place({ pair, side: 'buy', price: '2005', quantity: '1.5' });
+    await step('a market maker and a taker trade 1.5 ETH', async () => {
+      await meet(carol.client, dave.client, `${coin.symbol}-${dollar.symbol}`);
       return undefined;
     });
     await step('settle it under proof', () => untilSettled(carol));
@@ -100,19 +102,38 @@ export async function tradeTrip(
         const balances = [...(await carol.client.balances()), ...(await dave.client.balances())];
         return balances.every(({ waiting }) => waiting === 0n) ? true : undefined;
       });
-      await withdrawAll(carol, dollar, '2998.5');
+      await withdrawAll(carol, dollar, '3001.4985');
       await withdrawAll(dave, coin, '1.5');
       return undefined;
     });
     await step('settle that under proof', () => untilSettled(dave));
     await step('wait for insertion', async () => {
-      await untilSpendable(carol.session, dollar.asset, parseAmount('2998.5', dollar));
+      await untilSpendable(carol.session, dollar.asset, parseAmount('3001.4985', dollar));
       return untilSpendable(dave.session, coin.asset, parseAmount('1.5', coin));
     });
   } finally {
     for (const session of sessions) session.close();
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** Carol quotes around 2,000, a thousandth away from it; Dave takes what he finds, once. */
+async function meet(carol: TradingClient, dave: TradingClient, pair: string): Promise<void> {
+  const done = new AbortController();
+  const reference = async () => '2000';
+  const quotes = { size: '1.5', spread: 10, target: '2', skew: 0, everyMs: POLL_MS, deadManSeconds: 60 };
+  const takes = {
+    size: '1.5',
+    slippage: 20,
+    everyMs: POLL_MS,
+    onFills: (fills: readonly unknown[]) => fills.length > 0 && done.abort(),
+  };
+  const deadline = setTimeout(() => done.abort(), WAIT_MS_MAX);
+  await Promise.all([
+    marketMaker(carol, { pair, reference, ...quotes }, done.signal),
+    taker(dave, { pair, reference, ...takes }, done.signal),
+  ]);
+  clearTimeout(deadline);
 }
 
 /** Waits until all that a trader matched and withdrew is on the chain. */
