@@ -88,7 +88,7 @@ async function startOperator(
       },
     ],
     rules: {
-      settleSeconds: 600,
+      settleSeconds: 3_600,
       orderSecondsMax: 2 * DAY_SECONDS,
       lockSecondsMax: 30 * DAY_SECONDS,
       withdrawalFees: [[NATIVE_ASSET, 10n ** 15n]],

@@ -154,6 +154,16 @@ describe('the reporter', () => {
       }
     });
 
+    it('goes on with the other files where a suite bails', async () => {
+      const { status, lastLine } = await inParallel([
+        `describe('a', function () { this.bail(true); it('b', () => { throw new Error('b'); }); it('c', () => {}); });`,
+        slowly(''),
+        ...Array.from({ length: 5 }, () => `it('d', () => {});`),
+      ]);
+      assert.equal(lastLine, '6 passed, 1 failed');
+      assert.equal(status, 1);
+    });
+
     it('fails where a process breaks down between two files', async () => {
       const thrown = JSON.stringify(path.join(directory, 'thrown'));
       const { status, lastLine } = await inParallel([

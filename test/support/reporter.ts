@@ -8,6 +8,19 @@ const ROOT = path.resolve(import.meta.dirname, '../..');
 const OPEN_MS_MAX = 30_000;
 
 /**
+ * A suite that bails shall end itself, as it has in its own process by now. Where mocha sees the mark after a failure, it ends the whole run
+ * and leaves the other files out; it looks only once its listeners have seen the suite.
+ */
+function keepBailsToTheirFiles(runner: Mocha.Runner): void {
+  const { EVENT_SUITE_BEGIN, EVENT_SUITE_END } = Mocha.Runner.constants;
+  for (const event of [EVENT_SUITE_BEGIN, EVENT_SUITE_END] as const) {
+    runner.on(event, (suite: { _bail?: boolean }) => {
+      suite._bail = false;
+    });
+  }
+}
+
+/**
  * Mocha's spec reporter, then how the proofs came about, then as the last line the counts that `.ci/run` ends with. A full run in which a
  * circuit was not proven once has failed, and so has one that cannot end because a test left something open. In a parallel run the proofs
  * are those of all its processes, and what a file left open is a failure of that file.
@@ -24,8 +37,10 @@ export default class CountingReporter extends Mocha.reporters.Spec {
     const { openMsMax } = (options.reporterOptions ?? {}) as { openMsMax?: string };
     this.#openMsMax = openMsMax === undefined ? OPEN_MS_MAX : Number(openMsMax);
     // Mocha starts the processes of a parallel run after this, and gives them this one's environment. For one job it starts none.
-    if (options.parallel === true && (options.jobs ?? 2) > 1) this.#takeResults = announceWorkers(this.#openMsMax);
-    else {
+    if (options.parallel === true && (options.jobs ?? 2) > 1) {
+      this.#takeResults = announceWorkers(this.#openMsMax);
+      keepBailsToTheirFiles(runner);
+    } else {
       announceNone();
       this.#takeResults = () => ({ proofs: proofCounts, breakdowns: 0 });
     }
