@@ -106,6 +106,11 @@ class Load {
     if (status !== 201) throw new Error(`an order was answered with ${status}`);
   }
 
+  /** Empties the books. */
+  async cancelAll(): Promise<void> {
+    for (let account = 0; account < this.#keys.length; account++) await (await this.client(account)).cancelAll();
+  }
+
   client(account: number): Promise<TradingClient> {
     const { url, operatorId, tokens } = this.#enclave;
     const key = this.#keys[account] as SpendingKey;
@@ -138,7 +143,8 @@ async function measureIntake(enclave: Enclave, load: Load, accounts: number, cou
 async function measureLatency(load: Load, pairs: number, rate: number, seconds: number, say: Say) {
   const trades = Math.floor((rate / 2) * seconds);
   say(`signing ${grouped(2 * trades)} orders`);
-  // Nothing else stands at these prices.
+  // Nothing else is in the books.
+  await load.cancelAll();
   const prepared = Array.from({ length: trades }, (_, index) => {
     const pair = index % pairs;
     const price = 2 * PRICE + index;
@@ -158,19 +164,15 @@ async function measureLatency(load: Load, pairs: number, rate: number, seconds: 
   await Promise.all(streams.map((stream) => stream.ready()));
   say(`${rate} orders a second`);
   const sent = new Map<string, number>();
-  const waiting: Promise<void>[] = [];
   const started = performance.now();
+  // One trade after the other: of two at once nobody knows which order met which.
   for (const [index, { makes, takes }] of prepared.entries()) {
     const due = started + (index * 2_000) / rate;
     if (due > performance.now()) await sleep(due - performance.now());
-    waiting.push(
-      load.send(makes).then(() => {
-        sent.set(takes.clientOrderId, performance.now());
-        return load.send(takes);
-      }),
-    );
+    await load.send(makes);
+    sent.set(takes.clientOrderId, performance.now());
+    await load.send(takes);
   }
-  await Promise.all(waiting);
   await sleep(500);
   const reached = (2 * trades * 1000) / (performance.now() - started - 500);
   for (const stream of streams) stream.close();

@@ -48,6 +48,7 @@ async function serve(accounts: number): Promise<void> {
     changes: {
       // It matches, and never settles: proofs have a benchmark of their own.
       cadence: { kind: 'count', matches: Infinity, secondsMax: Infinity },
+      ordersMax: 1_000_000,
       limits: {
         addressPerMinute: 10 ** 9,
         openingsPerMinute: 10 ** 9,

@@ -25,6 +25,7 @@ export type DevnetEnclaveOptions = {
   /** What shall be otherwise than a devnet has it. */
   readonly changes?: Partial<Pick<EnclaveSettings, 'cadence' | 'pollMs' | 'snapshotCommands'>> & {
     readonly limits?: EnclaveSettings['api']['limits'];
+    readonly ordersMax?: number;
   };
 };
 
@@ -40,7 +41,7 @@ const ERA = 1n;
 
 /** Registers the first operator of the devnet's registry, with keys that end with this process, and starts its enclave. */
 export async function startDevnetEnclave(options: DevnetEnclaveOptions): Promise<DevnetEnclave> {
-  const { manifest, endpoint, account, port, changes: { limits, ...changes } = {} } = options;
+  const { manifest, endpoint, account, port, changes: { limits, ordersMax = 32, ...changes } = {} } = options;
   const keys = newKeys();
   await register(options, keys.era(ERA));
   const directory = mkdtempSync(join(tmpdir(), 'bitcloak-enclave-'));
@@ -60,7 +61,7 @@ export async function startDevnetEnclave(options: DevnetEnclaveOptions): Promise
         lockSecondsMax: Number(LOCK_SECONDS_MAX),
         withdrawalFees: [],
         noteMins: [],
-        ordersMax: 32,
+        ordersMax,
       },
       cadence: { kind: 'count', matches: 4, secondsMax: 4 },
       fills: 2,
