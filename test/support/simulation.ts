@@ -157,7 +157,8 @@ export class Simulation {
       directory,
       markets: [{ terms: this.#terms, rules: limits }],
       rules: {
-        settleSeconds: 3_600,
+        // The seed may let matches wait for long; none of them may end for that reason.
+        settleSeconds: 12 * 3_600,
         orderSecondsMax: 30 * 86_400,
         lockSecondsMax: Number(LOCK_SECONDS_MAX),
         withdrawalFees: [[this.#token, 2n]],
