@@ -1,3 +1,4 @@
+import { readText, type Fetch } from '@bitcloak/trading/http';
 import type { MarketTerms } from '@bitcloak/trading/market';
 import { isIntegerWithin, SECONDS_MAX } from './engine/limits.ts';
 import type { Machine } from './operator/machine.ts';
@@ -12,8 +13,6 @@ export type ReferenceSource = {
 
 /** A reference, in whole ticks, as of a time. */
 export type Reference = { readonly ticks: number; readonly time: number };
-
-export type Fetch = (url: string, options: RequestInit) => Promise<Response>;
 
 const ANSWER_MS_MAX = 5_000;
 const ANSWER_BYTES_MAX = 4_096;
@@ -96,13 +95,6 @@ export class ReferenceFeed {
     const signal = AbortSignal.timeout(ANSWER_MS_MAX);
     const response = await this.#fetch(this.#source.url, { redirect: 'error', signal });
     if (!response.ok) throw new RangeError('expected an answer');
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-      size += chunk.length;
-      if (size > ANSWER_BYTES_MAX) throw new RangeError('expected a short answer');
-      chunks.push(chunk);
-    }
-    return JSON.parse(Buffer.concat(chunks).toString());
+    return JSON.parse(await readText(response, ANSWER_BYTES_MAX));
   }
 }

@@ -29,8 +29,6 @@ import { chooseBatch } from './settling.ts';
 
 /** A signed order with so many fills matches no more: what it has matched is settled with what is left of the states that are watched. */
 export const ORDER_FILLS_MAX = 8;
-/** So many of an order's states an operator looks at before it relies on the order. */
-export const ORDER_STATES_WATCHED = 16;
 
 const RULES_AT_FIRST: ExchangeRules = {
   settleSeconds: 1,

@@ -1,6 +1,7 @@
 import { orderHashOf, orderStateOf } from '@bitcloak/notes/order';
 import type { Batch, ExchangeCommand } from '../exchange/commands.ts';
-import { ORDER_STATES_WATCHED, type Exchange } from '../exchange/exchange.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { ORDER_STATES_WATCHED } from '@bitcloak/protocol/parameters';
 import type { EnclaveWallet } from '../wallet/enclaveWallet.ts';
 
 /**

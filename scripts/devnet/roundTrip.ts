@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Manifest, Token } from '@bitcloak/chain/manifest';
 import { newMnemonic } from '@bitcloak/notes/mnemonic';
 import type { Prover } from '@bitcloak/prover/prover';
-import { formatAmount, parseAmount } from '@bitcloak/wallet/amounts';
+import { formatAmount, parseAmount } from '@bitcloak/protocol/amounts';
 import type { Session } from '@bitcloak/wallet/session';
 import type { Outcome } from '@bitcloak/wallet/types';
 import { Wallet } from '@bitcloak/wallet/wallet';

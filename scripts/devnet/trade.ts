@@ -9,7 +9,7 @@ import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { newMnemonic } from '@bitcloak/notes/mnemonic';
 import type { Prover } from '@bitcloak/prover/prover';
 import type { TradingClient } from '@bitcloak/trading/client';
-import { formatAmount, parseAmount } from '@bitcloak/wallet/amounts';
+import { formatAmount, parseAmount } from '@bitcloak/protocol/amounts';
 import type { Session } from '@bitcloak/wallet/session';
 import { connectAccount } from '@bitcloak/wallet/tradingAccount';
 import { Wallet } from '@bitcloak/wallet/wallet';

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseAmount } from '@bitcloak/protocol/amounts';
 import type { Side } from '@bitcloak/protocol/orders';
 import type { TradingClient } from '@bitcloak/trading/client';
 import { limitOf } from '@bitcloak/trading/market';
 import type { OrderRecord } from '@bitcloak/trading/records';
 import { OperatorRefusal, OutcomeUnknown } from '@bitcloak/trading/refusals';
-import { formatPrice, formatQuantity, lotsOf, parseUnits, ticksOf, type TradedMarket } from '@bitcloak/trading/steps';
+import { formatPrice, formatQuantity, lotsOf, ticksOf, type TradedMarket } from '@bitcloak/trading/steps';
 import type { AccountStream } from '@bitcloak/trading/stream';
 import { runExample } from './run.ts';
 
@@ -64,7 +65,7 @@ function quotePrices(
   reference: string | undefined,
 ): Record<Side, number> | undefined {
   if (reference === undefined) return undefined;
-  const wanted = parseUnits(target, market.baseToken);
+  const wanted = parseAmount(target, market.baseToken);
   const excess = view.balance(market.base).total - wanted;
   const shift = Math.max(-skew, Math.min(skew, Number((excess * BigInt(skew)) / wanted)));
   const middle = ticksOf(market, reference, 'down');

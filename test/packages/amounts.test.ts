@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { AMOUNT_MAX } from '@bitcloak/protocol/parameters';
-import { checkAmount, formatAmount, parseAmount } from '@bitcloak/wallet/amounts';
+import { checkAmount, formatAmount, parseAmount } from '@bitcloak/protocol/amounts';
 import fc from 'fast-check';
 
 const PROPERTY = { seed: 20261124, numRuns: 300 };

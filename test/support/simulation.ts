@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Manifest } from '@bitcloak/chain/manifest';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
+import { formatAmount } from '@bitcloak/protocol/amounts';
 import { LOCK_SECONDS_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import type { Prover } from '@bitcloak/prover/prover';
 import { TradingClient, type OrderWish } from '@bitcloak/trading/client';
 import type { MarketTerms } from '@bitcloak/trading/market';
 import type { OrderRecord, Report } from '@bitcloak/trading/records';
 import { OperatorRefusal } from '@bitcloak/trading/refusals';
-import { formatUnits } from '@bitcloak/trading/steps';
 import { WalletState } from '@bitcloak/wallet/walletState';
 import type { Contract } from 'ethers';
 import type { ExchangeCommand, ExchangeEvent } from '../../enclave/exchange/commands.ts';
@@ -297,7 +297,7 @@ export class Simulation {
     const dice = this.#dice;
     const side = dice.pick(['buy', 'sell'] as const);
     const quantity = this.#between(1, 60);
-    const lots = (count: number) => formatUnits(BigInt(count) * this.#terms.lotBase, COIN);
+    const lots = (count: number) => formatAmount(BigInt(count) * this.#terms.lotBase, COIN);
     // A tick is one USD for a whole coin.
     const price = 1_000 + (side === 'buy' ? 1 : -1) * (dice.int(60) - 56);
     const wish: OrderWish = {
@@ -337,7 +337,7 @@ export class Simulation {
     const price = this.#dice.chance(1, 2) ? order.price : order.price + this.#dice.int(9) - 4;
     return client.amend(order, {
       price: String(price),
-      quantity: formatUnits(BigInt(lots) * this.#terms.lotBase, COIN),
+      quantity: formatAmount(BigInt(lots) * this.#terms.lotBase, COIN),
     });
   }
 
@@ -345,7 +345,7 @@ export class Simulation {
     const token = this.#dice.pick(this.#tokens);
     return client.withdraw({
       asset: token.symbol,
-      amount: formatUnits(BigInt(this.#between(500, 5_000)), token),
+      amount: formatAmount(BigInt(this.#between(500, 5_000)), token),
       feeMax: '1',
     });
   }

@@ -2,7 +2,7 @@ import { formatAccount, type Token } from '@bitcloak/chain/manifest';
 import { formatAddress, type ShieldedAddress } from '@bitcloak/notes/address';
 import type { Lock } from '@bitcloak/notes/note';
 import { BUCKET_LEAVES, VALID_AFTER_GRID_SECONDS } from '@bitcloak/protocol/parameters';
-import { formatAmount } from '@bitcloak/wallet/amounts';
+import { formatAmount } from '@bitcloak/protocol/amounts';
 import type { Outcome, Wait } from '@bitcloak/wallet/types';
 import type { Json } from './output.ts';
 import { formatDuration, formatTime, isoTime } from './time.ts';

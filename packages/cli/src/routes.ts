@@ -1,6 +1,6 @@
 import type { Manifest, Token } from '@bitcloak/chain/manifest';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { parseAmount } from '@bitcloak/wallet/amounts';
+import { parseAmount } from '@bitcloak/protocol/amounts';
 import type { Session } from '@bitcloak/wallet/session';
 import type { Route } from '@bitcloak/wallet/types';
 import type { Context } from './context.ts';

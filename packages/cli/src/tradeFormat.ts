@@ -2,7 +2,7 @@ import type { Token } from '@bitcloak/chain/manifest';
 import type { TradingClient } from '@bitcloak/trading/client';
 import type { BalanceRecord, FillRecord, OrderRecord, WithdrawalRecord } from '@bitcloak/trading/records';
 import { formatPrice, formatQuantity, priceStep, quantityStep, type TradedMarket } from '@bitcloak/trading/steps';
-import { formatAmount } from '@bitcloak/wallet/amounts';
+import { formatAmount } from '@bitcloak/protocol/amounts';
 import { amountJson, amountText, tokenJson } from './format.ts';
 import { table, type Json } from './output.ts';
 import { formatTime } from './time.ts';

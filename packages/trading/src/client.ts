@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SpendingKey } from '@bitcloak/notes/keys';
+import { parseAmount } from '@bitcloak/protocol/amounts';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { OrderType, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol/orders';
 import { FIELD_MODULUS } from '@bitcloak/protocol/parameters';
@@ -10,7 +11,7 @@ import { limitOf } from './market.ts';
 import { signOrder, withdrawalLimit, type OrderTerms, type SignedOrder } from './orders.ts';
 import type { BalanceRecord, FillRecord, OrderRecord, WithdrawalRecord } from './records.ts';
 import { OperatorRefusal, OutcomeUnknown, refusalOf } from './refusals.ts';
-import { checkWorth, lotsOf, parseUnits, partOf, ticksOf, type TradedMarket, type TradedToken } from './steps.ts';
+import { checkWorth, lotsOf, partOf, ticksOf, type TradedMarket, type TradedToken } from './steps.ts';
 import { AccountStream, type Socket, type StreamOptions } from './stream.ts';
 import {
   API,
@@ -355,11 +356,11 @@ export class TradingClient {
   async withdraw(wish: WithdrawalWish): Promise<WithdrawalRecord> {
     const token = this.#options.tokens.find(({ symbol }) => symbol === wish.asset);
     if (token === undefined) throw new BitcloakError('ASSET_INVALID', `asset: ${wish.asset} is not known here`);
-    const amount = parseUnits(wish.amount, token);
+    const amount = parseAmount(wish.amount, token);
     const { info } = await this.#freshInfo();
     const fee = info.withdrawalFees.get(token.asset) ?? 0n;
     const feeMax =
-      wish.feeMax === undefined ? amount / WITHDRAWAL_FEE_PART : parseUnits(wish.feeMax, token, 'withdrawal fee');
+      wish.feeMax === undefined ? amount / WITHDRAWAL_FEE_PART : parseAmount(wish.feeMax, token, 'withdrawal fee');
     if (fee > feeMax || fee >= amount) {
       const message = `withdrawal fee: expected at most ${feeMax} base units, the operator takes ${fee}`;
       throw new BitcloakError('OPERATOR_REFUSED', message);

@@ -45,7 +45,7 @@ export async function exchange(
   };
   try {
     const response = await fetcher(new URL(path.slice(1), base).href, options);
-    return { status: response.status, headers: response.headers, text: await readText(response) };
+    return { status: response.status, headers: response.headers, text: await readText(response, REPLY_BYTES_MAX) };
   } catch (error) {
     // What fetch says may hold the whole URL, and with it what was asked.
     const { cause, name } = error as { cause?: { code?: unknown }; name?: string };
@@ -56,12 +56,13 @@ export async function exchange(
   }
 }
 
-async function readText(response: Response): Promise<string> {
+/** The whole text of an answer. Throws RangeError where it is longer than `bytesMax`. */
+export async function readText(response: Response, bytesMax: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
     size += chunk.length;
-    if (size > REPLY_BYTES_MAX) throw new RangeError(`expected an answer of at most ${REPLY_BYTES_MAX} bytes`);
+    if (size > bytesMax) throw new RangeError(`expected an answer of at most ${bytesMax} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString();

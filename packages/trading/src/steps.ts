@@ -1,3 +1,4 @@
+import { formatAmount, parseAmount } from '@bitcloak/protocol/amounts';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { AMOUNT_MAX } from '@bitcloak/protocol/parameters';
 import { quoteFor } from './market.ts';
@@ -37,23 +38,6 @@ function formatFraction({ numerator, denominator }: Fraction): string {
 
 const unit = ({ decimals }: TradedToken) => 10n ** BigInt(decimals);
 
-/** Base units as a decimal in the token's own units. */
-export function formatUnits(value: bigint, token: TradedToken): string {
-  return formatFraction({ numerator: value, denominator: unit(token) });
-}
-
-/** A decimal in a token's own units as base units. Throws `AMOUNT_INVALID` for anything but a positive plain decimal that fits. */
-export function parseUnits(text: string, token: TradedToken, what = 'amount'): bigint {
-  const { numerator, denominator } = parseDecimal(text, what);
-  const scaled = numerator * unit(token);
-  if (scaled % denominator !== 0n) {
-    throw invalid(what, `at most ${token.decimals} digits after the point for ${token.symbol}`, text);
-  }
-  const value = scaled / denominator;
-  if (value <= 0n || value > AMOUNT_MAX) throw invalid(what, 'more than 0 and less than 2^120 base units', text);
-  return value;
-}
-
 /** What a tick is as a price: whole units of the quote token for a whole unit of the base token. */
 function tickOf({ tickQuote, lotBase, baseToken, quoteToken }: TradedMarket): Fraction {
   return { numerator: tickQuote * unit(baseToken), denominator: lotBase * unit(quoteToken) };
@@ -66,7 +50,7 @@ export function priceStep(market: TradedMarket): string {
 
 /** The smallest step of a market's quantities, as a decimal. */
 export function quantityStep({ lotBase, baseToken }: TradedMarket): string {
-  return formatUnits(lotBase, baseToken);
+  return formatAmount(lotBase, baseToken);
 }
 
 export function formatPrice(market: TradedMarket, ticks: number): string {
@@ -75,7 +59,7 @@ export function formatPrice(market: TradedMarket, ticks: number): string {
 }
 
 export function formatQuantity({ lotBase, baseToken }: TradedMarket, lots: number): string {
-  return formatUnits(BigInt(lots) * lotBase, baseToken);
+  return formatAmount(BigInt(lots) * lotBase, baseToken);
 }
 
 export type Rounding = 'exact' | 'down' | 'up';
@@ -102,7 +86,7 @@ export function ticksOf(market: TradedMarket, price: string, rounding: Rounding 
 
 function wholeLots(market: TradedMarket, quantity: string, what: string): bigint {
   const { lotBase, baseToken, pair } = market;
-  const units = parseUnits(quantity, baseToken, what);
+  const units = parseAmount(quantity, baseToken, what);
   if (units % lotBase !== 0n) {
     throw invalid(what, `a multiple of ${quantityStep(market)} ${baseToken.symbol} on ${pair}`, quantity);
   }

@@ -4,6 +4,7 @@ import { callError, type ProvenTransfer } from '@bitcloak/chain/pool';
 import { decodeInfo, decodeRelayed, encodeTransfer, type RelayerInfo } from '@bitcloak/chain/relayWire';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { BitcloakError } from '@bitcloak/protocol/errors';
+import { readText } from '@bitcloak/trading/http';
 import type { Provider, TransactionReceipt } from 'ethers';
 
 const INFO_MS_MAX = 10_000;
@@ -82,7 +83,7 @@ async function exchange(base: string, path: string, msMax: number, body?: object
   let answer: { ok: boolean; status: number; text: string };
   try {
     const response = await fetch(url, options);
-    answer = { ok: response.ok, status: response.status, text: await readText(response) };
+    answer = { ok: response.ok, status: response.status, text: await readText(response, ANSWER_BYTES_MAX) };
   } catch (error) {
     const sent =
       body === undefined ? '' : '; it may have sent the transfer all the same, so synchronise before trying again';
@@ -99,17 +100,6 @@ function relayerUrl(base: string, path: string): URL {
     throw new BitcloakError('USAGE', 'relayer: expected a URL such as http://127.0.0.1:8546');
   }
   return new URL(path, url);
-}
-
-async function readText(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    size += chunk.length;
-    if (size > ANSWER_BYTES_MAX) throw new RangeError(`expected an answer of at most ${ANSWER_BYTES_MAX} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
 }
 
 function parseJson(text: string): unknown {

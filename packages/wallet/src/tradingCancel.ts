@@ -1,9 +1,8 @@
 import type { Call, PoolClient } from '@bitcloak/chain/pool';
 import { cancelKeyOf } from '@bitcloak/notes/order';
+import { ORDER_STATES_WATCHED } from '@bitcloak/protocol/parameters';
 import { stateNullifier } from './tradingChecks.ts';
 
-/** So many states of an order are taken back, from its present one on: an operator that ignores it needs a settlement and an insertion for each. */
-export const STATES_CANCELLED = 16;
 /** Keys in one transaction: some 55,000 gas each. */
 const KEYS_MAX = 48;
 
@@ -14,7 +13,8 @@ export type Cancellable = { readonly nullifierKey: bigint; readonly orderHash: b
 export async function cancelCalls(pool: PoolClient, orders: readonly Cancellable[]): Promise<Call[]> {
   const keys: bigint[] = [];
   for (const { nullifierKey, orderHash, fills } of orders) {
-    const states = Array.from({ length: STATES_CANCELLED }, (_, i) => fills + i);
+    // From its present one on: an operator that ignores it needs a settlement and an insertion for each.
+    const states = Array.from({ length: ORDER_STATES_WATCHED }, (_, i) => fills + i);
     const spent = await Promise.all(states.map((k) => pool.spentFrom(stateNullifier(nullifierKey, orderHash, k))));
     const left = states.filter((_, i) => spent[i] === 0n);
     keys.push(...left.map((k) => cancelKeyOf(nullifierKey, orderHash, BigInt(k))));

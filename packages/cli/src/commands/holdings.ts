@@ -1,6 +1,6 @@
 import { formatAccount, type Token } from '@bitcloak/chain/manifest';
 import { formatAddress } from '@bitcloak/notes/address';
-import { formatAmount } from '@bitcloak/wallet/amounts';
+import { formatAmount } from '@bitcloak/protocol/amounts';
 import type { Session } from '@bitcloak/wallet/session';
 import type { Balance, HistoryEntry, NoteView, Wait } from '@bitcloak/wallet/types';
 import type { Context } from '../context.ts';

@@ -1,8 +1,8 @@
 import type { Token } from '@bitcloak/chain/manifest';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { OrderType, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol/orders';
-import type { OrderWish, TradingClient } from '@bitcloak/trading/client';
-import { parseAmount } from '@bitcloak/wallet/amounts';
+import { SIGNED_SECONDS, type OrderWish, type TradingClient } from '@bitcloak/trading/client';
+import { parseAmount } from '@bitcloak/protocol/amounts';
 import type { Context } from '../context.ts';
 import { amountText, lockText, outcomeJson, outcomeText } from '../format.ts';
 import {
@@ -22,7 +22,6 @@ import { fillJson, fillsTable, marketsOf, orderJson, ordersTable, withdrawalJson
 import { openSpending, prepare, readAmount, report, withHoldings } from './transfers.ts';
 
 const LOCK_SECONDS = 7n * 86_400n;
-const ORDER_SECONDS = 1_800n;
 
 export type OpenOptions = OperatorOptions & RouteOptions & { readonly for?: string; readonly fromNotes?: true };
 
@@ -89,7 +88,7 @@ export async function placeOrder(
   options: OrderOptions,
 ): Promise<Result> {
   const { type, tif, postOnly, iceberg, minTotal, minMatch, pegged, selfTrade, price } = options;
-  const seconds = Number(options.expires === undefined ? ORDER_SECONDS : parseDuration(options.expires));
+  const seconds = options.expires === undefined ? SIGNED_SECONDS : Number(parseDuration(options.expires));
   const terms: Omit<OrderWish, 'proceeds'> = {
     pair,
     side,

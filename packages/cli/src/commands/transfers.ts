@@ -1,7 +1,7 @@
 import { formatAccount, type Token } from '@bitcloak/chain/manifest';
 import { formatAddress } from '@bitcloak/notes/address';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { parseAmount } from '@bitcloak/wallet/amounts';
+import { parseAmount } from '@bitcloak/protocol/amounts';
 import type { Session } from '@bitcloak/wallet/session';
 import type { LockRequest } from '@bitcloak/wallet/transfers';
 import type { Outcome, Route } from '@bitcloak/wallet/types';

@@ -1,11 +1,13 @@
-import type { Token } from '@bitcloak/chain/manifest';
-import { BitcloakError } from '@bitcloak/protocol/errors';
-import { AMOUNT_MAX } from '@bitcloak/protocol/parameters';
+import { BitcloakError } from './errors.ts';
+import { AMOUNT_MAX } from './parameters.ts';
+
+/** What people count an asset in. */
+export type Unit = { readonly symbol: string; readonly decimals: number };
 
 /** A decimal amount in a token's own units as base units. Throws `AMOUNT_INVALID` for anything but a positive plain decimal that fits. */
-export function parseAmount(text: string, token: Token): bigint {
+export function parseAmount(text: string, token: Unit, what = 'amount'): bigint {
   const invalid = (expected: string) =>
-    new BitcloakError('AMOUNT_INVALID', `amount: expected ${expected}, got "${text.slice(0, 60)}"`);
+    new BitcloakError('AMOUNT_INVALID', `${what}: expected ${expected}, got "${text.slice(0, 60)}"`);
   const match = /^(\d{1,40})(?:\.(\d{1,40}))?$/.exec(text);
   if (match === null) throw invalid('a decimal number such as 1.5');
   const [, whole = '', fraction = ''] = match;
@@ -24,7 +26,7 @@ export function checkAmount(amount: bigint): void {
 }
 
 /** Base units as a decimal in a token's own units, without needless zeros. */
-export function formatAmount(value: bigint, token: Token): string {
+export function formatAmount(value: bigint, token: Unit): string {
   const digits = value.toString().padStart(token.decimals + 1, '0');
   const whole = digits.slice(0, digits.length - token.decimals);
   const fraction = digits.slice(digits.length - token.decimals).replace(/0+$/, '');
