@@ -23,7 +23,7 @@ import { Machine } from './operator/machine.ts';
 import { isFatal, Operator, SETTLE_SECONDS_MIN, type OperatorReport } from './operator/operator.ts';
 import { Settler } from './operator/settler.ts';
 import { ReferenceFeed, type ReferenceSource } from './references.ts';
-import { refuseRollback } from './rollback.ts';
+import { beginning, refuseRollback } from './rollback.ts';
 import type { KeyProvider } from './tee/keys.ts';
 
 /** A market to be traded. What is set of a number once stays: other terms are another market. */
@@ -104,8 +104,6 @@ export type RunningEnclave = {
 const ERAS_READ = 16n;
 const SNAPSHOT_COMMANDS = 50_000;
 const REFERENCE_MS = 1_000;
-/** An endpoint that is gone does not keep an enclave from stopping. */
-const ANSWER_MS_MAX = 5_000;
 
 /**
  * Starts an operator's enclave, and listens. Throws `ERA_INACTIVE` where the registry does not hold its keys, `JOURNAL_ROLLED_BACK`,
@@ -122,8 +120,9 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
   const { journalKey: key } = keys;
   const journal = await Journal.open({ directory: join(settings.directory, 'journal'), key, atLeast: undefined });
   try {
-    await refuseRollback(journal, source);
     const machine = await Machine.open(journal, operatorId);
+    if (journal.position.sequence === 0) await machine.execute(await beginning(source));
+    else await refuseRollback(machine, source);
     await configure(machine, settings);
     const { prover, treasury, fills, cadence, confirmations, clockSkewSecondsMax } = settings;
     const { encryptionKey, apiKey, signer } = keys.era(era);
@@ -149,7 +148,7 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
       encryptionKey: encryptionKey.publicKey,
       apiKey: apiKey.publicKey,
     };
-    const running = new Enclave(settings, operator, Number(await pool.lastSequence(number)));
+    const running = new Enclave(settings, operator);
     const { limits, trustedProxies, clock } = settings.api;
     const api = await buildApi({
       operator,
@@ -245,14 +244,10 @@ class Enclave {
   #work: Promise<unknown> = Promise.resolve();
   #failure: BitcloakError | undefined;
   #closing: Promise<void> | undefined;
-  /** A settlement with a later sequence names a record after the last snapshot. */
-  #lastBefore: number;
 
-  /** @param lastSequence of the operator's settlements on the chain. */
-  constructor(settings: EnclaveSettings, operator: Operator, lastSequence: number) {
+  constructor(settings: EnclaveSettings, operator: Operator) {
     this.#settings = settings;
     this.#operator = operator;
-    this.#lastBefore = lastSequence;
   }
 
   async run(api: FastifyInstance): Promise<RunningEnclave> {
@@ -327,34 +322,15 @@ class Enclave {
     });
   }
 
-  /**
-   * Where there are so many commands since the last one. A start without it takes longer, and nothing else.
-   *
-   * A snapshot lets the journal forget what is older than the one before, and the record that the newest settlement names must not be forgotten: the
-   * next start looks for it.
-   */
+  /** Where there are so many commands since the last one. A start without it takes longer, and nothing else. */
   async #snapshot(commands: number): Promise<void> {
-    const { machine } = this.#operator;
-    const pending = () => machine.state.batch?.sequence;
-    if (machine.sinceSnapshot < commands || pending() !== undefined) return;
+    if (this.#operator.machine.sinceSnapshot < commands) return;
     try {
-      const last = await this.#lastSequence();
-      if (last !== 0 && last <= this.#lastBefore) return;
-      await machine.snapshot();
-      this.#lastBefore = Math.max(last, pending() ?? 0);
+      await this.#operator.snapshot();
     } catch (error) {
       const code: ErrorCode = error instanceof BitcloakError ? error.code : 'ENCLAVE_FAILED';
       this.#settings.report({ kind: 'snapshotFailed', code });
     }
-  }
-
-  async #lastSequence(): Promise<number> {
-    const { chain, operator } = this.#settings;
-    const pool = new PoolClient(chain.manifest.pool, chain.provider);
-    const late = sleep(ANSWER_MS_MAX, undefined, { ref: false }).then((): never => {
-      throw new BitcloakError('ENDPOINT_UNREACHABLE', 'the endpoint does not answer in time');
-    });
-    return Number(await Promise.race([pool.lastSequence(operator), late]));
   }
 
   async #follow({ terms, reference }: MarketSettings): Promise<void> {

@@ -1,7 +1,9 @@
 import type { PoolClient } from '@bitcloak/chain/pool';
 import { BitcloakError } from '@bitcloak/protocol/errors';
+import { SETTLEMENT_HORIZON_SECONDS } from '@bitcloak/protocol/parameters';
 import type { Provider } from 'ethers';
-import type { Journal } from './journal/journal.ts';
+import type { ExchangeCommand } from './exchange/commands.ts';
+import { headBytesOf, type Machine } from './operator/machine.ts';
 
 /** Endpoints answer for so many blocks at once. */
 const RANGE_BLOCKS = 2_000;
@@ -14,30 +16,47 @@ export type AnchorSource = {
   readonly operator: number;
 };
 
+/** What a journal begins with: settlements up to here name records of another, which is lost, or are none. */
+export async function beginning({ pool, provider, operator }: AnchorSource): Promise<ExchangeCommand> {
+  const sequence = Number(await pool.lastSequence(operator));
+  return { kind: 'begin', sequence, time: await timeOf(provider, await provider.getBlockNumber()) };
+}
+
 /**
- * Throws `JOURNAL_ROLLED_BACK` where the operator's newest settlement anchors a record that is not in the journal: then its host has put an older one
- * in its place. A journal without any record is that of a first start, or of one after everything was lost, and says nothing.
+ * Throws `JOURNAL_ROLLED_BACK` where the operator's newest settlement names a record that is not in the journal: then its host has put an older one
+ * in its place. A journal that began after others were lost does not know what they settled, nor the one settlement that may have been on its
+ * way.
  */
-export async function refuseRollback(journal: Journal, source: AnchorSource): Promise<void> {
-  if (journal.position.sequence === 0) return;
-  const anchor = await newestAnchor(source);
-  if (anchor === undefined) return;
-  const head = Buffer.from(anchor.toString(16).padStart(64, '0'), 'hex');
-  if (journal.hasHead(head)) return;
+export async function refuseRollback(machine: Machine, source: AnchorSource): Promise<void> {
+  const newest = await newestSettlement(source);
+  if (newest === undefined || machine.hasHead(headBytesOf(newest.journalHead))) return;
+  const { sequence, time } = machine.state.begun;
+  if (newest.sequence <= sequence) return;
+  const wasOnItsWay = (landed: number) => landed <= time + Number(SETTLEMENT_HORIZON_SECONDS);
+  if (newest.sequence === BigInt(sequence + 1) && wasOnItsWay(await timeOf(source.provider, newest.block))) return;
   throw new BitcloakError(
     'JOURNAL_ROLLED_BACK',
     "the journal is older than the operator's newest settlement: it does not know the record that the settlement names",
   );
 }
 
-/** What the operator's newest settlement says of the journal; undefined before the first. */
-async function newestAnchor({ pool, provider, startBlock, operator }: AnchorSource): Promise<bigint | undefined> {
+type SettlementSeen = { readonly sequence: bigint; readonly journalHead: bigint; readonly block: number };
+
+/** The operator's newest; undefined before the first. */
+async function newestSettlement(source: AnchorSource): Promise<SettlementSeen | undefined> {
+  const { pool, provider, startBlock, operator } = source;
   const sequence = await pool.lastSequence(operator);
   if (sequence === 0n) return undefined;
   for (let to = await provider.getBlockNumber(); to >= startBlock; to -= RANGE_BLOCKS) {
     const events = await pool.events(Math.max(startBlock, to - RANGE_BLOCKS + 1), to);
     const newest = events.findLast((event) => event.kind === 'settled' && event.operator === operator);
-    if (newest?.kind === 'settled') return newest.journalHead;
+    if (newest?.kind === 'settled') return newest;
   }
   throw new BitcloakError('ENDPOINT_INCONSISTENT', `the endpoint shows no settlement ${sequence} of the operator`);
+}
+
+async function timeOf(provider: Provider, number: number): Promise<number> {
+  const block = await provider.getBlock(number);
+  if (block !== null) return block.timestamp;
+  throw new BitcloakError('ENDPOINT_INCONSISTENT', `the endpoint has no block ${number}, which it told of`);
 }

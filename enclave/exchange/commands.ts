@@ -28,7 +28,17 @@ export type ExchangeRules = {
 /** With its hash, where whoever checked the signature had to compute it: it takes a third of a millisecond. */
 export type Hashed = { readonly orderHash?: bigint };
 
+/** Where a journal begins, on the chain. */
+export type Beginning = {
+  /** Of the operator's last settlement; 0 before the first. */
+  readonly sequence: number;
+  /** Unix seconds of the newest block. */
+  readonly time: number;
+};
+
 export type ExchangeCommand =
+  /** The first of a journal. */
+  | ({ readonly kind: 'begin' } & Beginning)
   | { readonly kind: 'configure'; readonly rules: ExchangeRules }
   | { readonly kind: 'addMarket'; readonly terms: MarketTerms; readonly rules: MarketRules }
   | { readonly kind: 'setTrading'; readonly market: number; readonly trading: boolean }

@@ -14,6 +14,7 @@ import { isProvable } from './admission.ts';
 import { Blotter, type BlotterSnapshot, type Written } from './blotter.ts';
 import type {
   Batch,
+  Beginning,
   ExchangeCommand,
   ExchangeEvent,
   ExchangeRules,
@@ -41,6 +42,7 @@ const RULES_AT_FIRST: ExchangeRules = {
 
 /** Plain data of which an exchange can be made again. */
 export type ExchangeSnapshot = {
+  readonly begun: Beginning;
   readonly engine: EngineSnapshot;
   readonly rules: ExchangeRules;
   readonly markets: readonly MarketTerms[];
@@ -65,6 +67,7 @@ export class Exchange {
   readonly #engine: Engine;
   readonly #funds = new Funds();
   readonly #blotter: Blotter;
+  #begun: Beginning = { sequence: 0, time: 0 };
   #rules = RULES_AT_FIRST;
   readonly #markets = new Map<number, MarketTerms>();
   /** The engine's number of each owner who ever traded. */
@@ -86,6 +89,7 @@ export class Exchange {
     this.#engine = snapshot === undefined ? new Engine() : Engine.restore(snapshot.engine);
     this.#blotter = new Blotter(snapshot?.blotter);
     if (snapshot === undefined) return;
+    this.#begun = snapshot.begun;
     this.#rules = snapshot.rules;
     for (const terms of snapshot.markets) this.#markets.set(terms.market, terms);
     snapshot.owners.forEach((owner, account) => this.#accounts.set(owner, account));
@@ -105,6 +109,7 @@ export class Exchange {
 
   save(): ExchangeSnapshot {
     return {
+      begun: this.#begun,
       engine: this.#engine.snapshot(),
       rules: this.#rules,
       markets: [...this.#markets.values()],
@@ -128,6 +133,11 @@ export class Exchange {
       return value instanceof Map ? [...(value as Map<unknown, unknown>)] : value;
     };
     return createHash('sha256').update(JSON.stringify(this.save(), plain)).digest('hex');
+  }
+
+  /** Where the journal of its commands begins. */
+  get begun(): Beginning {
+    return this.#begun;
   }
 
   get rules(): ExchangeRules {
@@ -214,6 +224,9 @@ export class Exchange {
 
   apply(command: ExchangeCommand): ExchangeEvent[] {
     switch (command.kind) {
+      case 'begin':
+        this.#begun = { sequence: command.sequence, time: command.time };
+        return [];
       case 'configure':
         return this.#configure(command.rules);
       case 'addMarket': {

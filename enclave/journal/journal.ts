@@ -117,9 +117,9 @@ export class Journal {
     return this.#heads.at(sequence);
   }
 
-  /** Whether a head, of 32 bytes, is that of a record which is still in the journal. */
-  hasHead(head: Uint8Array): boolean {
-    return this.#heads.has(head);
+  /** The record that a head, of 32 bytes, is of; undefined where it is not, or no longer, in the journal. */
+  sequenceOf(head: Uint8Array): number | undefined {
+    return this.#heads.sequenceOf(head);
   }
 
   /**

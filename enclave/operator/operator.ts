@@ -12,7 +12,7 @@ import type { Provider } from 'ethers';
 import type { ExchangeEvent, Refusal } from '../exchange/commands.ts';
 import { EnclaveWallet, type EnclaveSnapshot } from '../wallet/enclaveWallet.ts';
 import { isDue, type Cadence } from './cadence.ts';
-import type { Machine } from './machine.ts';
+import { headBytesOf, type Machine } from './machine.ts';
 import type { Settled, Settler } from './settler.ts';
 import { catchUp } from './watcher.ts';
 
@@ -111,6 +111,12 @@ export class Operator {
       if (settled?.kind === 'sent') report({ kind: 'settled', transaction: settled.receipt.hash });
     };
     await Promise.all([repeat(() => this.watch()), repeat(settling)]);
+  }
+
+  /** Keeps the exchange's state, so that a restart replays less. The record that the newest settlement names is one that the restart looks for. */
+  async snapshot(): Promise<void> {
+    const anchor = this.#wallet?.anchor;
+    await this.machine.snapshot(anchor === undefined ? undefined : headBytesOf(anchor));
   }
 
   /** Reads the chain, then settles what is due. */

@@ -34,6 +34,7 @@ export type EnclaveSnapshot = {
   states: StateLeaf[];
   cancelled: Nullifier[];
   lastSequence: number;
+  anchor: bigint | undefined;
 };
 
 export type EnclaveWalletOptions = {
@@ -58,6 +59,7 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
   readonly #cancelled = new Set<Nullifier>();
   readonly #paths = new BucketPaths();
   #lastSequence = 0;
+  #anchor: bigint | undefined;
 
   constructor(options: EnclaveWalletOptions, snapshot?: EnclaveSnapshot) {
     this.#options = options;
@@ -70,11 +72,17 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
     for (const state of snapshot?.states ?? []) this.#keepState({ ...state });
     for (const nullifier of snapshot?.cancelled ?? []) this.#cancelled.add(nullifier);
     this.#lastSequence = snapshot?.lastSequence ?? 0;
+    this.#anchor = snapshot?.anchor;
   }
 
   /** Of the operator's settlements; 0 before the first. */
   get lastSequence(): number {
     return this.#lastSequence;
+  }
+
+  /** The journal's head that the last of them names; undefined before the first. */
+  get anchor(): bigint | undefined {
+    return this.#anchor;
   }
 
   save(): EnclaveSnapshot {
@@ -85,6 +93,7 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
       states: [...this.#states.values()].map((state) => ({ ...state })),
       cancelled: [...this.#cancelled],
       lastSequence: this.#lastSequence,
+      anchor: this.#anchor,
     };
   }
 
@@ -192,6 +201,7 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
   #applySettlement(event: PoolEvent & { kind: 'settled' }): void {
     if (event.operator !== this.#options.operator) return;
     this.#lastSequence = Number(event.sequence);
+    this.#anchor = event.journalHead;
     event.fills.forEach((fill, index) => {
       const leaf = event.firstLeaf + index * FILL_LEAVES;
       const spent = fill.nullifiers.flatMap((nullifier) => this.#notes.get(nullifier) ?? []);

@@ -128,7 +128,7 @@ export async function run(options: Options, say: Say): Promise<Report> {
     say('replaying it');
     const replayed = await measure();
     const again = await open();
-    await again.snapshot();
+    await again.snapshot(undefined);
     await again.close();
     say('restoring its snapshot');
     const restored = await measure();

@@ -82,7 +82,7 @@ describe('an operator at work', function () {
     await assert.rejects(floor.round(), /the prover is down/);
     assert.ok(floor.machine.state.batch !== undefined);
     assert.equal(tradesOf(await floor.order(bob, 'sell', 20, 1)), 0, 'and trading goes on');
-    await floor.machine.snapshot();
+    await floor.operator.snapshot();
     await floor.restart();
     await floor.round();
     assert.equal(await floor.settlements(), 1);

@@ -434,6 +434,7 @@ describe('an enclave that starts', function () {
     await forget();
     await bench.restart({ ...settling, snapshotCommands: 3 });
     await forget();
+    assert(bench.enclave.machine.sinceSnapshot < 6, 'snapshots do not wait for a settlement');
     await bench.restart({ ...settling, snapshotCommands: 3 });
     await bench.desk.bench.insertAll(prover);
     await trade();
@@ -454,6 +455,16 @@ describe('an enclave that starts', function () {
     // Who has lost everything begins anew, with what the chain says.
     await bench.start({ ...settling });
     assert.equal(bench.enclave.machine.state.available(alice.key.keys.owner, NATIVE_ASSET), 100_000n - 100n);
+    const session = await bench.session(alice);
+    const kind = 'the new journal is kept, though the settlements name records of the old one';
+    assert.equal((await session.place(await bench.order(alice, 'sell', 20, 5))).status, 201);
+    for (let time = 0; time < 2; time++) await bench.restart({ ...settling, snapshotCommands: 1 });
+    const orders = bench.enclave.machine.state.records.orders(alice.key.keys.owner);
+    assert.deepEqual(
+      orders.map(({ status }) => status),
+      ['open'],
+      kind,
+    );
     await bench.enclave.close();
     rmSync(journal, { recursive: true });
     renameSync(newest, journal);
