@@ -1,4 +1,4 @@
-import { runInvariants } from '../support/poolSteps.ts';
+import { runInvariants } from '../support/poolWalk.ts';
 
 // The same seed takes the same steps: a failure names its seed, and BITCLOAK_SEED takes it again.
 const SEED = process.env['BITCLOAK_SEED'] ?? 'invariants';

@@ -1,4 +1,4 @@
-import { runInvariants } from '../support/poolSteps.ts';
+import { runInvariants } from '../support/poolWalk.ts';
 
 // BITCLOAK_SEED takes one seed or several with commas between them.
 const STEPS = Number(process.env['BITCLOAK_STEPS'] ?? 10_000);

@@ -1,9 +1,11 @@
-// A pool with actors, a clock that the run sets, and the comparison of the pool with its model. What the steps are stands in poolSteps.ts.
+// A pool with actors, a clock that the run sets, and the comparison of the pool with its model. What the steps are stands in poolSteps.ts and poolTrades.ts.
 import assert from 'node:assert/strict';
-import { POOL_ABI, VERIFIER_ABI } from '@bitcloak/chain/generated/abi';
+import type { PoolEvent } from '@bitcloak/chain/events';
+import { POOL_ABI } from '@bitcloak/chain/generated/abi';
 import { Ledger } from '@bitcloak/chain/ledger';
 import { formatAccount } from '@bitcloak/chain/manifest';
 import type { Call, PoolClient, ProvenTransfer } from '@bitcloak/chain/pool';
+import { RegistryClient } from '@bitcloak/chain/registry';
 import { extDataHash, type ExtData } from '@bitcloak/notes/extData';
 import { appendBucket, type InsertionInput } from '@bitcloak/notes/insertion';
 import { Keyring, type SpendingKey } from '@bitcloak/notes/keys';
@@ -17,25 +19,32 @@ import {
   TREE_DEPTH,
   TREE_LEAVES,
 } from '@bitcloak/protocol/parameters';
-import { Contract, Interface, MaxUint256, toQuantity, ZeroHash, type InterfaceAbi } from 'ethers';
-import { deployContract } from '../../scripts/deploy/contracts.ts';
-import { readArtifact, type Chain } from './chain.ts';
+import type { Contract } from 'ethers';
+import { Interface, toQuantity, ZeroHash } from 'ethers';
+import type { Chain } from './chain.ts';
 import { Dice } from './dice.ts';
-import { DoubledProver } from './doubledProver.ts';
-import { PoolBench } from './pool.ts';
-import { commitmentOf, PoolModel, type HeldNote, type ModelTransfer, type NewNote, type Payment } from './poolModel.ts';
+import type { PoolBench } from './pool.ts';
+import type { DoubledProver } from './doubledProver.ts';
+import {
+  commitmentOf,
+  orderNullifierOf,
+  PoolModel,
+  type HeldNote,
+  type ModelTransfer,
+  type NewNote,
+  type Payment,
+} from './poolModel.ts';
+import { openOperators, type Operator } from './poolOperators.ts';
+import { ACTORS, FIRST_ACTOR_SIGNER, openParts, tick } from './poolParts.ts';
+import { nullifiersOf } from './poolReaders.ts';
+import type { ReadySettlement } from './poolSettlements.ts';
 import { seededBytes } from './random.ts';
 
-/** Far from the time of any machine, so that the blocks' times are the run's alone. */
-const START_TIME = 4_000_000_000n;
 const GAS_LIMIT = toQuantity(8_000_000);
 const GOVERNOR_SIGNER = 2;
-const FIRST_ACTOR_SIGNER = 3;
-const ACTORS = 4;
 const OPERATORS = 2;
+const FIRST_ADMIN_SIGNER = FIRST_ACTOR_SIGNER + ACTORS;
 const PAYEES = 6;
-/** What each actor has of each token: enough for any number of the largest deposits. */
-const TOKENS_EACH = 2n ** 160n;
 const FULL_CHECK_STEPS = 100;
 
 /** Somebody with notes. The keys of the trading accounts are those of locked notes. */
@@ -83,14 +92,16 @@ export class PoolRun {
   readonly seed: string;
   readonly dice: Dice;
   readonly chain: Chain;
+  readonly chainId: bigint;
   readonly client: PoolClient;
+  readonly registry: RegistryClient;
   readonly prover: DoubledProver;
   readonly model: PoolModel;
   readonly ledger = new Ledger();
   /** Native currency first, then two tokens. */
   readonly assets: readonly bigint[];
   readonly actors: readonly Actor[];
-  readonly operators: readonly bigint[];
+  readonly operators: readonly Operator[];
   /** Accounts that only ever receive. */
   readonly payees: readonly bigint[];
   readonly governor: string;
@@ -99,10 +110,15 @@ export class PoolRun {
   /** What was proven and not sent. */
   heldTransfers: ReadyTransfer[] = [];
   heldInsertion: ReadyInsertion | undefined;
+  heldSettlement: ReadySettlement | undefined;
   /** What the pool has taken, some of the newest. */
   readonly sentTransfers: ProvenTransfer[] = [];
   readonly sentInsertions: ReadyInsertion[] = [];
+  readonly sentSettlements: ReadySettlement[] = [];
+  /** Of transfers. */
   readonly spentNotes: HeldNote[] = [];
+  /** Every event of the pool, in the chain's order. */
+  readonly events: PoolEvent[] = [];
   operations: Operation[] = [];
   readonly doneOperations: Operation[] = [];
   /** How often each kind of thing happened. */
@@ -135,11 +151,17 @@ export class PoolRun {
     this.timelock = timelock;
     this.governor = bench.chain.signer(GOVERNOR_SIGNER).address;
     this.assets = [NATIVE_ASSET, ...tokens.map(({ target }) => BigInt(target as string))];
-    this.operators = Array.from({ length: OPERATORS }, () => this.dice.random.field());
+    this.chainId = bench.chainId;
+    this.registry = new RegistryClient(bench.registry, bench.chain.signer());
+    const admins = Array.from({ length: OPERATORS }, (_, index) => bench.chain.signer(FIRST_ADMIN_SIGNER + index));
+    this.operators = openOperators(
+      this,
+      admins.map(({ address }) => address),
+    );
     this.payees = Array.from({ length: PAYEES }, () => this.dice.between(2n ** 152n, 2n ** 160n - 1n));
     this.actors = Array.from({ length: ACTORS }, (_, index) => {
       const keyring = new Keyring(this.#bytes(64));
-      const trading = this.operators.map((operator) => keyring.tradingAccount(operator, 0));
+      const trading = this.operators.map((operator) => keyring.tradingAccount(operator.id, 0));
       return { account: bench.chain.signer(FIRST_ACTOR_SIGNER + index).address, main: keyring.spending, trading };
     });
     this.model = new PoolModel(BigInt(bench.chain.signer(1).address));
@@ -147,6 +169,7 @@ export class PoolRun {
 
   static async open(seed: string): Promise<PoolRun> {
     const run = new PoolRun(seed, await openParts(seed));
+    for (const { admin } of run.operators) await run.accept(run.registry.registerOperatorCall(), admin);
     await run.check();
     return run;
   }
@@ -229,8 +252,8 @@ export class PoolRun {
     this.#nextBlock = block + 1;
     for (const event of events) {
       this.ledger.apply(event);
-      if (event.kind !== 'transferred') continue;
-      for (const nullifier of event.nullifiers) this.#spentByEvents.add(nullifier);
+      this.events.push(event);
+      for (const nullifier of nullifiersOf(event)) this.#spentByEvents.add(nullifier);
     }
   }
 
@@ -266,7 +289,8 @@ export class PoolRun {
 
   /** Hashes of everything that the pool, the tokens and the timelock keep, and their balances. */
   async #takeFingerprint(): Promise<string[]> {
-    const addresses = [this.client.address, ...this.assets.slice(1), BigInt(this.timelock.target as string)];
+    const others = [this.registry.address, BigInt(this.timelock.target as string)];
+    const addresses = [this.client.address, ...this.assets.slice(1), ...others];
     return Promise.all(
       addresses.map(async (address) => {
         const proof = (await this.chain.provider.send('eth_getProof', [
@@ -283,10 +307,15 @@ export class PoolRun {
 
   /** Everything that spends a note under the newest root. */
   spend({ note, leaf }: HeldNote): SpentNote {
+    return { note, leaf, path: this.path(leaf) };
+  }
+
+  /** The path of a leaf that is in the tree. */
+  path(leaf: number): Siblings[] {
     const { bucket, position } = placeOf(leaf);
     const tree = this.ledger.treeOf(bucket);
     assert(tree !== undefined);
-    return { note, leaf, path: [...new Bucket(this.model.leavesOf(bucket)).path(position), ...tree.path(bucket)] };
+    return [...new Bucket(this.model.leavesOf(bucket)).path(position), ...tree.path(bucket)];
   }
 
   /** The transfer circuit's inputs for a wish, filled up with dummies of the run's own randomness, and what goes with it. */
@@ -311,7 +340,7 @@ export class PoolRun {
       root: wish.root,
       outputs: wish.outputs.map(({ note }) => note),
       withdrawAmount: payment?.amount ?? 0n,
-      extDataHash: extDataHash(wish.chainId ?? this.#bench.chainId, wish.pool ?? this.client.address, extData),
+      extDataHash: extDataHash(wish.chainId ?? this.chainId, wish.pool ?? this.client.address, extData),
       validAfter: wish.validAfter,
     });
     return { input, extData };
@@ -366,9 +395,14 @@ export class PoolRun {
     const spent = [...this.model.unspent.values()].filter(({ nullifier }) => effect.nullifiers.includes(nullifier));
     await this.accept(this.client.transferCall(transfer), from);
     this.model.transfer(effect, this.time);
-    this.#touched = effect.nullifiers;
+    this.touch(effect.nullifiers);
     keep(this.sentTransfers, transfer);
     for (const note of spent) keep(this.spentNotes, note);
+  }
+
+  /** Lets the next check ask the pool for these nullifiers. */
+  touch(nullifiers: readonly bigint[]): void {
+    this.#touched = [...this.#touched, ...nullifiers];
   }
 
   async acceptInsertion(ready: ReadyInsertion, from: string): Promise<void> {
@@ -408,6 +442,11 @@ export class PoolRun {
       this.assets.map((asset) => model.balance(asset)),
       'balances of the pool',
     );
+    assert.deepEqual(
+      balances,
+      this.assets.map((asset) => model.value(asset)),
+      'what the notes are worth',
+    );
     const held = await Promise.all(this.assets.slice(1).map((asset) => this.#read('held', formatAccount(asset))));
     assert.deepEqual(held, balances.slice(1), 'what the pool says that it holds');
     const { openBucket, openLeaves, openedAt, nextInsertion, depositsPaused } = model;
@@ -422,7 +461,10 @@ export class PoolRun {
     for (let bucket = nextInsertion; bucket <= openBucket; bucket++) {
       assert.deepEqual(ledger.leavesOf(bucket), model.leavesOf(bucket), `leaves of bucket ${bucket}`);
     }
-    assert.equal(this.#spentByEvents.size, model.spent.size, 'the number of nullifiers');
+    for (const { number } of this.operators) {
+      assert.equal(await client.lastSequence(number), model.sequence(number), 'the number of a settlement');
+    }
+    assert.equal(this.#spentByEvents.size, model.spentFrom.size, 'the number of nullifiers');
     await this.#checkSpent(full);
     if (full) await this.#checkRoots();
     this.#fingerprint = await this.#takeFingerprint();
@@ -431,13 +473,20 @@ export class PoolRun {
   async #checkSpent(full: boolean): Promise<void> {
     const { model } = this;
     const unspent = [...model.unspent.values()].map(({ nullifier }) => nullifier);
-    if (full) assert.deepEqual([...this.#spentByEvents].sort(), [...model.spent].sort(), 'the nullifiers');
+    if (full) assert.deepEqual([...this.#spentByEvents].sort(), [...model.spentFrom.keys()].sort(), 'the nullifiers');
     const some = this.dice.pickIfAny(unspent);
-    const asked = full ? [...unspent, ...model.spent] : [...this.#touched, ...(some === undefined ? [] : [some])];
+    const asked = full ? this.#everyNullifier(unspent) : [...this.#touched, ...(some === undefined ? [] : [some])];
     this.#touched = [];
     for (const nullifier of asked) {
-      assert.equal(await this.client.isSpent(nullifier), model.spent.has(nullifier), 'whether a note is spent');
+      const from = model.spentFrom.get(nullifier) ?? 0n;
+      assert.equal(await this.client.spentFrom(nullifier), from, 'from when on something is spent');
     }
+  }
+
+  /** With those of the orders' present states, most of which are not spent. */
+  #everyNullifier(unspent: readonly bigint[]): bigint[] {
+    const present = [...this.model.orders].map((order) => orderNullifierOf(order, order.states.length));
+    return [...unspent, ...present, ...this.model.spentFrom.keys()];
   }
 
   async #checkRoots(): Promise<void> {
@@ -459,47 +508,7 @@ export class PoolRun {
 
 const KEPT = 30;
 
-function keep<T>(list: T[], entry: T): void {
+export function keep<T>(list: T[], entry: T): void {
   list.push(entry);
   if (list.length > KEPT) list.shift();
-}
-
-/** Gives the next block its time. */
-async function tick(chain: Chain, clock: { time: bigint }): Promise<void> {
-  clock.time += 1n;
-  await chain.setNextTime(clock.time);
-}
-
-async function openParts(seed: string) {
-  const clock = { time: START_TIME };
-  let chain: Chain | undefined;
-  const prover = new DoubledProver(async () => {
-    if (chain !== undefined) await tick(chain, clock);
-  });
-  const bench = await PoolBench.open({
-    seed,
-    verifier: (opened) => {
-      chain = opened;
-      return prover.deploy(opened);
-    },
-  });
-  const pool = bench.contract().target;
-  const timelockAbi = (await readArtifact('TimelockController')).abi;
-  const tokenAbi = (await readArtifact('DevelopmentToken')).abi;
-  const tokens: Contract[] = [];
-  for (const _ of ['first', 'second']) {
-    const token = (await deployContract(bench.chain.signer(), 'DevelopmentToken')) as Contract;
-    for (let index = 0; index < ACTORS; index++) {
-      const signer = bench.chain.signer(FIRST_ACTOR_SIGNER + index);
-      await (await token.getFunction('mint').send(signer.address, TOKENS_EACH)).wait();
-      await (await (token.connect(signer) as Contract).getFunction('approve').send(pool, MaxUint256)).wait();
-    }
-    tokens.push(token);
-  }
-  const timelock = new Contract(bench.timelock, timelockAbi, bench.chain.signer());
-  const fragments = [POOL_ABI, VERIFIER_ABI, timelockAbi, tokenAbi].flatMap((abi: InterfaceAbi) =>
-    new Interface(abi).fragments.filter(({ type }) => type === 'error'),
-  );
-  const firstBlock = Number(await bench.chain.provider.send('eth_blockNumber', [])) + 1;
-  return { bench, prover, clock, tokens, timelock, errors: new Interface(fragments), firstBlock };
 }
