@@ -20,7 +20,7 @@ import type { ExchangeCommand, ExchangeRules } from './exchange/commands.ts';
 import { Journal } from './journal/journal.ts';
 import type { Cadence } from './operator/cadence.ts';
 import { Machine } from './operator/machine.ts';
-import { isFatal, Operator, SETTLE_SECONDS_MIN, type OperatorReport } from './operator/operator.ts';
+import { failureOf, isFatal, Operator, SETTLE_SECONDS_MIN, type OperatorReport } from './operator/operator.ts';
 import { Settler } from './operator/settler.ts';
 import { ReferenceFeed, type ReferenceSource } from './references.ts';
 import { beginning, refuseRollback } from './rollback.ts';
@@ -51,8 +51,6 @@ export type EnclaveSettings = {
   readonly rules: ExchangeRules;
   /** When it settles. */
   readonly cadence: Cadence;
-  /** Every settlement has so many fills, 2 to 16. */
-  readonly fills: number;
   /** Blocks that stand on one before it counts. */
   readonly confirmations: number;
   /** How far blocks may be ahead of the clock; undefined where the chain's time is not that of the world. */
@@ -118,18 +116,27 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
   const pool = new PoolClient(poolAddress, chain.signer);
   const source = { pool, provider: chain.provider, startBlock, operator: number };
   const { journalKey: key } = keys;
-  const journal = await Journal.open({ directory: join(settings.directory, 'journal'), key, atLeast: undefined });
+  const journal = await Journal.open({ directory: join(settings.directory, 'journal'), key });
   try {
     const machine = await Machine.open(journal, operatorId);
     if (journal.position.sequence === 0) await machine.execute(await beginning(source));
     else await refuseRollback(machine, source);
     await configure(machine, settings);
-    const { prover, treasury, fills, cadence, confirmations, clockSkewSecondsMax } = settings;
+    const { prover, treasury, rules, cadence, confirmations, clockSkewSecondsMax } = settings;
     const { encryptionKey, apiKey, signer } = keys.era(era);
     const operator = new Operator({
       ...source,
       machine,
-      settler: new Settler({ chainId, pool, operator: number, operatorId, signer, treasury, prover, fills }),
+      settler: new Settler({
+        chainId,
+        pool,
+        operator: number,
+        operatorId,
+        signer,
+        treasury,
+        prover,
+        fills: rules.fills,
+      }),
       confirmations,
       operatorId,
       eraKeys: eraNumbers(era).map((each) => keys.era(each).encryptionKey),
@@ -199,12 +206,19 @@ function eraNumbers(newest: bigint): bigint[] {
 }
 
 /** Brings the exchange to what is set. */
-async function configure(machine: Machine, { markets, rules }: EnclaveSettings): Promise<void> {
+async function configure(machine: Machine, { markets, rules, cadence }: EnclaveSettings): Promise<void> {
   const execute = async (what: string, command: ExchangeCommand) => {
     const [event] = await machine.execute(command);
     if (event?.kind === 'refused')
       throw new BitcloakError('USAGE', `${what}: the exchange refuses it, ${event.reason}`);
   };
+  const period = cadence.kind === 'interval' ? cadence.seconds : 0;
+  if (rules.roundSeconds < period) {
+    throw new BitcloakError(
+      'USAGE',
+      `rules: expected roundSeconds of ${period} or more, which pass between settlements`,
+    );
+  }
   if (rules.settleSeconds < SETTLE_SECONDS_MIN) {
     throw new BitcloakError('USAGE', `rules: expected settleSeconds of ${SETTLE_SECONDS_MIN} or more`);
   }
@@ -317,7 +331,7 @@ class Enclave {
       } catch (error) {
         const code = error instanceof BitcloakError ? error.code : 'INTERNAL';
         if (isFatal(code)) throw error;
-        report({ kind: 'failed', code, message: error instanceof Error ? error.message : '' });
+        report(failureOf(error));
       }
     });
   }
@@ -326,7 +340,7 @@ class Enclave {
   async #snapshot(commands: number): Promise<void> {
     if (this.#operator.machine.sinceSnapshot < commands) return;
     try {
-      await this.#operator.snapshot();
+      await this.#operator.machine.snapshot();
     } catch (error) {
       const code: ErrorCode = error instanceof BitcloakError ? error.code : 'ENCLAVE_FAILED';
       this.#settings.report({ kind: 'snapshotFailed', code });

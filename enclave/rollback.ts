@@ -3,7 +3,7 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import { SETTLEMENT_HORIZON_SECONDS } from '@bitcloak/protocol/parameters';
 import type { Provider } from 'ethers';
 import type { ExchangeCommand } from './exchange/commands.ts';
-import { headBytesOf, type Machine } from './operator/machine.ts';
+import type { Machine } from './operator/machine.ts';
 
 /** Endpoints answer for so many blocks at once. */
 const RANGE_BLOCKS = 2_000;
@@ -23,20 +23,21 @@ export async function beginning({ pool, provider, operator }: AnchorSource): Pro
 }
 
 /**
- * Throws `JOURNAL_ROLLED_BACK` where the operator's newest settlement names a record that is not in the journal: then its host has put an older one
- * in its place. A journal that began after others were lost does not know what they settled, nor the one settlement that may have been on its
+ * Throws `JOURNAL_ROLLED_BACK` where the operator's newest settlement was not signed as the journal says: then its host has put an older one in its
+ * place. A journal that began after others were lost does not know what they settled, nor the one settlement that may have been on its
  * way.
  */
 export async function refuseRollback(machine: Machine, source: AnchorSource): Promise<void> {
   const newest = await newestSettlement(source);
-  if (newest === undefined || machine.hasHead(headBytesOf(newest.journalHead))) return;
-  const { sequence, time } = machine.state.begun;
+  const { anchors, begun } = machine.state;
+  if (newest === undefined || anchors.includes(newest.journalHead)) return;
+  const { sequence, time } = begun;
   if (newest.sequence <= sequence) return;
   const wasOnItsWay = (landed: number) => landed <= time + Number(SETTLEMENT_HORIZON_SECONDS);
   if (newest.sequence === BigInt(sequence + 1) && wasOnItsWay(await timeOf(source.provider, newest.block))) return;
   throw new BitcloakError(
     'JOURNAL_ROLLED_BACK',
-    "the journal is older than the operator's newest settlement: it does not know the record that the settlement names",
+    "the journal is older than the operator's newest settlement, of which it does not know",
   );
 }
 

@@ -19,8 +19,9 @@ export const HELP = `Starts an operator's enclave. It is configured by the envir
                                        "ticksMax", "lotsMin", "lotsMax", "referenceSecondsMax", "referenceMoveMax", "reference"? }: assets by their
                                        symbols in the manifest, base units as strings, fees in basis points, "reference" a URL that answers
                                        { "bid", "ask", "time" }
-  BITCLOAK_ENCLAVE_RULES               JSON file: { "settleSeconds", "orderSecondsMax", "lockSecondsMax", "ordersMax", "withdrawalFees": [{ "asset", "fee" }],
-                                       "noteMins": [{ "asset", "value" }] }: ordersMax for an owner and asset
+  BITCLOAK_ENCLAVE_RULES               JSON file: { "settleSeconds", "roundSeconds", "orderSecondsMax", "lockSecondsMax", "ordersMax", "withdrawalFees":
+                                       [{ "asset", "fee" }], "noteMins": [{ "asset", "value" }] }: roundSeconds from one settlement to the next that can
+                                       spend what it left; ordersMax for an owner and asset, ordersMax × roundSeconds + 1800 ≤ settleSeconds
   BITCLOAK_ENCLAVE_TREASURY            shielded address that gets fees and dust
   BITCLOAK_ENCLAVE_GAS_KEY_FILE        file with the private key, in hexadecimal, of the account that pays the gas, mode 0600
   BITCLOAK_ENCLAVE_CADENCE             interval:SECONDS, or count:MATCHES:SECONDS for so many matches and at the latest after so long; interval:600
@@ -47,7 +48,6 @@ export type Settings = {
   /** With 0x. */
   readonly gasKey: string;
   readonly cadence: Cadence;
-  readonly fills: number;
   readonly confirmations: number;
   readonly clockSkewSecondsMax: number | undefined;
   readonly provers: number;
@@ -95,13 +95,14 @@ type WireMarket = Record<'pair' | 'base' | 'quote' | 'lotBase' | 'tickQuote', st
 
 const RULES_SCHEMA = strictObject({
   settleSeconds: INTEGER,
+  roundSeconds: INTEGER,
   orderSecondsMax: INTEGER,
   lockSecondsMax: INTEGER,
   ordersMax: INTEGER,
   withdrawalFees: { type: 'array', items: strictObject({ asset: TEXT, fee: DECIMAL }) },
   noteMins: { type: 'array', items: strictObject({ asset: TEXT, value: DECIMAL }) },
 });
-type WireRules = Record<'settleSeconds' | 'orderSecondsMax' | 'lockSecondsMax', number> & {
+type WireRules = Record<'settleSeconds' | 'roundSeconds' | 'orderSecondsMax' | 'lockSecondsMax', number> & {
   ordersMax: number;
   withdrawalFees: { asset: string; fee: string }[];
   noteMins: { asset: string; value: string }[];
@@ -125,11 +126,10 @@ export function readSettings(environment: Environment): Settings {
     operator: count('OPERATOR', undefined, 999_999_999, 1),
     seedFile: needed('SEED_FILE'),
     markets: readMarkets(needed('MARKETS'), manifest.tokens),
-    rules: readRules(needed('RULES'), manifest.tokens),
+    rules: { ...readRules(needed('RULES'), manifest.tokens), fills: count('FILLS', 4, SETTLEMENT_FILLS_MAX, 2) },
     treasury: readTreasury(needed('TREASURY')),
     gasKey: readGasKey(needed('GAS_KEY_FILE')),
     cadence: readCadence(setting('CADENCE') ?? 'interval:600'),
-    fills: count('FILLS', 4, SETTLEMENT_FILLS_MAX, 2),
     confirmations: count('CONFIRMATIONS', 2, 10_000),
     clockSkewSecondsMax: clockSkew === 0 ? undefined : clockSkew,
     provers: count('PROVERS', 1, 64, 1),
@@ -184,7 +184,7 @@ function readMarkets(path: string, tokens: readonly Token[]): MarketSettings[] {
   });
 }
 
-function readRules(path: string, tokens: readonly Token[]): ExchangeRules {
+function readRules(path: string, tokens: readonly Token[]): Omit<ExchangeRules, 'fills'> {
   const { withdrawalFees, noteMins, ...seconds } = readJson('RULES', path, RULES_SCHEMA) as WireRules;
   const assetOf = (symbol: string) => tokenOf('RULES', tokens, symbol).asset;
   const fees = withdrawalFees.map(({ asset, fee }) => [assetOf(asset), BigInt(fee)] as const);

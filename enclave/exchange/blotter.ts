@@ -23,6 +23,8 @@ type Account = {
   readonly reports: Report[];
   /** By the hour of their expiry, and the order's hash. */
   readonly used: Map<number, Map<bigint, Used>>;
+  /** Post-only orders that were refused because they would trade, in the last hour in which any was. */
+  passive: { hour: number; count: number };
   /** With the last of those hours: an amended order was signed more than once. */
   readonly clientOrderIds: Map<string, number>;
 };
@@ -93,6 +95,17 @@ export class Blotter {
     const kept = account?.reports ?? [];
     if (sequence > last || last - sequence > kept.length) return undefined;
     return sequence === last ? [] : kept.slice(sequence - last);
+  }
+
+  /** Post-only orders of an owner that were refused in this hour because they would trade. */
+  passiveRefusals(owner: bigint, time: number): number {
+    const passive = this.#accounts.get(owner)?.passive;
+    return passive?.hour === hourOf(BigInt(time)) ? passive.count : 0;
+  }
+
+  countPassiveRefusal(owner: bigint, time: number): void {
+    const count = this.passiveRefusals(owner, time) + 1;
+    this.#account(owner).passive = { hour: hourOf(BigInt(time)), count };
   }
 
   /** What a client order id, or a signed order, stands for already. */
@@ -192,6 +205,7 @@ export class Blotter {
       reports: [],
       used: new Map(),
       clientOrderIds: new Map(),
+      passive: { hour: 0, count: 0 },
     };
     this.#accounts.set(owner, account);
     return account;

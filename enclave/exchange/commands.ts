@@ -10,6 +10,13 @@ import type { FundNote } from './funds.ts';
 export type ExchangeRules = {
   /** Between a match and the end of the order or of the notes that pay for it there must be so many seconds, for the settlement to land in. */
   readonly settleSeconds: number;
+  /**
+   * From the plan of one settlement to the plan of the next that can spend what it left: proving, landing, confirmations and insertion. It bounds how much may
+   * wait to be settled, so that all of it lands in `settleSeconds`.
+   */
+  readonly roundSeconds: number;
+  /** Every settlement has so many, 2 to 16: fewer are filled up with the operator's own, which do nothing. */
+  readonly fills: number;
   /** The longest time from now to the expiry of an order. */
   readonly orderSecondsMax: number;
   /** The longest time from now for which proceeds are locked again. */
@@ -60,24 +67,17 @@ export type ExchangeCommand =
   | { readonly kind: 'cancel'; readonly owner: bigint; readonly order: number }
   | { readonly kind: 'cancelAll'; readonly owner: bigint; readonly market?: number }
   | ({ readonly kind: 'withdraw' } & NewWithdrawal & Hashed)
-  /** By the operator: what is open of these signed orders must not match any more. */
-  | { readonly kind: 'drop'; readonly tickets: readonly number[] }
-  /** By the operator: nothing of these signed orders can be settled. Their matches come to nothing, and the batch with them waits for another plan. */
-  | { readonly kind: 'void'; readonly tickets: readonly number[] }
-  /**
-   * Chooses the next batch: valid until that time, to be the operator's settlement of that sequence, of so many fills at most (16 unless given).
-   * `always`: also where nothing waits.
-   */
-  | {
-      readonly kind: 'plan';
-      readonly validUntil: number;
-      readonly sequence: number;
-      readonly always: boolean;
-      readonly fills?: number;
-    }
-  | { readonly kind: 'settled' }
+  /** Signed orders that their owners take back on the chain, each with the unix time from which nothing of it can be settled. What is open of them matches no more. */
+  | { readonly kind: 'retire'; readonly tickets: readonly (readonly [ticket: number, from: number])[] }
+  /** By the operator: nothing of these signed orders can be settled. Their matches come to nothing, and the batch, which was not signed yet, waits for another plan. */
+  | { readonly kind: 'void'; readonly sequence: number; readonly tickets: readonly number[] }
+  /** The batch is going to be signed, with that head of the journal: from now on it may land as long as it is valid. */
+  | { readonly kind: 'sign'; readonly sequence: number; readonly head: bigint }
+  /** Chooses the next batch: valid until that time, to be the operator's settlement of that sequence. `always`: also where nothing waits. */
+  | { readonly kind: 'plan'; readonly validUntil: number; readonly sequence: number; readonly always: boolean }
+  | { readonly kind: 'settled'; readonly sequence: number }
   /** The batch will never land: what it was to settle waits for another. */
-  | { readonly kind: 'failed' };
+  | { readonly kind: 'failed'; readonly sequence: number };
 
 export type Refusal =
   | Rejection
@@ -96,6 +96,8 @@ export type Refusal =
   | 'relockInvalid'
   | 'fundsInsufficient'
   | 'withdrawalInvalid'
+  | 'postOnlyLimited'
+  | 'settlementBusy'
   | 'batchPending';
 
 export type ExchangeEvent =
@@ -116,6 +118,8 @@ export type Ticket = SignedOrder & {
   readonly orderHash: bigint;
   /** Base units that matches gave away, settled or not. */
   sold: bigint;
+  /** Unix seconds: the last at which a settlement can have it. */
+  until: number;
   /** Base units and number of the fills that are on the chain. */
   filled: bigint;
   k: bigint;
@@ -136,6 +140,7 @@ export type Working = {
   /** What it was signed as last, and for how many lots. */
   readonly ticket: number;
   readonly signedLots: bigint;
+  readonly postOnly: boolean;
   open: number;
 };
 
@@ -146,8 +151,6 @@ export type MatchLeg = Leg & { readonly ticket: number; readonly owner: bigint; 
 export type Match = {
   readonly id: number;
   readonly kind: 'trade' | 'withdrawal';
-  /** The asset of its fees. */
-  readonly feeAsset: bigint;
   readonly legs: readonly MatchLeg[];
 };
 
@@ -166,4 +169,6 @@ export type Batch = {
   readonly sequence: number;
   readonly fills: readonly PlannedFill[];
   readonly matches: readonly number[];
+  /** The journal's head that it was signed with; undefined before that. */
+  readonly head: bigint | undefined;
 };

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { orderHashOf, orderStateOf, type Order } from '@bitcloak/notes/order';
 import { BASIS_POINTS } from '@bitcloak/protocol/orders';
-import { AMOUNT_MAX, SETTLEMENT_FILLS_MAX, TIME_MAX } from '@bitcloak/protocol/parameters';
+import { AMOUNT_MAX, SETTLEMENT_FILLS_MAX, SETTLEMENT_HORIZON_SECONDS, TIME_MAX } from '@bitcloak/protocol/parameters';
 import { feeOf, isCovered, legOf, signedLots, type MarketTerms } from '@bitcloak/trading/market';
 import type { NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/trading/orders';
 import type { BalanceRecord, OrderRecord } from '@bitcloak/trading/records';
@@ -26,13 +26,24 @@ import type {
   Working,
 } from './commands.ts';
 import { Funds, type FundNote } from './funds.ts';
-import { chooseBatch } from './settling.ts';
+import { chooseBatch, inTurn } from './settling.ts';
 
 /** A signed order with so many fills matches no more: what it has matched is settled with what is left of the states that are watched. */
 export const ORDER_FILLS_MAX = 8;
 
+/** Post-only orders of one owner that are refused, because they would trade, in an hour; then all are until the next. */
+export const POST_ONLY_REFUSALS_PER_HOUR = 16;
+
+/** A batch is valid for so long. */
+export const BATCH_SECONDS = Number(SETTLEMENT_HORIZON_SECONDS) / 2;
+
+/** Of the heads that settlements were signed with so many are known: the newest that is on the chain is among them. */
+const ANCHORS_KEPT = 64;
+
 const RULES_AT_FIRST: ExchangeRules = {
-  settleSeconds: 1,
+  settleSeconds: BATCH_SECONDS + 1,
+  roundSeconds: 1,
+  fills: SETTLEMENT_FILLS_MAX,
   orderSecondsMax: 0,
   lockSecondsMax: 0,
   withdrawalFees: [],
@@ -53,6 +64,7 @@ export type ExchangeSnapshot = {
   readonly notes: readonly FundNote[];
   readonly blotter: BlotterSnapshot;
   readonly batch: Batch | undefined;
+  readonly anchors: readonly bigint[];
   readonly lastTicket: number;
   readonly lastMatch: number;
   readonly time: number;
@@ -79,7 +91,10 @@ export class Exchange {
   readonly #workingOf = new Map<number, Working>();
   readonly #numbers = new Map<bigint, Map<number, number>>();
   readonly #matches = new Map<number, Match>();
+  /** Signed orders of which something waits to be settled. */
+  readonly #unsettled = { trade: new Set<number>(), withdrawal: new Set<number>() };
   #batch: Batch | undefined;
+  #anchors: readonly bigint[] = [];
   #lastTicket = 0;
   #lastMatch = 0;
   #time = 0;
@@ -98,10 +113,12 @@ export class Exchange {
       this.#tickets.set(ticket.id, { ...ticket });
       this.#funds.countOrder(ticket.order.owner, ticket.order.sellAsset, 1);
       this.#funds.hold(ticket.order.owner, ticket.order.sellAsset, ticket.held);
+      this.#countUnsettled(ticket);
     }
     for (const working of snapshot.working) this.#addWorking({ ...working });
     for (const match of snapshot.matches) this.#matches.set(match.id, match);
     this.#batch = snapshot.batch;
+    this.#anchors = snapshot.anchors;
     this.#lastTicket = snapshot.lastTicket;
     this.#lastMatch = snapshot.lastMatch;
     this.#time = snapshot.time;
@@ -120,6 +137,7 @@ export class Exchange {
       notes: this.#funds.notes().map((note) => ({ ...note })),
       blotter: this.#blotter.save(),
       batch: this.#batch,
+      anchors: this.#anchors,
       lastTicket: this.#lastTicket,
       lastMatch: this.#lastMatch,
       time: this.#time,
@@ -147,6 +165,11 @@ export class Exchange {
   /** What is being settled. */
   get batch(): Batch | undefined {
     return this.#batch;
+  }
+
+  /** The journal's heads that its last settlements were signed with. */
+  get anchors(): readonly bigint[] {
+    return this.#anchors;
   }
 
   /** Matches that wait for a batch. */
@@ -184,9 +207,9 @@ export class Exchange {
     return this.#tickets.get(id);
   }
 
-  /** Signed orders that can still match. */
-  openTickets(): Ticket[] {
-    return [...this.#workingOf.keys()].map((id) => this.#ticket(id));
+  /** Signed orders that can still match, or that were not settled yet. */
+  tickets(): Ticket[] {
+    return [...this.#tickets.values()];
   }
 
   /** The states of orders, after fills on the chain, that are not known to be in the tree yet. */
@@ -201,10 +224,10 @@ export class Exchange {
     return this.#funds.available(owner, asset, this.#time + 2 * this.#rules.settleSeconds);
   }
 
-  /** Whether a note is large enough to be credited. */
+  /** Whether a note is of an asset that is traded here, and large enough to be credited. */
   isCredited(asset: bigint, value: bigint): boolean {
-    const min = this.#rules.noteMins.find(([named]) => named === asset)?.[1] ?? 1n;
-    return value >= min;
+    const isTraded = [...this.#markets.values()].some(({ base, quote }) => base === asset || quote === asset);
+    return isTraded && value >= this.#noteMin(asset);
   }
 
   balances(owner: bigint): BalanceRecord[] {
@@ -261,27 +284,33 @@ export class Exchange {
       }
       case 'withdraw':
         return this.#withdraw(command);
-      case 'drop':
-        return command.tickets.flatMap((ticket) => this.#drop(ticket));
+      case 'retire':
+        return command.tickets.flatMap(([ticket, from]) => this.#retire(ticket, from));
       case 'void':
-        return this.#void(command.tickets);
+        return this.#batchOf(command.sequence) === undefined ? [] : this.#void(command.tickets);
       case 'plan':
         return this.#plan(command);
+      case 'sign':
+        return this.#sign(command.sequence, command.head);
       case 'settled':
-        return this.#applySettled();
+        return this.#applySettled(this.#batchOf(command.sequence));
       case 'failed':
-        this.#batch = undefined;
+        if (this.#batchOf(command.sequence) !== undefined) this.#batch = undefined;
         return [];
     }
   }
 
   #configure(rules: ExchangeRules): ExchangeEvent[] {
-    const { settleSeconds, orderSecondsMax, lockSecondsMax, withdrawalFees, noteMins, ordersMax } = rules;
+    const { settleSeconds, roundSeconds, fills, orderSecondsMax, lockSecondsMax, withdrawalFees, noteMins } = rules;
+    const { ordersMax } = rules;
     const isTime = (seconds: number) =>
       Number.isSafeInteger(seconds) && seconds >= 1 && seconds <= Number(TIME_MAX) / 4;
     const areAmounts = [...withdrawalFees, ...noteMins].every(([, amount]) => amount >= 0n && amount <= AMOUNT_MAX);
-    const areTimes = [settleSeconds, orderSecondsMax, lockSecondsMax].every(isTime);
-    if (!areTimes || !areAmounts || !isQuantity(ordersMax)) return refuse('rulesInvalid');
+    const areTimes = [settleSeconds, roundSeconds, orderSecondsMax, lockSecondsMax].every(isTime);
+    const isSize = Number.isInteger(fills) && fills >= 2 && fills <= SETTLEMENT_FILLS_MAX;
+    if (!areTimes || !areAmounts || !isQuantity(ordersMax) || !isSize) return refuse('rulesInvalid');
+    // A note is in one fill of a settlement, so the orders that it pays for are settled one after another.
+    if (ordersMax > roundsOf(rules)) return refuse('rulesInvalid');
     this.#rules = rules;
     return [];
   }
@@ -293,6 +322,7 @@ export class Exchange {
     this.#time = time;
     const events = this.#follow(expired);
     this.#blotter.forgetExpired(time);
+    // The lock has to hold for as long as the match may wait.
     const soon = time + this.#rules.settleSeconds;
     for (const { owner, asset } of this.#funds.overdrawn(soon)) {
       for (const { ticket } of [...this.#working.values()].reverse()) {
@@ -331,6 +361,27 @@ export class Exchange {
       ticket.stateInserted = states.includes(orderStateOf(ticket.orderHash, ticket.filled, ticket.k));
     }
     return [];
+  }
+
+  /** So many signed orders with trades, and as many withdrawals, may wait at most; each settlement takes some of either. */
+  get #capacity(): number {
+    return roundsOf(this.#rules) * this.#rules.fills;
+  }
+
+  #noteMin(asset: bigint): bigint {
+    return this.#rules.noteMins.find(([named]) => named === asset)?.[1] ?? 1n;
+  }
+
+  /** Who asks again and again where a post-only order would trade learns a price of the hidden book for nothing. */
+  #isPostOnlyLimited(owner: bigint, postOnly: boolean): boolean {
+    return postOnly && this.#blotter.passiveRefusals(owner, this.#time) >= POST_ONLY_REFUSALS_PER_HOUR;
+  }
+
+  #countPassive(owner: bigint, events: readonly EngineEvent[]): readonly EngineEvent[] {
+    const [first] = events;
+    if (first?.kind === 'rejected' && first.reason === 'wouldTrade')
+      this.#blotter.countPassiveRefusal(owner, this.#time);
+    return events;
   }
 
   /** The engine's number of an owner; of one who never traded, the number that he would get. */
@@ -382,14 +433,16 @@ export class Exchange {
     const lotsSigned = signedLots(terms, side, order) as bigint;
     if (this.#funds.orders(owner, order.sellAsset) >= this.#rules.ordersMax) return refuse('ordersTooMany');
     if (this.available(owner, order.sellAsset) < shareOf(order, lots, lotsSigned)) return refuse('fundsInsufficient');
+    if (this.#unsettled.trade.size >= this.#capacity) return refuse('settlementBusy');
 
     const dated: Pick<EngineOrder, 'timeInForce' | 'expiry'> | undefined =
       // The engine refuses one that has an expiry.
       request.timeInForce === 'gtc' && (request.expiry ?? 0) === 0 ? { timeInForce: 'gtd', expiry: leaves } : undefined;
     const account = this.#accountOf(owner);
+    if (this.#isPostOnlyLimited(owner, request.postOnly ?? false)) return refuse('postOnlyLimited');
     const events = this.#engine.apply({ kind: 'submit', account, ...request, ...dated });
     const [first, ...others] = events;
-    if (first?.kind !== 'accepted') return this.#follow(events);
+    if (first?.kind !== 'accepted') return this.#follow(this.#countPassive(owner, events));
     this.#accounts.set(owner, account);
     const { id: ticket } = this.#open({ order, signature }, orderHash);
     const { type, timeInForce, selfTrade } = request;
@@ -418,6 +471,7 @@ export class Exchange {
       side,
       ticket,
       signedLots: lotsSigned,
+      postOnly: request.postOnly ?? false,
       open: lots,
     };
     this.#addWorking(working);
@@ -460,8 +514,9 @@ export class Exchange {
     if (this.available(owner, order.sellAsset) + freed < shareOf(order, open, lotsSigned)) {
       return refuse('fundsInsufficient');
     }
+    if (this.#isPostOnlyLimited(owner, working.postOnly)) return refuse('postOnlyLimited');
     const events = this.#engine.apply({ kind: 'amend', account, order: working.id, price, lots });
-    if (events[0]?.kind !== 'amended') return this.#follow(events);
+    if (events[0]?.kind !== 'amended') return this.#follow(this.#countPassive(owner, events));
     const { id: ticket } = this.#open({ order, signature }, orderHash);
     this.#blotter.remember(owner, orderHash, order.expiry, {
       clientOrderId: record.clientOrderId,
@@ -497,7 +552,11 @@ export class Exchange {
     if (!isWithdrawal) return refuse('withdrawalInvalid');
     if (order.buyMin > amount - fee) return refuse('orderNotCovered');
     if (this.#funds.orders(owner, asset) >= this.#rules.ordersMax) return refuse('ordersTooMany');
-    if (this.available(owner, asset) < amount) return refuse('fundsInsufficient');
+    const available = this.available(owner, asset);
+    if (available < amount) return refuse('fundsInsufficient');
+    // Less than a note that would be credited is worth a fill only where it is all.
+    if (amount < this.#noteMin(asset) && amount < available) return refuse('withdrawalInvalid');
+    if (this.#unsettled.withdrawal.size >= this.#capacity) return refuse('settlementBusy');
     const ticket = this.#open({ order, signature }, orderHash);
     const times = { time: this.#time, status: 'waiting', settlement: 0 } as const;
     const withdrawal = this.#blotter.addWithdrawal(owner, { clientOrderId, asset, amount, fee, ...times });
@@ -506,7 +565,7 @@ export class Exchange {
     ticket.sold = amount;
     this.#hold(ticket.id);
     const leg = { ticket: ticket.id, owner, record: number, sold: amount, bought: amount - fee };
-    this.#addMatch({ kind: 'withdrawal', feeAsset: asset, legs: [leg] });
+    this.#addMatch({ kind: 'withdrawal', legs: [leg] });
     this.#blotter.report(owner, this.#time, { kind: 'withdrawing', withdrawal });
     return [{ kind: 'withdrawing', number }];
   }
@@ -515,6 +574,13 @@ export class Exchange {
     const working = this.#workingOf.get(ticket);
     if (working === undefined) return [];
     return this.#follow(this.#engine.apply({ kind: 'reduce', order: working.id, lots: 0 }));
+  }
+
+  #retire(id: number, from: number): ExchangeEvent[] {
+    const ticket = this.#tickets.get(id);
+    if (ticket === undefined) return [];
+    ticket.until = Math.min(ticket.until, from - 1);
+    return this.#drop(id);
   }
 
   #void(tickets: readonly number[]): ExchangeEvent[] {
@@ -561,7 +627,6 @@ export class Exchange {
 
   #applyTrade({ maker, taker, price, lots }: EngineEvent & { kind: 'traded' }): void {
     const orders = [maker, taker].map((id) => this.#find(id));
-    const { quote } = this.#terms((orders[0] as Working).market);
     const legs = orders.map((working) => {
       const { owner, number, market, side, ticket } = working;
       const terms = this.#terms(market);
@@ -592,7 +657,7 @@ export class Exchange {
       this.#settleHold(working);
       return { ticket, owner, record: fill.id, ...leg };
     });
-    this.#addMatch({ kind: 'trade', feeAsset: quote, legs });
+    this.#addMatch({ kind: 'trade', legs });
   }
 
   #addMatch(match: Omit<Match, 'id'>): void {
@@ -612,9 +677,10 @@ export class Exchange {
   #open(signed: SignedOrder, orderHash: bigint): Ticket {
     const id = ++this.#lastTicket;
     const nothing = { sold: 0n, filled: 0n, k: 0n, stateInserted: false, held: 0n };
-    const ticket: Ticket = { id, order: signed.order, signature: signed.signature, orderHash, ...nothing };
+    const { order, signature } = signed;
+    const ticket: Ticket = { id, order, signature, orderHash, until: Number(order.expiry), ...nothing };
     this.#tickets.set(id, ticket);
-    this.#funds.countOrder(signed.order.owner, signed.order.sellAsset, 1);
+    this.#funds.countOrder(order.owner, order.sellAsset, 1);
     return ticket;
   }
 
@@ -635,6 +701,13 @@ export class Exchange {
     const held = open + ticket.sold - ticket.filled;
     this.#funds.hold(order.owner, order.sellAsset, held - ticket.held);
     ticket.held = held;
+    this.#countUnsettled(ticket);
+  }
+
+  #countUnsettled({ id, order, sold, filled }: Ticket): void {
+    const waiting = this.#unsettled[order.sellAsset === order.buyAsset ? 'withdrawal' : 'trade'];
+    if (sold > filled) waiting.add(id);
+    else waiting.delete(id);
   }
 
   #forgetIfDone(ticket: Ticket): void {
@@ -642,23 +715,33 @@ export class Exchange {
     if (this.#tickets.delete(ticket.id)) this.#funds.countOrder(ticket.order.owner, ticket.order.sellAsset, -1);
   }
 
-  #plan({
-    validUntil,
-    sequence,
-    always,
-    fills = SETTLEMENT_FILLS_MAX,
-  }: ExchangeCommand & { kind: 'plan' }): ExchangeEvent[] {
+  #plan({ validUntil, sequence, always }: ExchangeCommand & { kind: 'plan' }): ExchangeEvent[] {
     if (this.#batch !== undefined) return refuse('batchPending');
-    const events = this.#bust(({ legs }) => legs.some((leg) => this.#isDead(leg)));
-    const choice = chooseBatch(this.#matches.values(), (id) => this.#ticket(id), this.#funds, validUntil, fills);
-    if (choice.fills.length > 0 || always) this.#batch = { validUntil, sequence, ...choice };
+    const events = this.#bust(({ legs }) => legs.some((leg) => this.#isDead(leg, validUntil)));
+    const untilOf = ({ legs }: Match) => Math.min(...legs.map(({ ticket }) => this.#ticket(ticket).until));
+    const matches = inTurn(this.#matches.values(), untilOf, sequence);
+    const { fills } = this.#rules;
+    const choice = chooseBatch(matches, (id) => this.#ticket(id), this.#funds, validUntil, fills);
+    if (choice.fills.length > 0 || always) this.#batch = { validUntil, sequence, ...choice, head: undefined };
     return [...events, { kind: 'planned', fills: choice.fills.length }];
   }
 
-  /** Whether the signed order has ended, or no lock is left on what was to pay for it: no settlement can have it any more. */
-  #isDead({ ticket, sold }: MatchLeg): boolean {
-    const { owner, sellAsset, expiry } = this.#ticket(ticket).order;
-    return expiry <= BigInt(this.#time) || this.#funds.payable(owner, sellAsset, this.#time + 1) < sold;
+  /** Whether the signed order ends too soon, or no lock is left on what was to pay for it: neither this settlement nor a later one can have it. */
+  #isDead({ ticket, sold }: MatchLeg, validUntil: number): boolean {
+    const { order, until } = this.#ticket(ticket);
+    return until < validUntil || this.#funds.payable(order.owner, order.sellAsset, validUntil) < sold;
+  }
+
+  #batchOf(sequence: number): Batch | undefined {
+    return this.#batch?.sequence === sequence ? this.#batch : undefined;
+  }
+
+  #sign(sequence: number, head: bigint): ExchangeEvent[] {
+    const batch = this.#batchOf(sequence);
+    if (batch === undefined || batch.head !== undefined) return [];
+    this.#batch = { ...batch, head };
+    this.#anchors = [...this.#anchors, head].slice(-ANCHORS_KEPT);
+    return [];
   }
 
   #bust(isDead: (match: Match) => boolean): ExchangeEvent[] {
@@ -685,8 +768,7 @@ export class Exchange {
     });
   }
 
-  #applySettled(): ExchangeEvent[] {
-    const batch = this.#batch;
+  #applySettled(batch: Batch | undefined): ExchangeEvent[] {
     if (batch === undefined) return [];
     this.#batch = undefined;
     this.#recordSettled(batch);
@@ -763,6 +845,11 @@ export class Exchange {
 function found<T>(value: T | undefined, what: string, id: number): T {
   if (value === undefined) throw new Error(`${what} ${id} is not there`);
   return value;
+}
+
+/** Settlements that come, one after another, in the time that a match has. */
+function roundsOf({ settleSeconds, roundSeconds }: ExchangeRules): number {
+  return Math.floor((settleSeconds - BATCH_SECONDS) / roundSeconds);
 }
 
 function refuse(reason: Refusal): ExchangeEvent[] {

@@ -28,12 +28,12 @@ export class Heads {
     return sequence < this.#first || sequence >= this.#first + this.#count ? undefined : this.#copy(sequence);
   }
 
-  sequenceOf(head: Uint8Array): number | undefined {
+  has(head: Uint8Array): boolean {
     const known = this.#bytes.subarray(0, this.#count * HEAD_BYTES);
     for (let at = known.indexOf(head); at >= 0; at = known.indexOf(head, at + 1)) {
-      if (head.length === HEAD_BYTES && at % HEAD_BYTES === 0) return this.#first + at / HEAD_BYTES;
+      if (head.length === HEAD_BYTES && at % HEAD_BYTES === 0) return true;
     }
-    return undefined;
+    return false;
   }
 
   /** Adds the head of the next record. */

@@ -17,16 +17,6 @@ export type JournalOptions = {
   /** Is made where it is not there. */
   readonly directory: string;
   readonly key: Uint8Array;
-  /**
-   * A record that is known to have been in the journal, from the chain or from a client; only against it a host that cuts off the end is
-   * found out. Undefined where nothing is known, as at the very first start.
-   */
-  readonly atLeast: JournalPosition | undefined;
-};
-
-export type SnapshotOptions = {
-  /** Keeps the records after this sequence, and all heads from it on, though the snapshots need fewer: what may be asked as `atLeast`. */
-  readonly keepFrom?: number;
 };
 
 type Append = { command: Buffer; resolve: (position: JournalPosition) => void; reject: (error: Error) => void };
@@ -44,7 +34,8 @@ type Parts = {
 
 /**
  * The log of a state machine's commands, encrypted, on a disk that is not to be trusted. What was acknowledged is there after a kill or a
- * crash, in order; whatever else the disk does is found out, but for an end that is cut off: that takes `atLeast`.
+ * crash, in order; whatever else the disk does is found out, but for an end that is cut off: for that its heads are compared with what is known
+ * elsewhere.
  */
 export class Journal {
   readonly #directory: string;
@@ -75,16 +66,16 @@ export class Journal {
   }
 
   /**
-   * Opens a journal, or begins one in an empty directory. What a kill left of an unacknowledged write is cut off. Throws
-   * `JOURNAL_CORRUPT` and `JOURNAL_ROLLED_BACK`, having changed nothing, and `JOURNAL_BUSY`.
+   * Opens a journal, or begins one in an empty directory. What a kill left of an unacknowledged write is cut off. Throws `JOURNAL_CORRUPT`,
+   * having changed nothing, and `JOURNAL_BUSY`.
    */
-  static async open({ directory, key, atLeast }: JournalOptions): Promise<Journal> {
+  static async open({ directory, key }: JournalOptions): Promise<Journal> {
     if (key.length !== KEY_BYTES) throw new RangeError(`the key of a journal has ${KEY_BYTES} bytes`);
     const secret = createSecretKey(key);
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const release = lock(directory);
     try {
-      const recovered = await recover(directory, secret, atLeast);
+      const recovered = await recover(directory, secret);
       await recovered?.settle();
       const journal = recovered?.journal ?? randomBytes(JOURNAL_ID_BYTES);
       const heads = recovered?.heads ?? new Heads({ sequence: 0, head: genesisHead(journal) });
@@ -117,9 +108,9 @@ export class Journal {
     return this.#heads.at(sequence);
   }
 
-  /** The record that a head, of 32 bytes, is of; undefined where it is not, or no longer, in the journal. */
-  sequenceOf(head: Uint8Array): number | undefined {
-    return this.#heads.sequenceOf(head);
+  /** Whether a head, of 32 bytes, is that of a record which is still in the journal. */
+  hasHead(head: Uint8Array): boolean {
+    return this.#heads.has(head);
   }
 
   /**
@@ -140,10 +131,10 @@ export class Journal {
    * Keeps the state after a durable record, so that replay begins there, and removes what is older than the snapshot before this one. The
    * state must not change until it is written. Where it cannot be written, the journal goes on without.
    */
-  async snapshot(sequence: number, state: Uint8Array, { keepFrom }: SnapshotOptions = {}): Promise<void> {
+  async snapshot(sequence: number, state: Uint8Array): Promise<void> {
     if (this.#stopped !== undefined) throw this.#stopped;
     if (state.length > STATE_BYTES_MAX) throw new RangeError(`a state has at most ${STATE_BYTES_MAX} bytes`);
-    const taken = this.#snapshotting.then(() => this.#takeSnapshot(sequence, state, keepFrom ?? sequence));
+    const taken = this.#snapshotting.then(() => this.#takeSnapshot(sequence, state));
     this.#snapshotting = taken.catch(() => undefined);
     await taken;
   }
@@ -224,7 +215,7 @@ export class Journal {
     });
   }
 
-  async #takeSnapshot(sequence: number, state: Uint8Array, keepFrom: number): Promise<void> {
+  async #takeSnapshot(sequence: number, state: Uint8Array): Promise<void> {
     const head = this.#heads.at(sequence);
     if (head === undefined) throw new RangeError(`record ${sequence} is not durable yet, or no longer there`);
     const newest = this.#snapshots.at(-1);
@@ -235,7 +226,7 @@ export class Journal {
       this.#snapshots = [...(newest === undefined ? [] : [newest]), sequence];
       this.#wantsSegment = true;
       // The first one replaces nothing: should it become unreadable, every record is replayed.
-      if (newest !== undefined) await this.#removeOld(Math.min(newest, keepFrom));
+      if (newest !== undefined) await this.#removeOld(newest);
     } catch (error) {
       throw failure(`the snapshot of ${sequence}`, error);
     }

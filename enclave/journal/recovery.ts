@@ -1,9 +1,8 @@
 import type { KeyObject } from 'node:crypto';
 import { open, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { BitcloakError } from '@bitcloak/protocol/errors';
 import { corrupt, fileName, isUnfinished, removeFile, sequencesOf } from './files.ts';
-import { isSamePosition, type JournalPosition } from './format.ts';
+import { isSamePosition } from './format.ts';
 import { Heads } from './heads.ts';
 import { Segment } from './segment.ts';
 import { readSnapshot } from './snapshotFile.ts';
@@ -20,12 +19,8 @@ export type Recovered = {
   settle(): Promise<void>;
 };
 
-/** Reads a journal and changes nothing. Throws `JOURNAL_CORRUPT` and `JOURNAL_ROLLED_BACK`; undefined where there is none yet. */
-export async function recover(
-  directory: string,
-  secret: KeyObject,
-  atLeast: JournalPosition | undefined,
-): Promise<Recovered | undefined> {
+/** Reads a journal and changes nothing. Throws `JOURNAL_CORRUPT`; undefined where there is none yet. */
+export async function recover(directory: string, secret: KeyObject): Promise<Recovered | undefined> {
   const names = await readdir(directory);
   const snapshots = sequencesOf('snapshot', names);
   const segments: Segment[] = [];
@@ -36,7 +31,6 @@ export async function recover(
   const newest = segments.at(-1);
   if (first === undefined || newest === undefined) {
     if (snapshots.length > 0) throw corrupt('there are snapshots and no segments');
-    if (atLeast !== undefined) throw rolledBack(atLeast, 'it is empty');
     return undefined;
   }
   const heads = new Heads(first.base);
@@ -44,7 +38,6 @@ export async function recover(
   for (const segment of segments) lastBatchAt = await checkSegment(segment, segment === newest, heads);
   const snapshot = await findSnapshot(directory, secret, heads, snapshots);
   if (snapshot === undefined && heads.first > 0) throw corrupt('no snapshot leads up to the oldest record');
-  if (atLeast !== undefined) assertContains(heads, atLeast);
   const settle = async () => {
     for (const name of names.filter(isUnfinished)) await removeFile(join(directory, name));
     await newest.settle(lastBatchAt);
@@ -91,19 +84,4 @@ async function findSnapshot(
     return sequence;
   }
   return undefined;
-}
-
-function assertContains(heads: Heads, { sequence, head }: JournalPosition): void {
-  const found = heads.at(sequence);
-  if (found?.equals(head)) return;
-  const { first, last } = heads;
-  throw rolledBack(
-    { sequence, head },
-    found === undefined ? `it has ${first} to ${last.sequence}` : `it has another head there`,
-  );
-}
-
-function rolledBack({ sequence }: JournalPosition, found: string): BitcloakError {
-  const message = `the journal does not contain the record ${sequence} that is known to have been in it: ${found}`;
-  return new BitcloakError('JOURNAL_ROLLED_BACK', message);
 }

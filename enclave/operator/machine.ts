@@ -6,11 +6,6 @@ import { Exchange, type ExchangeSnapshot } from '../exchange/exchange.ts';
 import type { Journal } from '../journal/journal.ts';
 import { replay } from '../journal/replay.ts';
 
-/** A journal's head as a settlement names it, as the journal's 32 bytes. */
-export function headBytesOf(head: bigint): Buffer {
-  return Buffer.from(head.toString(16).padStart(64, '0'), 'hex');
-}
-
 /** The exchange behind its journal: no command has an effect before it is on the disk, and a restart finds every effect again. */
 export class Machine {
   readonly #journal: Journal;
@@ -61,7 +56,7 @@ export class Machine {
 
   /** Whether a head is one of the records that are still in the journal. */
   hasHead(head: Uint8Array): boolean {
-    return this.#journal.sequenceOf(head) !== undefined;
+    return this.#journal.hasHead(head);
   }
 
   /** Commands since the last snapshot. */
@@ -92,17 +87,12 @@ export class Machine {
     return done;
   }
 
-  /**
-   * Bounds what a restart replays.
-   *
-   * @param oldest a head that a restart may ask for, as every later one; the journal keeps their records. All are kept where it is unknown.
-   */
-  async snapshot(oldest: Uint8Array | undefined): Promise<void> {
+  /** Bounds what a restart replays. */
+  async snapshot(): Promise<void> {
     await this.#last;
     if (this.#failure !== undefined) throw this.#failure;
     this.#snapshotAt = this.#applied;
-    const keepFrom = (oldest === undefined ? undefined : this.#journal.sequenceOf(oldest)) ?? 0;
-    await this.#journal.snapshot(this.#applied, serialize(this.#exchange.save()), { keepFrom });
+    await this.#journal.snapshot(this.#applied, serialize(this.#exchange.save()));
   }
 
   async close(): Promise<void> {

@@ -6,22 +6,22 @@ import type { AgreementKey } from '@bitcloak/crypto/x25519';
 import { orderHashOf, orderStateOf } from '@bitcloak/notes/order';
 import type { OwnerKeys } from '@bitcloak/notes/keys';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { ORDER_STATES_WATCHED, SETTLEMENT_HORIZON_SECONDS } from '@bitcloak/protocol/parameters';
 import type { Amendment, NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/trading/orders';
 import type { Provider } from 'ethers';
 import type { ExchangeEvent, Refusal } from '../exchange/commands.ts';
+import { BATCH_SECONDS } from '../exchange/exchange.ts';
 import { EnclaveWallet, type EnclaveSnapshot } from '../wallet/enclaveWallet.ts';
+import { Cancellations } from './cancellations.ts';
 import { isDue, type Cadence } from './cadence.ts';
-import { headBytesOf, type Machine } from './machine.ts';
+import type { Machine } from './machine.ts';
 import type { Settled, Settler } from './settler.ts';
 import { catchUp } from './watcher.ts';
 
 /** Ends of batches stand on this grid, so that they tell nothing of when a batch was planned. */
 const VALID_UNTIL_GRID_SECONDS = 60;
-const VALID_SECONDS = Number(SETTLEMENT_HORIZON_SECONDS) / 2;
 
 /** Of `settleSeconds`: a batch with a match of the last moment is planned, is valid for its time, and perhaps has to be planned again. */
-export const SETTLE_SECONDS_MIN = 2 * VALID_SECONDS;
+export const SETTLE_SECONDS_MIN = 2 * BATCH_SECONDS;
 
 /** Accounts whose signatures are checked fast: a table of one takes 43 KB. */
 const VERIFIED_ACCOUNTS = 1_024;
@@ -53,6 +53,12 @@ export type OperatorReport =
 
 export type RunOptions = { readonly pollMs: number; readonly report: (report: OperatorReport) => void };
 
+/** Of an error that is not one of the project's only its kind is told: what it says may hold anything. */
+export function failureOf(error: unknown): OperatorReport & { kind: 'failed' } {
+  if (error instanceof BitcloakError) return { kind: 'failed', code: error.code, message: error.message };
+  return { kind: 'failed', code: 'INTERNAL', message: error instanceof Error ? error.name : '' };
+}
+
 /** What one round did. */
 export type Round = {
   /** Unix seconds of the block that the operator stands at. */
@@ -67,8 +73,11 @@ export class Operator {
   readonly #follower: Follower<EnclaveSnapshot, EnclaveWallet>;
   /** As it was at the end of the last round. */
   #wallet: EnclaveWallet | undefined;
+  readonly #cancellations = new Cancellations();
   /** Of block time, when the last batch was planned. */
   #plannedAt = 0;
+  /** What is left of a batch that came to nothing before it was signed does not wait for the next time. */
+  #plansAgain = false;
 
   constructor(options: OperatorOptions) {
     this.#options = options;
@@ -100,7 +109,7 @@ export class Operator {
         } catch (error) {
           const code = error instanceof BitcloakError ? error.code : undefined;
           if (code !== undefined && isFatal(code)) throw error;
-          report({ kind: 'failed', code: code ?? 'INTERNAL', message: error instanceof Error ? error.message : '' });
+          report(failureOf(error));
         }
         await sleep(pollMs, undefined, { signal }).catch(() => undefined);
       }
@@ -111,12 +120,6 @@ export class Operator {
       if (settled?.kind === 'sent') report({ kind: 'settled', transaction: settled.receipt.hash });
     };
     await Promise.all([repeat(() => this.watch()), repeat(settling)]);
-  }
-
-  /** Keeps the exchange's state, so that a restart replays less. The record that the newest settlement names is one that the restart looks for. */
-  async snapshot(): Promise<void> {
-    const anchor = this.#wallet?.anchor;
-    await this.machine.snapshot(anchor === undefined ? undefined : headBytesOf(anchor));
   }
 
   /** Reads the chain, then settles what is due. */
@@ -133,10 +136,16 @@ export class Operator {
     await this.#plan();
     const { batch } = machine.state;
     if (batch === undefined) return undefined;
-    const settled = await settler.settle(batch, wallet, machine.head);
-    // The rest of the batch is planned again. It may have ended while it was looked at.
-    if (settled.kind === 'impossible' && machine.state.batch === batch) {
-      await machine.execute({ kind: 'void', tickets: settled.tickets });
+    const { sequence } = batch;
+    // A restart must know that it may land, and with which head, before anybody else has it.
+    const sign = async (head: bigint) => {
+      await machine.execute({ kind: 'sign', sequence, head });
+      return machine.state.batch?.sequence === sequence && machine.state.batch.head === head;
+    };
+    const settled = await settler.settle(batch, wallet, machine.head, sign);
+    if (settled.kind === 'impossible') {
+      await machine.execute({ kind: 'void', sequence, tickets: settled.tickets });
+      this.#plansAgain = true;
     }
     return settled;
   }
@@ -177,20 +186,19 @@ export class Operator {
     const wallet = this.#wallet;
     const keys = wallet?.account(order.owner);
     if (wallet === undefined || keys === undefined) return refused('ownerUnknown');
-    if (wallet.isCancelled(order, 0n, ORDER_STATES_WATCHED)) return refused('orderCancelled');
-    const isValid = this.#verifier.verify(keys.publicKey, orderHash, signature);
-    return isValid ? undefined : refused('signatureInvalid');
+    if (!this.#verifier.verify(keys.publicKey, orderHash, signature)) return refused('signatureInvalid');
+    return this.#cancellations.from(wallet, order, orderHash) === undefined ? undefined : refused('orderCancelled');
   }
 
   async #plan(): Promise<void> {
     const { machine, settler, cadence } = this.#options;
     const { batch, waiting, time } = machine.state;
-    if (batch !== undefined || !isDue(cadence, waiting, time, this.#plannedAt)) return;
-    this.#plannedAt = time;
-    const validUntil = Math.floor(time / VALID_UNTIL_GRID_SECONDS) * VALID_UNTIL_GRID_SECONDS + VALID_SECONDS;
+    if (batch !== undefined || !(this.#plansAgain || isDue(cadence, waiting, time, this.#plannedAt))) return;
     const sequence = await settler.nextSequence();
-    const { fills } = settler;
-    await machine.execute({ kind: 'plan', validUntil, sequence, always: cadence.kind === 'interval', fills });
+    this.#plannedAt = time;
+    this.#plansAgain = false;
+    const validUntil = Math.floor(time / VALID_UNTIL_GRID_SECONDS) * VALID_UNTIL_GRID_SECONDS + BATCH_SECONDS;
+    await machine.execute({ kind: 'plan', validUntil, sequence, always: cadence.kind === 'interval' });
   }
 
   /** Time never goes back in the exchange, so a chain that is far ahead would end every order for good. */
@@ -205,11 +213,13 @@ export class Operator {
     const { batch } = machine.state;
     for (;;) {
       const commands = catchUp(machine.state, wallet, time);
-      for (const command of commands) await machine.execute(command);
+      await Promise.all(commands.map((command) => machine.execute(command)));
       // What is settled has states to wait for, and they may be in the tree already.
       if (!commands.some(({ kind }) => kind === 'settled')) break;
     }
-    if (batch === undefined || machine.state.batch === batch) return;
+    const tickets = await this.#cancellations.news(wallet, machine.state.tickets());
+    if (tickets.length > 0) await machine.execute({ kind: 'retire', tickets });
+    if (batch === undefined || machine.state.batch?.sequence === batch.sequence) return;
     for (const { order, sold, filled, k } of batch.fills) {
       const orderHash = orderHashOf(order);
       // The state before is spent where there is one after.

@@ -1,8 +1,10 @@
+import { randomInt } from 'node:crypto';
 import type { PoolClient } from '@bitcloak/chain/pool';
 import { settlementDigest, type ProvenSettlement } from '@bitcloak/chain/settlement';
 import { randomField } from '@bitcloak/crypto/field';
 import type { ShieldedAddress } from '@bitcloak/notes/address';
 import { SpendingKey } from '@bitcloak/notes/keys';
+import type { Nullifier } from '@bitcloak/notes/note';
 import { cancelKeyOf, orderHashOf, orderNullifierOf, type Order } from '@bitcloak/notes/order';
 import { SUBGROUP_ORDER } from '@bitcloak/protocol/parameters';
 import type { Prover } from '@bitcloak/prover/prover';
@@ -34,11 +36,18 @@ export type Settled =
   | { readonly kind: 'sent'; readonly receipt: ContractTransactionReceipt; readonly proofMs: number }
   /** An earlier process sent it. */
   | { readonly kind: 'landed' }
-  /** It will never land with these signed orders in it. */
-  | { readonly kind: 'impossible'; readonly tickets: readonly number[] };
+  /** It will never land with these signed orders in it, and was not signed. */
+  | { readonly kind: 'impossible'; readonly tickets: readonly number[] }
+  /** Nothing can be done with it now: it was signed and may still land, its notes are not there, or it is over. */
+  | { readonly kind: 'waiting' };
 
-/** A batch with its proofs. */
-type Proven = { readonly batch: Batch; readonly settlement: ProvenSettlement; readonly proofMs: number };
+/** A batch with its proofs. Where another has its sequence the journal's head is another. */
+type Proven = {
+  readonly sequence: number;
+  readonly head: bigint;
+  readonly settlement: ProvenSettlement;
+  readonly proofMs: number;
+};
 
 /** A host that keeps a transaction to itself must not keep the operator waiting: it is sent again. */
 const RECEIPT_MS_MAX = 120_000;
@@ -47,14 +56,11 @@ const RECEIPT_MS_MAX = 120_000;
 export class Settler {
   readonly #options: SettlerOptions;
   #proven: Proven | undefined;
+  /** Of the batch that was planned last, in the order of its fills; none for the operator's own. */
+  #tickets: readonly (number | undefined)[] = [];
 
   constructor(options: SettlerOptions) {
     this.#options = options;
-  }
-
-  /** How many fills every batch has. */
-  get fills(): number {
-    return this.#options.fills;
   }
 
   /** The sequence of the next settlement. */
@@ -66,20 +72,33 @@ export class Settler {
    * Proves a batch with fresh randomness, signs and sends it. Sending it twice does no harm: its sequence and nullifiers are the same, and the pool
    * takes them once. Throws `TRANSACTION_FAILED` where the pool refuses it, `ENDPOINT_UNREACHABLE` where nothing is heard of it.
    *
-   * @param journalHead what the settlement anchors.
+   * @param journalHead what the settlement anchors, unless it was signed before with another.
+   * @param sign called before it is signed: who has a signed batch can have it land until it ends. Answers whether it is still to be settled.
    */
-  async settle(batch: Batch, wallet: EnclaveWallet, journalHead: bigint): Promise<Settled> {
+  async settle(
+    batch: Batch,
+    wallet: EnclaveWallet,
+    journalHead: bigint,
+    sign: (journalHead: bigint) => Promise<boolean>,
+  ): Promise<Settled> {
     const { chainId, pool, signer } = this.#options;
+    const head = batch.head ?? journalHead;
+    const impossibleWith = (tickets: number[]): Settled => {
+      return batch.head === undefined ? { kind: 'impossible', tickets } : { kind: 'waiting' };
+    };
     // Sequences have no gaps, and nobody else sends them.
     if ((await this.nextSequence()) > batch.sequence) return { kind: 'landed' };
-    const impossible = await this.#spentBefore(batch, wallet);
+    const inputs = batch.fills.map((fill) => this.#nullifiersOf(fill, wallet));
+    if (inputs.includes(undefined)) return { kind: 'waiting' };
+    const impossible = await this.#spentBefore(batch, inputs as Nullifier[][]);
     if (impossible.length > 0) {
       // It may have landed between the two questions, and its nullifiers are spent by itself.
       const hasLanded = (await this.nextSequence()) > batch.sequence;
-      return hasLanded ? { kind: 'landed' } : { kind: 'impossible', tickets: impossible };
+      return hasLanded ? { kind: 'landed' } : impossibleWith(impossible);
     }
     try {
-      const { settlement, proofMs } = await this.#prove(batch, wallet, journalHead);
+      const { settlement, proofMs } = await this.#prove(batch, wallet, head);
+      if (batch.head === undefined && !(await sign(head))) return { kind: 'waiting' };
       const signature = signer.sign(settlementDigest(chainId, pool.address, settlement.shown)).serialized;
       return {
         kind: 'sent',
@@ -87,9 +106,9 @@ export class Settler {
         proofMs,
       };
     } catch (error) {
-      const culprit = error instanceof UnprovableFill ? batch.fills[error.index] : undefined;
-      if (culprit === undefined) throw error;
-      return { kind: 'impossible', tickets: [culprit.ticket] };
+      const ticket = error instanceof UnprovableFill ? this.#tickets[error.index] : undefined;
+      if (ticket === undefined) throw error;
+      return impossibleWith([ticket]);
     }
   }
 
@@ -97,9 +116,16 @@ export class Settler {
   async #prove(batch: Batch, wallet: EnclaveWallet, journalHead: bigint): Promise<Proven> {
     const { operator, operatorId, treasury, prover, pool, fills: size } = this.#options;
     const known = this.#proven;
-    if (known?.batch === batch && (await pool.isKnownRoot(known.settlement.shown.root))) return known;
-    const fills = fillsOf(batch, wallet);
-    while (fills.length < size) fills.push(emptyFill(operatorId, BigInt(batch.validUntil)));
+    if (known?.sequence === batch.sequence && known.head === journalHead) {
+      if (await pool.isKnownRoot(known.settlement.shown.root)) return known;
+    }
+    const real = fillsOf(batch, wallet).map((fill, index) => ({ fill, ticket: batch.fills[index]?.ticket }));
+    const empty = Array.from({ length: size - real.length }, () => {
+      return { fill: emptyFill(operatorId, BigInt(batch.validUntil)), ticket: undefined };
+    });
+    // In the order of the matches they would tell who traded with whom, and how many are real.
+    const shuffled = shuffle([...real, ...empty]);
+    this.#tickets = shuffled.map(({ ticket }) => ticket);
     const started = performance.now();
     const planned = planBatch({
       operator,
@@ -107,30 +133,43 @@ export class Settler {
       journalHead,
       root: wallet.ledger.root,
       validUntil: BigInt(batch.validUntil),
-      fills,
+      fills: shuffled.map(({ fill }) => fill),
       operatorAddress: treasury,
     });
     const settlement = await proveBatch(prover, planned);
-    this.#proven = { batch, settlement, proofMs: performance.now() - started };
+    const { sequence } = batch;
+    this.#proven = { sequence, head: journalHead, settlement, proofMs: performance.now() - started };
     return this.#proven;
   }
 
   /** The signed orders whose state, or whose notes, are spent though this batch has not landed: taken back by their owners, or filled before the journal. */
-  async #spentBefore({ fills }: Batch, wallet: EnclaveWallet): Promise<number[]> {
+  async #spentBefore({ fills }: Batch, inputs: readonly (readonly Nullifier[])[]): Promise<number[]> {
+    const { pool } = this.#options;
     const spent: number[] = [];
-    for (const fill of fills) if (await this.#isSpent(fill, wallet)) spent.push(fill.ticket);
+    for (const [index, { ticket }] of fills.entries()) {
+      const answers = await Promise.all((inputs[index] ?? []).map((nullifier) => pool.isSpent(nullifier)));
+      if (answers.includes(true)) spent.push(ticket);
+    }
     return spent;
   }
 
-  async #isSpent({ order, k, leaves }: PlannedFill, wallet: EnclaveWallet): Promise<boolean> {
+  /** What a fill spends, its order's state first; undefined where the wallet does not have its notes, or no longer. */
+  #nullifiersOf({ order, k, leaves }: PlannedFill, wallet: EnclaveWallet): Nullifier[] | undefined {
     const keys = wallet.account(order.owner);
-    const notes = leaves.map((leaf) => wallet.noteAt(leaf));
-    if (keys === undefined || notes.includes(undefined)) return true;
-    const orderNullifier = orderNullifierOf(cancelKeyOf(keys.nullifierKey, orderHashOf(order), k));
-    const nullifiers = [orderNullifier, ...notes.flatMap((note) => note?.nullifier ?? [])];
-    const answers = await Promise.all(nullifiers.map((nullifier) => this.#options.pool.isSpent(nullifier)));
-    return answers.includes(true);
+    const notes = leaves.flatMap((leaf) => wallet.noteAt(leaf) ?? []);
+    if (keys === undefined || notes.length < leaves.length) return undefined;
+    const state = orderNullifierOf(cancelKeyOf(keys.nullifierKey, orderHashOf(order), k));
+    return [state, ...notes.map(({ nullifier }) => nullifier)];
   }
+}
+
+function shuffle<T>(values: readonly T[]): T[] {
+  const shuffled = [...values];
+  for (let last = shuffled.length - 1; last > 0; last--) {
+    const other = randomInt(last + 1);
+    [shuffled[last], shuffled[other]] = [shuffled[other] as T, shuffled[last] as T];
+  }
+  return shuffled;
 }
 
 /** A fill of nothing, by a key that is used once: on chain it looks like any other. */

@@ -1,11 +1,10 @@
 import { orderHashOf, orderStateOf } from '@bitcloak/notes/order';
 import type { Batch, ExchangeCommand } from '../exchange/commands.ts';
 import type { Exchange } from '../exchange/exchange.ts';
-import { ORDER_STATES_WATCHED } from '@bitcloak/protocol/parameters';
 import type { EnclaveWallet } from '../wallet/enclaveWallet.ts';
 
 /**
- * The commands that bring the exchange to where the chain is. They follow from comparing the two, not from events, so it makes no difference how
+ * The commands that bring the exchange to where the chain is; nothing must come between them. They follow from comparing the two, not from events, so it makes no difference how
  * either came to where it is: after a restart or a reorganisation they are what is needed then.
  *
  * @param time unix seconds of the block that the wallet stands at.
@@ -19,17 +18,19 @@ export function catchUp(exchange: Exchange, wallet: EnclaveWallet, time: number)
   const credits: ExchangeCommand[] = [];
   for (const locked of wallet.notes()) {
     const { leaf, note, told } = locked;
-    const inserted = wallet.spendable(locked) !== undefined;
+    const { owner, asset, value } = note;
+    const expiry = Number(note.lock?.expiry ?? 0n);
+    const inserted = wallet.isInserted(locked);
     const seen = known.get(leaf);
-    present.add(leaf);
-    if (seen !== undefined) {
+    const isSame = seen?.owner === owner && seen.asset === asset && seen.value === value && seen.expiry === expiry;
+    // After a reorganisation another note may be at its place, or it may wait again: then it comes anew.
+    if (isSame && (inserted || !seen.inserted)) {
+      present.add(leaf);
       if (inserted && !seen.inserted) insertedLeaves.push(leaf);
       continue;
     }
-    const expiry = Number(note.lock?.expiry ?? 0n);
     // Longer locks than the operator wants to be bound by, and expiries that are no times, are not credited.
     if (expiry <= time || expiry > time + exchange.rules.lockSecondsMax) continue;
-    const { owner, asset, value } = note;
     // What a settlement leaves is credited however small it is.
     if (told && !exchange.isCredited(asset, value)) continue;
     credits.push({ kind: 'credit', note: { leaf, owner, asset, value, expiry, inserted }, told });
@@ -37,16 +38,15 @@ export function catchUp(exchange: Exchange, wallet: EnclaveWallet, time: number)
   for (const { leaf } of known.values()) if (!present.has(leaf)) commands.push({ kind: 'remove', leaf });
   commands.push(...credits);
   const outcome = batch === undefined ? undefined : outcomeOf(batch, wallet, time);
-  if (outcome !== undefined) commands.push({ kind: outcome });
-  const cancelled = exchange.openTickets().filter(({ order, k }) => wallet.isCancelled(order, k, ORDER_STATES_WATCHED));
-  if (cancelled.length > 0) commands.push({ kind: 'drop', tickets: cancelled.map(({ id }) => id) });
+  if (batch !== undefined && outcome !== undefined) commands.push({ kind: outcome, sequence: batch.sequence });
   const states = exchange
     .awaitedStates()
     .filter(({ state, filled, k }) => wallet.filledOrder(state, filled, k) !== undefined)
     .map(({ state }) => state);
   if (insertedLeaves.length + states.length > 0) commands.push({ kind: 'inserted', leaves: insertedLeaves, states });
   // Last, since with the time orders go that nothing pays for any more.
-  if (time > exchange.time) commands.push({ kind: 'setTime', time });
+  const hasLost = commands.some(({ kind }) => kind === 'remove');
+  if (time > exchange.time || hasLost) commands.push({ kind: 'setTime', time: Math.max(time, exchange.time) });
   return commands;
 }
 

@@ -9,7 +9,6 @@ import { readFill, type FilledOrder, type FillShown } from '@bitcloak/notes/fill
 import { ownerKeys, type OwnerKeys } from '@bitcloak/notes/keys';
 import { decodeMessage } from '@bitcloak/notes/message';
 import { blindingFrom, commitmentOf, nullifierOf, type Note, type Nullifier } from '@bitcloak/notes/note';
-import { cancelKeyOf, orderHashOf, orderNullifierOf, type Order } from '@bitcloak/notes/order';
 import type { SpentNote } from '@bitcloak/notes/transfer';
 import { placeOf } from '@bitcloak/notes/tree';
 import { FILL_LEAVES, SLOTS_PER_NOTE } from '@bitcloak/protocol/parameters';
@@ -32,9 +31,8 @@ export type EnclaveSnapshot = {
   accounts: { publicKey: Point; nullifierKey: bigint }[];
   notes: LockedNote[];
   states: StateLeaf[];
-  cancelled: Nullifier[];
+  cancelled: [Nullifier, number][];
   lastSequence: number;
-  anchor: bigint | undefined;
 };
 
 export type EnclaveWalletOptions = {
@@ -55,11 +53,10 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
   readonly #accounts = new Map<bigint, OwnerKeys>();
   readonly #notes = new Map<Nullifier, LockedNote>();
   readonly #states = new Map<bigint, StateLeaf>();
-  /** States of orders, anybody's, that were taken back on the chain. */
-  readonly #cancelled = new Set<Nullifier>();
+  /** States of orders, anybody's, that were taken back on the chain, and the unix time from which they count as spent. */
+  readonly #cancelled = new Map<Nullifier, number>();
   readonly #paths = new BucketPaths();
   #lastSequence = 0;
-  #anchor: bigint | undefined;
 
   constructor(options: EnclaveWalletOptions, snapshot?: EnclaveSnapshot) {
     this.#options = options;
@@ -70,19 +67,13 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
     }
     for (const note of snapshot?.notes ?? []) this.#keepNote({ ...note });
     for (const state of snapshot?.states ?? []) this.#keepState({ ...state });
-    for (const nullifier of snapshot?.cancelled ?? []) this.#cancelled.add(nullifier);
+    for (const [nullifier, from] of snapshot?.cancelled ?? []) this.#cancelled.set(nullifier, from);
     this.#lastSequence = snapshot?.lastSequence ?? 0;
-    this.#anchor = snapshot?.anchor;
   }
 
   /** Of the operator's settlements; 0 before the first. */
   get lastSequence(): number {
     return this.#lastSequence;
-  }
-
-  /** The journal's head that the last of them names; undefined before the first. */
-  get anchor(): bigint | undefined {
-    return this.#anchor;
   }
 
   save(): EnclaveSnapshot {
@@ -93,7 +84,6 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
       states: [...this.#states.values()].map((state) => ({ ...state })),
       cancelled: [...this.#cancelled],
       lastSequence: this.#lastSequence,
-      anchor: this.#anchor,
     };
   }
 
@@ -111,6 +101,11 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
   /** The keys of an owner who was ever told of. */
   account(owner: bigint): OwnerKeys | undefined {
     return this.#accounts.get(owner);
+  }
+
+  /** Whether a note is in the tree. */
+  isInserted({ leaf, bucketPath }: LockedNote): boolean {
+    return bucketPath !== undefined && this.ledger.treeOf(placeOf(leaf).bucket) !== undefined;
   }
 
   /** A note as a fill takes it; undefined while it waits for its insertion. */
@@ -131,19 +126,9 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
     return this.#states.has(orderState);
   }
 
-  /**
-   * Whether its owner took back one of the next states of an order: he knows their cancel keys before anybody else knows the order.
-   *
-   * @param k fills that the order had, and `states` how many states to look at from that one on.
-   */
-  isCancelled(order: Order, k: bigint, states: number): boolean {
-    const keys = this.#accounts.get(order.owner);
-    if (this.#cancelled.size === 0 || keys === undefined) return false;
-    const orderHash = orderHashOf(order);
-    for (let state = k; state < k + BigInt(states); state++) {
-      if (this.#cancelled.has(orderNullifierOf(cancelKeyOf(keys.nullifierKey, orderHash, state)))) return true;
-    }
-    return false;
+  /** States of orders that were taken back, each with the unix time from which it counts as spent, in the order in which they came. */
+  get cancelled(): ReadonlyMap<Nullifier, number> {
+    return this.#cancelled;
   }
 
   /** An order that is done with needs its state no longer. */
@@ -156,7 +141,7 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
     this.ledger.apply(event);
     if (event.kind === 'transferred') for (const nullifier of event.nullifiers) this.#notes.delete(nullifier);
     if (event.kind === 'deposited' || event.kind === 'transferred') this.#find(event);
-    if (event.kind === 'cancelled') this.#cancelled.add(event.orderNullifier);
+    if (event.kind === 'cancelled') this.#cancelled.set(event.orderNullifier, Number(event.from));
     if (event.kind === 'settled') this.#applySettlement(event);
   }
 
@@ -201,7 +186,6 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
   #applySettlement(event: PoolEvent & { kind: 'settled' }): void {
     if (event.operator !== this.#options.operator) return;
     this.#lastSequence = Number(event.sequence);
-    this.#anchor = event.journalHead;
     event.fills.forEach((fill, index) => {
       const leaf = event.firstLeaf + index * FILL_LEAVES;
       const spent = fill.nullifiers.flatMap((nullifier) => this.#notes.get(nullifier) ?? []);

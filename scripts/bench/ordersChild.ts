@@ -48,7 +48,8 @@ async function serve(accounts: number): Promise<void> {
     changes: {
       // It matches, and never settles: proofs have a benchmark of their own.
       cadence: { kind: 'count', matches: Infinity, secondsMax: Infinity },
-      ordersMax: 1_000_000,
+      // Nor does it count what waits to be settled.
+      rules: { settleSeconds: 1_002_000, roundSeconds: 1, orderSecondsMax: 60 * 86_400, ordersMax: 1_000_000 },
       limits: {
         addressPerMinute: 10 ** 9,
         openingsPerMinute: 10 ** 9,

@@ -37,8 +37,8 @@ function* commands(count: number): Generator<ExchangeCommand> {
   const bytes = seededBytes(`${SEED} choices`);
   const draw = (bound: number) => Buffer.from(bytes(4)).readUInt32LE() % bound;
   const owners = Array.from({ length: OWNERS }, () => element());
-  const times = { settleSeconds: 3_600, orderSecondsMax: 7 * 86_400, lockSecondsMax: 90 * 86_400 };
-  const rules = { ...times, withdrawalFees: [], noteMins: [], ordersMax: 100_000 };
+  const times = { settleSeconds: 102_000, roundSeconds: 1, orderSecondsMax: 7 * 86_400, lockSecondsMax: 90 * 86_400 };
+  const rules = { ...times, fills: 16, withdrawalFees: [], noteMins: [], ordersMax: 100_000 };
   yield { kind: 'configure', rules };
   const limits = { ticksMax: 10_000, lotsMin: 1, lotsMax: 1_000_000, referenceSecondsMax: 60, referenceMoveMax: 100 };
   yield { kind: 'addMarket', terms: TERMS, rules: { market: 1, ...limits } };
@@ -69,7 +69,7 @@ function* commands(count: number): Generator<ExchangeCommand> {
     const away = (1 + draw(400)) * (draw(10) === 0 ? -1 : 1);
     const price = 5_000 + (side === 'sell' ? away : -away);
     const lots = 1 + draw(50);
-    const destination = { operatorId: OPERATOR_ID, expiry: BigInt(NOW + 86_400), payTo: owner, relockExpiry: 0n };
+    const destination = { operatorId: OPERATOR_ID, expiry: BigInt(NOW + 2 * 86_400), payTo: owner, relockExpiry: 0n };
     const order: Order = { owner, ...limitOf(TERMS, side, price, lots), ...destination, salt: element() };
     const signature = { r8: { x: element(), y: element() }, s: element() };
     orders[index] = last + 1;
@@ -94,7 +94,7 @@ export async function run(options: Options, say: Say): Promise<Report> {
   const directory = mkdtempSync(join(tmpdir(), 'bitcloak-recover-'));
   const key = seededBytes(`${SEED} key`)(32);
   const open = async () => {
-    const journal = await Journal.open({ directory: join(directory, 'journal'), key, atLeast: undefined });
+    const journal = await Journal.open({ directory: join(directory, 'journal'), key });
     return Machine.open(journal, OPERATOR_ID);
   };
   const measure = async () => {
@@ -123,12 +123,12 @@ export async function run(options: Options, say: Say): Promise<Report> {
     }
     await Promise.all(group);
     const live = machine.state.hash();
-    const openOrders = machine.state.openTickets().length;
+    const openOrders = machine.state.tickets().length;
     await machine.close();
     say('replaying it');
     const replayed = await measure();
     const again = await open();
-    await again.snapshot(undefined);
+    await again.snapshot();
     await again.close();
     say('restoring its snapshot');
     const restored = await measure();

@@ -12,6 +12,7 @@ import { ERA_SECONDS_MAX, LOCK_SECONDS_MAX } from '@bitcloak/protocol/parameters
 import { ProcessProver } from '@bitcloak/prover/processProver';
 import { Wallet as Account, type HDNodeWallet } from 'ethers';
 import { startEnclave, type EnclaveReport, type EnclaveSettings, type MarketSettings } from '../../enclave/enclave.ts';
+import type { ExchangeRules } from '../../enclave/exchange/commands.ts';
 import type { EraKeys, KeyProvider } from '../../enclave/tee/keys.ts';
 
 export type DevnetEnclaveOptions = {
@@ -25,7 +26,7 @@ export type DevnetEnclaveOptions = {
   /** What shall be otherwise than a devnet has it. */
   readonly changes?: Partial<Pick<EnclaveSettings, 'cadence' | 'pollMs' | 'snapshotCommands'>> & {
     readonly limits?: EnclaveSettings['api']['limits'];
-    readonly ordersMax?: number;
+    readonly rules?: Partial<ExchangeRules>;
   };
 };
 
@@ -41,7 +42,7 @@ const ERA = 1n;
 
 /** Registers the first operator of the devnet's registry, with keys that end with this process, and starts its enclave. */
 export async function startDevnetEnclave(options: DevnetEnclaveOptions): Promise<DevnetEnclave> {
-  const { manifest, endpoint, account, port, changes: { limits, ordersMax = 32, ...changes } = {} } = options;
+  const { manifest, endpoint, account, port, changes: { limits, rules, ...changes } = {} } = options;
   const keys = newKeys();
   await register(options, keys.era(ERA));
   const directory = mkdtempSync(join(tmpdir(), 'bitcloak-enclave-'));
@@ -57,14 +58,16 @@ export async function startDevnetEnclave(options: DevnetEnclaveOptions): Promise
       markets: [market(manifest)],
       rules: {
         settleSeconds: 3_600,
+        roundSeconds: 50,
+        fills: 2,
         orderSecondsMax: 7 * 86_400,
         lockSecondsMax: Number(LOCK_SECONDS_MAX),
         withdrawalFees: [],
         noteMins: [],
-        ordersMax,
+        ordersMax: 32,
+        ...rules,
       },
       cadence: { kind: 'count', matches: 4, secondsMax: 4 },
-      fills: 2,
       confirmations: 0,
       // Whoever tries things out moves this chain's time.
       clockSkewSecondsMax: undefined,

@@ -105,7 +105,7 @@ describe('the exchange', () => {
     const batch = pit.plan();
     const again = { kind: 'plan', validUntil: NOW + 1_900, sequence: 9, always: true } as const;
     assert.equal(pit.refused(again), 'batchPending');
-    pit.apply({ kind: 'failed' });
+    pit.fail();
     assert.equal(pit.exchange.waiting, 1);
     assert.deepEqual(pit.plan(), batch);
     pit.land();
@@ -116,12 +116,18 @@ describe('the exchange', () => {
     const pit = new Pit();
     assert.equal(pit.plan(), undefined);
     assert.deepEqual(kinds(pit.apply({ kind: 'plan', validUntil: NOW + 60, sequence: 12, always: true })), ['planned']);
-    assert.deepEqual(pit.exchange.batch, { validUntil: NOW + 60, sequence: 12, fills: [], matches: [] });
+    assert.deepEqual(pit.exchange.batch, {
+      validUntil: NOW + 60,
+      sequence: 12,
+      fills: [],
+      matches: [],
+      head: undefined,
+    });
     pit.restart();
     assert.equal(pit.exchange.batch.sequence, 12);
-    pit.apply({ kind: 'settled' });
+    pit.apply({ kind: 'settled', sequence: 12 });
     assert.equal(pit.exchange.batch, undefined);
-    assert.deepEqual(pit.apply({ kind: 'settled' }), [], 'there is none to be settled');
+    assert.deepEqual(pit.apply({ kind: 'settled', sequence: 1 }), [], 'there is none to be settled');
   });
 
   it('puts no more than sixteen signed orders into a batch, and passes over those that do not fit', () => {
@@ -138,7 +144,7 @@ describe('the exchange', () => {
     assert.equal(pit.plan()?.fills.length, 2);
   });
 
-  it('plans no more fills than are asked for, and nothing where a match has no room', () => {
+  it('plans no more fills than a settlement has', () => {
     const pit = new Pit();
     for (let owner = 1n; owner <= 3n; owner++) {
       pit.credit(1_000n + owner, COIN, 1_000n);
@@ -147,14 +153,14 @@ describe('the exchange', () => {
       pit.order(2_000n + owner, 'buy', 100, 1);
     }
     for (const [fills, planned] of [
-      [1, 0],
       [2, 2],
       [5, 4],
       [6, 6],
     ] as const) {
-      const plan = { kind: 'plan', validUntil: NOW + 1_800, sequence: 1, always: false, fills } as const;
+      pit.apply({ kind: 'configure', rules: { ...EXCHANGE_RULES, fills } });
+      const plan = { kind: 'plan', validUntil: NOW + 1_800, sequence: 1, always: false } as const;
       assert.deepEqual(pit.apply(plan), [{ kind: 'planned', fills: planned }]);
-      pit.apply({ kind: 'failed' });
+      pit.fail();
     }
   });
 
@@ -167,14 +173,8 @@ describe('the exchange', () => {
     pit.order(BOB, 'buy', 100, 20);
     const plan = { kind: 'plan', validUntil: end + 60, sequence: 1, always: false } as const;
     pit.at(end - 1);
-    assert.deepEqual(
-      pit.apply(plan),
-      [{ kind: 'planned', fills: 0 }],
-      'it would end before the batch, but has not yet',
-    );
     assert.deepEqual(pit.apply({ ...plan, validUntil: end }), [{ kind: 'planned', fills: 2 }]);
-    pit.apply({ kind: 'failed' });
-    pit.at(end);
+    pit.fail();
     assert.deepEqual(kinds(pit.apply(plan)), ['busted', 'planned']);
     assert.equal(pit.exchange.available(ALICE, COIN), 20_000n);
     assert.equal(pit.exchange.available(BOB, DOLLAR), 100_000n);
@@ -194,8 +194,7 @@ describe('the exchange', () => {
     pit.order(BOB, 'buy', 100, 20);
     pit.at(end - 1);
     assert.equal(pit.plan({ validUntil: end }), undefined);
-    assert.equal(pit.exchange.waiting, 1, 'a block before the end may still have it');
-    pit.at(end);
+    assert.equal(pit.exchange.waiting, 1, 'a batch that ends with it may still have it');
     assert.deepEqual(kinds(pit.apply({ kind: 'plan', validUntil: end + 60, sequence: 1, always: false })), [
       'busted',
       'planned',
@@ -245,9 +244,9 @@ describe('the exchange', () => {
     pit.credit(BOB, DOLLAR, 100_000n);
     pit.order(ALICE, 'sell', 100, 20);
     pit.order(BOB, 'buy', 100, 5);
-    const [ticket] = pit.exchange.openTickets();
-    assert.deepEqual(kinds(pit.apply({ kind: 'drop', tickets: [ticket?.id ?? 0, 99] })), ['cancelled']);
-    assert.deepEqual(pit.apply({ kind: 'drop', tickets: [ticket?.id ?? 0] }), []);
+    const [ticket] = pit.exchange.tickets();
+    assert.deepEqual(kinds(pit.retire([ticket?.id ?? 0, 99])), ['cancelled']);
+    assert.deepEqual(pit.retire([ticket?.id ?? 0]), []);
     assert.equal(pit.exchange.available(ALICE, COIN), 15_000n);
     assert.equal(pit.settleAll(), 1);
     assert.equal(pit.exchange.records.fill(ALICE, 1)?.status, 'settled');
@@ -266,9 +265,9 @@ describe('the exchange', () => {
     pit.order(DAVE, 'sell', 90, 5);
     pit.order(CAROL, 'buy', 90, 5);
     assert.equal(pit.plan()?.matches.length, 2);
-    const [ticket] = pit.exchange.openTickets();
+    const [ticket] = pit.exchange.tickets();
     assert.equal(ticket?.order.owner, ALICE);
-    assert.deepEqual(kinds(pit.apply({ kind: 'void', tickets: [ticket.id] })), ['cancelled', 'busted', 'busted']);
+    assert.deepEqual(kinds(pit.void([ticket.id])), ['cancelled', 'busted', 'busted']);
     assert.equal(pit.exchange.batch, undefined);
     assert.equal(pit.exchange.available(ALICE, COIN), 20_000n);
     assert.equal(pit.exchange.available(BOB, DOLLAR), 100_000n);

@@ -14,6 +14,7 @@ import {
   Pit,
   SETTLE_SECONDS,
   tradesIn,
+  refusal,
 } from '../support/exchange.ts';
 
 /** Alice sells 10 lots at 100, as order 1. */
@@ -41,7 +42,7 @@ describe('an order is amended', () => {
     const [trade] = pit.order(BOB, 'buy', 100, 1).slice(1);
     assert.ok(trade?.kind === 'traded' && trade.maker === 1);
     pit.restart();
-    assert.deepEqual(pit.exchange.openTickets()[0]?.order.sellMax, 10_000n, 'it is the same signed order');
+    assert.deepEqual(pit.exchange.tickets()[0]?.order.sellMax, 10_000n, 'it is the same signed order');
     assertConsistent(pit.exchange);
   });
 
@@ -76,7 +77,7 @@ describe('an order is amended', () => {
 
   it('so that what matched before is settled as it was signed then, and what matches after as it is signed now', () => {
     const pit = opened();
-    const before = pit.exchange.openTickets()[0]?.order;
+    const before = pit.exchange.tickets()[0]?.order;
     pit.order(BOB, 'buy', 100, 4);
     assert.equal(held(pit), 10_000n);
     // 4 of 16 are filled; the signature is for the 12 that stay open.
@@ -234,7 +235,7 @@ describe('an amendment is refused, and changes nothing,', () => {
     'signed by another': ['orderNotCovered', (pit) => ({ price: 99, lots: 10, ...pit.signed(CAROL, 'sell', 99, 6) })],
     'with the signature that it has': [
       'orderRepeated',
-      (pit) => ({ price: 100, lots: 10, ...(pit.exchange.openTickets()[0] ?? pit.signed(ALICE, 'sell', 99, 6)) }),
+      (pit) => ({ price: 100, lots: 10, ...(pit.exchange.tickets()[0] ?? pit.signed(ALICE, 'sell', 99, 6)) }),
     ],
     'for another operator': [
       'operatorUnknown',
@@ -294,7 +295,7 @@ describe('an amendment is refused, and changes nothing,', () => {
     pit.order(BOB, 'buy', 95, 1);
     pit.order(ALICE, 'sell', 100, 10, { postOnly: true });
     const amendment = { price: 95, lots: 10, ...pit.signed(ALICE, 'sell', 95, 10) };
-    assert.equal(pit.refused({ kind: 'amend', owner: ALICE, order: 1, amendment }), 'wouldTrade');
+    assert.equal(refusal(pit.amend(ALICE, 1, amendment)), 'wouldTrade');
     assert.deepEqual(kinds(pit.amend(ALICE, 1, { ...amendment, price: 96 })), ['amended'], 'it was not used up');
   });
 

@@ -238,7 +238,7 @@ describe('an owner is told', () => {
     pit.order(BOB, 'sell', 100, 3);
     pit.order(ALICE, 'buy', 100, 3);
     const tickets = pit.plan()?.fills.map(({ ticket }) => ticket) ?? [];
-    pit.apply({ kind: 'void', tickets });
+    pit.void(tickets);
     for (const owner of [ALICE, BOB]) {
       const [orders, fills, withdrawals] = [new Map(), new Map(), new Map()];
       for (const report of pit.exchange.records.reportsAfter(owner, 0) ?? []) {

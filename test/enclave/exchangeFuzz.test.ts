@@ -33,9 +33,9 @@ describe('an exchange that everybody does what he likes with', () => {
         else if (choice < 80) owners.cancel();
         else if (choice < 85) owners.withdraw();
         else if (choice < 91) moveMarket(pit, dice);
-        else if (choice < 93) pit.apply({ kind: 'drop', tickets: [dice.int(200)] });
+        else if (choice < 93) pit.retire([dice.int(200)]);
         else if (choice < 95 && pit.exchange.batch === undefined) pit.plan({ always: dice.chance(1, 4) });
-        else if (choice < 96) pit.apply({ kind: 'failed' });
+        else if (choice < 96) pit.fail();
         else if (choice < 98) {
           if (pit.exchange.batch === undefined) pit.plan();
           if (pit.exchange.batch !== undefined) pit.land();
@@ -77,12 +77,13 @@ describe('an exchange that everybody does what he likes with', () => {
         else if (choice < 77) owners.withdraw();
         else if (choice < 82) moveMarket(pit, dice);
         else if (choice < 83) pit.apply({ kind: 'remove', leaf: dice.pickIfAny(notes)?.leaf ?? 0 });
-        else if (choice < 84) pit.apply({ kind: 'drop', tickets: dice.shuffled(tickets()).slice(0, 2) });
-        else if (choice < 85) pit.apply({ kind: 'void', tickets: dice.shuffled(tickets()).slice(0, 2) });
-        else if (choice < 86) pit.apply({ kind: 'failed' });
+        else if (choice < 84) pit.retire(dice.shuffled(tickets()).slice(0, 2));
+        else if (choice < 85) pit.void(dice.shuffled(tickets()).slice(0, 2));
+        else if (choice < 86) pit.fail();
         else if (choice < 87) {
           const settleSeconds = dice.pick([0, 1_900, 3_600, 7_200]);
-          pit.apply({ kind: 'configure', rules: { ...EXCHANGE_RULES, settleSeconds } });
+          const ordersMax = Math.max(1, settleSeconds - 1_800);
+          pit.apply({ kind: 'configure', rules: { ...EXCHANGE_RULES, settleSeconds, ordersMax } });
         } else if (choice < 90) pit.at(pit.time + dice.pick([0, 1, 30, 600, 4_000, 20_000]));
         else if (choice < 92) pit.apply({ kind: 'setTime', time: pit.time - dice.int(3) });
         else if (choice < 94) pit.insertAll();
@@ -91,7 +92,7 @@ describe('an exchange that everybody does what he likes with', () => {
           pit.plan({ validUntil: pit.time + 60 + dice.int(1_800), always: dice.chance(1, 9) });
         else if (batch.fills.every(({ leaves }) => leaves.every((leaf) => notes.some((note) => note.leaf === leaf)))) {
           pit.land();
-        } else pit.apply({ kind: 'void', tickets: batch.fills.map(({ ticket }) => ticket) });
+        } else pit.void(batch.fills.map(({ ticket }) => ticket));
 
         if (step % 30 === 0) assertConsistent(pit.exchange);
         if (step % 90 === 0) pit.restart();

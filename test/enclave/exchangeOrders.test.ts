@@ -91,7 +91,7 @@ describe('through the exchange', () => {
     const pit = opened();
     pit.order(ALICE, 'sell', 100, 3);
     const wish = pit.request(BOB, 'buy', 100, 3, { postOnly: true });
-    assert.equal(pit.refused({ kind: 'order', ...wish }), 'wouldTrade');
+    assert.equal(refusal(pit.apply({ kind: 'order', ...wish })), 'wouldTrade');
     pit.apply({ kind: 'cancel', owner: ALICE, order: 1 });
     assert.deepEqual(kinds(pit.submit(wish)), ['accepted']);
     pit.order(ALICE, 'sell', 100, 3);

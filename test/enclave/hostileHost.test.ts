@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
+import { id, toBeHex } from 'ethers';
 import { FILLS, Floor, tradesOf } from '../support/floor.ts';
 import { changingLogs, honest, standingAt, type Behaviour } from '../support/hostileEndpoint.ts';
 import type { Trader } from '../support/settlement.ts';
@@ -76,6 +77,37 @@ describe('an operator whose host lies about the chain', function () {
     await floor.machine.execute({ kind: 'plan', validUntil: Number(time) + 60, sequence: 1, always: false });
     assert.equal(state.records.fills(bob.key.keys.owner)[0]?.status, 'busted');
     assert.equal(await floor.desk.bench.client.lastSequence(1), 0n);
+  });
+
+  it('and keeps a signed settlement, says that its notes are spent, and lets it land later: nobody is told that it came to nothing', async () => {
+    const { alice, bob } = await seated('host held');
+    await floor.order(alice, 'sell', 20, 50);
+    await floor.order(bob, 'buy', 20, 50);
+    let held: unknown[] = [];
+    floor.host = (call, ask) => {
+      if (call.method !== 'eth_sendTransaction') return ask(call);
+      held = [...call.params];
+      return Promise.reject(new Error('lost'));
+    };
+    await assert.rejects(floor.round(), { code: 'ENDPOINT_UNREACHABLE' });
+    const spent = id('isSpent(uint256)').slice(0, 10);
+    floor.host = (call, ask) => {
+      const isAsked = call.method === 'eth_call' && JSON.stringify(call.params).includes(spent);
+      return isAsked ? Promise.resolve(toBeHex(1, 32)) : ask(call);
+    };
+    const statuses = () =>
+      [alice, bob].flatMap(({ key }) => floor.machine.state.records.fills(key.keys.owner).map(({ status }) => status));
+    for (let time = 0; time < 2; time++) {
+      assert.equal((await floor.round()).settled?.kind, 'waiting');
+      assert.deepEqual(statuses(), ['waiting', 'waiting']);
+      // A restart knows that it was signed.
+      await floor.restart();
+    }
+    floor.host = honest;
+    await floor.desk.bench.chain.provider.send('eth_sendTransaction', held);
+    await floor.round();
+    assert.equal(await floor.settlements(), 1);
+    assert.deepEqual(statuses(), ['settled', 'settled']);
   });
 
   it('and stands still: what has landed meanwhile is not settled twice', async () => {

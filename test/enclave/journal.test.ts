@@ -58,7 +58,7 @@ describe('a journal', () => {
     assert.deepEqual(await commandsOf(journal), commands);
     await journal.close();
 
-    const reopened = await openJournal(directory, positions.at(-1));
+    const reopened = await openJournal(directory);
     assert.deepEqual(await commandsOf(reopened), commands);
     for (const { sequence, head } of positions) assert.deepEqual(reopened.headAt(sequence), head);
     for (const none of [-1, 6, 1.5, NaN]) assert.equal(reopened.headAt(none), undefined);
@@ -224,7 +224,7 @@ describe('a journal', () => {
   });
 
   it('has a key of 32 bytes', async () => {
-    await assert.rejects(Journal.open({ directory, key: Buffer.alloc(16), atLeast: undefined }), RangeError);
+    await assert.rejects(Journal.open({ directory, key: Buffer.alloc(16) }), RangeError);
     assert.equal(existsSync(directory), false);
   });
 
@@ -280,23 +280,6 @@ describe("a journal's snapshots", () => {
     }
     await assert.rejects(journal.commands(journal.oldestSequence - 1).next(), RangeError);
     await journal.close();
-  });
-
-  it('leave the records that are asked for', async () => {
-    let journal = await openJournal(directory);
-    const anchor = (await appendNext(journal, 15)).at(-1);
-    for (let round = 1; round <= 4; round++) {
-      const sequence = (await appendNext(journal, 10)).at(-1)?.sequence ?? 0;
-      await journal.snapshot(sequence, Buffer.alloc(100), { keepFrom: 15 });
-    }
-    assert.ok(journal.oldestSequence <= 15);
-    await journal.close();
-    journal = await openJournal(directory, anchor);
-    await appendNext(journal, 10);
-    await journal.snapshot(65, Buffer.alloc(100));
-    assert.ok(journal.oldestSequence > 15);
-    await journal.close();
-    await assert.rejects(openJournal(directory, anchor), { code: 'JOURNAL_ROLLED_BACK' });
   });
 
   it('are of durable records, each newer than the last', async () => {

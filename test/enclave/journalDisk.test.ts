@@ -104,7 +104,7 @@ describe('a disk that fails', () => {
     const left = ['segment-0000000000000007.new', 'snapshot-0000000000000007.new'];
     for (const name of left) writeFileSync(join(directory, name), 'half a file');
     const before = contentsOf(directory);
-    await assert.rejects(Journal.open({ directory, key: Buffer.alloc(32), atLeast: undefined }), {
+    await assert.rejects(Journal.open({ directory, key: Buffer.alloc(32) }), {
       code: 'JOURNAL_CORRUPT',
     });
     assert.deepEqual(contentsOf(directory), before);

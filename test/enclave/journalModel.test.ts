@@ -63,7 +63,9 @@ class Model {
   }
 
   async open(pendingMax: number): Promise<void> {
-    this.journal = await openJournal(this.directory, this.acknowledged.at(-1));
+    this.journal = await openJournal(this.directory);
+    const newest = this.acknowledged.at(-1);
+    assert.ok(newest === undefined || this.journal.hasHead(newest.head));
     const { sequence } = this.journal.position;
     assert.ok(sequence >= this.last && sequence <= this.last + pendingMax);
     while (this.last < sequence) {

@@ -82,7 +82,7 @@ describe('an operator at work', function () {
     await assert.rejects(floor.round(), /the prover is down/);
     assert.ok(floor.machine.state.batch !== undefined);
     assert.equal(tradesOf(await floor.order(bob, 'sell', 20, 1)), 0, 'and trading goes on');
-    await floor.operator.snapshot();
+    await floor.machine.snapshot();
     await floor.restart();
     await floor.round();
     assert.equal(await floor.settlements(), 1);
@@ -165,9 +165,7 @@ describe('an operator at work', function () {
     await client.send(client.cancelCall([cancelKeyOf(alice.key.keys.nullifierKey, orderHashOf(first.order), 0n)]));
     await chain.setTime((await chain.now()) + CANCEL_DELAY_SECONDS);
     await floor.restart();
-    const { settled } = await floor.round();
-    assert.equal(settled?.kind, 'impossible');
-    assert.equal((await floor.round()).settled?.kind, 'sent');
+    assert.equal((await floor.round()).settled?.kind, 'sent', 'what cannot be settled is not in it');
     await floor.round();
     const { records } = floor.machine.state;
     const statusOf = ({ key }: Trader) => records.fills(key.keys.owner).map(({ status }) => status);
@@ -305,6 +303,76 @@ describe('an operator at work', function () {
     await floor.desk.bench.chain.setTime(BigInt(Math.floor(Date.now() / 1000)) + 86_400n);
     await assert.rejects(floor.round(), { code: 'ENDPOINT_INCONSISTENT' });
     assert.equal(floor.machine.state.time, before);
+  });
+
+  it('loses no settlement by cancellations, one after another from one note', async () => {
+    const { alice, bob } = await seated('operator poison');
+    const carol = floor.desk.trader();
+    await floor.deposit(carol, NATIVE_ASSET, 1_000n);
+    await floor.insertAll();
+    const { chain, client } = floor.desk.bench;
+    floor.cadence = { kind: 'interval', seconds: 600 };
+    await floor.restart();
+    await floor.round();
+    await floor.insertAll();
+    const keys: bigint[] = [];
+    for (let count = 0; count < 12; count++) {
+      const wish = await floor.signed(carol.key, withdrawalLimit(NATIVE_ASSET, 4n, 3n));
+      await floor.operator.withdraw({ clientOrderId: `withdrawal-${count}`, ...wish });
+      if (count >= 4) keys.push(cancelKeyOf(carol.key.keys.nullifierKey, orderHashOf(wish.order), 0n));
+    }
+    await client.send(client.cancelCall(keys));
+    const start = 600n * ((await chain.now()) / 600n + 1n);
+    const statusOf = () => floor.machine.state.records.fills(bob.key.keys.owner)[0]?.status;
+    for (let interval = 0n; interval < 10n; interval++) {
+      await chain.setTime(start + 600n * interval + 5n);
+      if (interval === 7n) {
+        await floor.order(alice, 'sell', 20, 50);
+        assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 50)), 1);
+      }
+      assert.equal((await floor.round()).settled?.kind, 'sent', `interval ${interval}`);
+      await floor.insertAll();
+      await floor.round();
+      if (interval >= 7n) assert.equal(statusOf(), 'settled');
+    }
+  });
+
+  it('plans again at once what is left of a batch that cannot be settled', async () => {
+    const { alice, bob } = await seated('operator again');
+    const old = await floor.request(alice, 'sell', 20, 30);
+    await floor.operator.submit(old);
+    await floor.order(bob, 'buy', 20, 30);
+    await floor.round();
+    await floor.insertAll();
+    await floor.loseJournal();
+    floor.cadence = { kind: 'interval', seconds: 600 };
+    await floor.restart();
+    const { chain } = floor.desk.bench;
+    await chain.setTime(600n * ((await chain.now()) / 600n + 1n));
+    // It was filled before the journal began.
+    await floor.operator.submit(old);
+    await floor.order(bob, 'buy', 20, 30);
+    assert.equal((await floor.round()).settled?.kind, 'impossible');
+    assert.equal((await floor.round()).settled?.kind, 'sent');
+    assert.equal(await floor.settlements(), 2);
+  });
+
+  it('knows a note from another that a reorganisation put in its place', async () => {
+    const { bob } = await seated('operator place');
+    const [carol, dave] = [floor.desk.trader(), floor.desk.trader()];
+    const back = await floor.desk.bench.chain.snapshot();
+    await floor.deposit(carol, NATIVE_ASSET, 700n);
+    await floor.round();
+    await back();
+    await floor.deposit(dave, NATIVE_ASSET, 500n);
+    await floor.insertAll();
+    await floor.round();
+    const { state } = floor.machine;
+    const availableTo = ({ key }: Trader) => state.available(key.keys.owner, NATIVE_ASSET);
+    assert.deepEqual([availableTo(carol), availableTo(dave)], [0n, 500n]);
+    await floor.order(dave, 'sell', 20, 50);
+    assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 50)), 1);
+    assert.equal((await floor.round()).settled?.kind, 'sent');
   });
 
   it('does not count what a reorganisation may take away', async () => {

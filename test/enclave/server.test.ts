@@ -114,7 +114,13 @@ describe('the enclave as a process', function () {
       noteMins: [{ asset: 'ETH', value: '5' }],
       ordersMax: 32,
     };
-    const rules = { settleSeconds: 3_600, orderSecondsMax: 86_400, lockSecondsMax: 7_776_000, ...fees };
+    const rules = {
+      settleSeconds: 3_600,
+      roundSeconds: 56,
+      orderSecondsMax: 86_400,
+      lockSecondsMax: 7_776_000,
+      ...fees,
+    };
     environment = {
       BITCLOAK_ENCLAVE_MANIFEST: file('manifest.json', formatManifest(manifest)),
       BITCLOAK_ENCLAVE_DIRECTORY: join(directory, 'data'),

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { deserialize, serialize } from 'node:v8';
 import { orderHashOf, orderStateOf, type Order } from '@bitcloak/notes/order';
 import type { Side } from '@bitcloak/protocol/orders';
-import { AMOUNT_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
+import { AMOUNT_MAX, NATIVE_ASSET, SETTLEMENT_FILLS_MAX } from '@bitcloak/protocol/parameters';
 import { limitOf, type MarketTerms } from '@bitcloak/trading/market';
 import { withdrawalLimit, type Amendment, type NewOrder, type NewWithdrawal } from '@bitcloak/trading/orders';
 import type { Report } from '@bitcloak/trading/records';
 import type { Batch, ExchangeCommand, ExchangeEvent, ExchangeRules } from '../../enclave/exchange/commands.ts';
-import { Exchange } from '../../enclave/exchange/exchange.ts';
+import { BATCH_SECONDS, Exchange } from '../../enclave/exchange/exchange.ts';
 import type { FundNote } from '../../enclave/exchange/funds.ts';
 
 export const [COIN, DOLLAR, EURO] = [NATIVE_ASSET, 0xd011a4n, 0xe040n];
@@ -21,11 +21,13 @@ export const COIN_FEE = 7n;
 
 export const EXCHANGE_RULES: ExchangeRules = {
   settleSeconds: SETTLE_SECONDS,
+  roundSeconds: 1,
+  fills: SETTLEMENT_FILLS_MAX,
   orderSecondsMax: 7 * 86_400,
   lockSecondsMax: 30 * 86_400,
   withdrawalFees: [[COIN, COIN_FEE]],
   noteMins: [],
-  ordersMax: 100_000,
+  ordersMax: SETTLE_SECONDS - BATCH_SECONDS,
 };
 export const TERMS: MarketTerms = {
   market: 1,
@@ -195,7 +197,21 @@ export class Pit {
       this.#landed.set(orderHashOf(order), { filled: filled + sold, k: k + 1n, inserted: false });
     }
     this.#sequence = batch.sequence;
-    this.apply({ kind: 'settled' });
+    this.apply({ kind: 'settled', sequence: batch.sequence });
+  }
+
+  /** The batch will never land. */
+  fail(): ExchangeEvent[] {
+    return this.apply({ kind: 'failed', sequence: this.exchange.batch?.sequence ?? 0 });
+  }
+
+  void(tickets: readonly number[]): ExchangeEvent[] {
+    return this.apply({ kind: 'void', sequence: this.exchange.batch?.sequence ?? 0, tickets });
+  }
+
+  /** Their owner takes them back on the chain, which counts after `seconds`. */
+  retire(tickets: readonly number[], seconds = 4_200): ExchangeEvent[] {
+    return this.apply({ kind: 'retire', tickets: tickets.map((ticket) => [ticket, this.time + seconds] as const) });
   }
 
   insertAll(): void {

@@ -11,6 +11,7 @@ import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { limitOf, type Limit, type MarketTerms } from '@bitcloak/trading/market';
 import { signOrder, type NewOrder, type SignedOrder } from '@bitcloak/trading/orders';
 import { Journal } from '../../enclave/journal/journal.ts';
+import { BATCH_SECONDS } from '../../enclave/exchange/exchange.ts';
 import { Machine } from '../../enclave/operator/machine.ts';
 import type { Cadence } from '../../enclave/operator/cadence.ts';
 import { Operator, type Round } from '../../enclave/operator/operator.ts';
@@ -74,7 +75,6 @@ export class Floor {
     const journal = await Journal.open({
       directory: join(this.#directory, 'journal'),
       key: this.#journalKey,
-      atLeast: undefined,
     });
     this.machine = await Machine.open(journal, operatorId);
     const account = await this.#hosted();
@@ -136,11 +136,13 @@ export class Floor {
       kind: 'configure',
       rules: {
         settleSeconds: SETTLE_SECONDS,
+        roundSeconds: 1,
+        fills: FILLS,
         orderSecondsMax: 30 * 86_400,
         lockSecondsMax: Number(LOCK_SECONDS_MAX),
         withdrawalFees: [[NATIVE_ASSET, 3n]],
         noteMins: [],
-        ordersMax: 100_000,
+        ordersMax: SETTLE_SECONDS - BATCH_SECONDS,
       },
     });
     const limits = {

@@ -21,8 +21,8 @@ export function commandOf(sequence: number): Buffer {
   return Buffer.concat([hash, Buffer.alloc(length, hash)]);
 }
 
-export function openJournal(directory: string, atLeast?: JournalPosition): Promise<Journal> {
-  return Journal.open({ directory, key: JOURNAL_KEY, atLeast });
+export function openJournal(directory: string): Promise<Journal> {
+  return Journal.open({ directory, key: JOURNAL_KEY });
 }
 
 /** A machine whose state is what it was given, so that two are equal only if their commands were. */

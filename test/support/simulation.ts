@@ -159,6 +159,8 @@ export class Simulation {
       rules: {
         // The seed may let matches wait for long; none of them may end for that reason.
         settleSeconds: 12 * 3_600,
+        roundSeconds: 900,
+        fills: FILLS,
         orderSecondsMax: 30 * 86_400,
         lockSecondsMax: Number(LOCK_SECONDS_MAX),
         withdrawalFees: [[this.#token, 2n]],
@@ -168,7 +170,6 @@ export class Simulation {
       // The seed says when it settles, and when it looks at the chain.
       cadence: { kind: 'count', matches: Infinity, secondsMax: Infinity },
       pollMs: 2 ** 30,
-      fills: FILLS,
       confirmations: 0,
       clockSkewSecondsMax: undefined,
       prover,
@@ -385,7 +386,7 @@ export class Simulation {
     if (this.#enclave.machine.state.batch === undefined) {
       const sequence = Number(await client.lastSequence(this.#desk.operator)) + 1;
       const validUntil = this.#enclave.machine.state.time + VALID_SECONDS;
-      await this.#enclave.machine.execute({ kind: 'plan', validUntil, sequence, always: false, fills: FILLS });
+      await this.#enclave.machine.execute({ kind: 'plan', validUntil, sequence, always: false });
     }
     // A life that begins with a batch settles it by itself.
     const { batch } = this.#enclave.machine.state;
