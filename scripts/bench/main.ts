@@ -10,6 +10,14 @@ type Entry = {
 };
 
 const BENCHMARKS: Readonly<Record<string, Entry>> = {
+  attest: {
+    summary: "verifications of a TDX enclave's evidence per second, with and without collateral that is known",
+    options: {
+      quotes: { default: '200', help: 'quotes, each of another platform' },
+      rounds: { default: '5', help: 'runs over all quotes, the ways taking turns' },
+    },
+    load: () => import('./attest.ts'),
+  },
   circuits: {
     summary: 'constraints, public signals, wires, terms, domain and headroom of every circuit',
     options: {},

@@ -14,6 +14,7 @@ const LINES_MAX = 1000;
 /** The packages that each package may import. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
+  attestation: ['protocol'],
   crypto: ['protocol'],
   notes: ['protocol', 'crypto'],
   prover: ['protocol', 'crypto', 'notes'],
@@ -21,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   trading: ['protocol', 'crypto', 'notes'],
   wallet: ['protocol', 'crypto', 'notes', 'prover', 'chain', 'trading'],
   relayer: ['protocol', 'crypto', 'notes', 'chain'],
-  cli: ['protocol', 'crypto', 'notes', 'prover', 'chain', 'trading', 'wallet', 'relayer'],
+  cli: ['protocol', 'attestation', 'crypto', 'notes', 'prover', 'chain', 'trading', 'wallet', 'relayer'],
 };
 
 /** The enclave's rooms and packages that each of its rooms may import; `server.ts`, above them, may import all. */
@@ -32,7 +33,7 @@ const ROOM_MAY_IMPORT: Readonly<
   engine: { rooms: [], packages: ['protocol'] },
   exchange: { rooms: ['engine'], packages: ['protocol', 'crypto', 'notes', 'trading'] },
   journal: { rooms: [], packages: ['protocol', 'wallet'] },
-  tee: { rooms: [], packages: ['protocol', 'crypto'] },
+  tee: { rooms: [], packages: ['protocol', 'attestation', 'crypto'] },
   wallet: { rooms: [], packages: ['protocol', 'crypto', 'notes', 'chain'] },
   operator: {
     rooms: ['exchange', 'journal', 'settlement', 'wallet'],

@@ -69,8 +69,22 @@ export const ERROR_EXIT_CODES = {
   // It starts, stops, or has as much to do as it takes on.
   ENCLAVE_BUSY: 10,
   ENCLAVE_FAILED: 10,
+  // The machine that the enclave runs on gives it no keys or no quote.
+  TEE_FAILED: 10,
   // The registry holds no active era with the enclave's keys.
   ERA_INACTIVE: 10,
+  // Evidence of an enclave.
+  EVIDENCE_MALFORMED: 11,
+  // A version or kind that no check is written for.
+  EVIDENCE_UNSUPPORTED: 11,
+  EVIDENCE_UNTRUSTED: 11,
+  EVIDENCE_REVOKED: 11,
+  // It is not valid yet, or no longer.
+  EVIDENCE_EXPIRED: 11,
+  TCB_REFUSED: 11,
+  MEASUREMENT_REFUSED: 11,
+  BINDING_REFUSED: 11,
+  COLLATERAL_UNREACHABLE: 11,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_EXIT_CODES;

@@ -1,0 +1,328 @@
+import assert from 'node:assert/strict';
+import { eraReportData } from '@bitcloak/attestation/binding';
+import { bytesOfHex, hexOf, Reader, textOf } from '@bitcloak/attestation/bytes';
+import { CertificateStore, parseCertificate, PCK_CHAIN } from '@bitcloak/attestation/certificates';
+import { parseCrl } from '@bitcloak/attestation/crl';
+import { integerDer, signatureDer, signatureOf, valueOf } from '@bitcloak/attestation/der';
+import { DEVELOPMENT_NAMES } from '@bitcloak/attestation/development/authority';
+import { issueCrl, keyPairOf, signBytes } from '@bitcloak/attestation/development/x509';
+import { JsonReader } from '@bitcloak/attestation/json';
+import { bytesOfBase64, pemBlocks, pemOf } from '@bitcloak/attestation/pem';
+import { checkStanding } from '@bitcloak/attestation/policy';
+import { parseQuote } from '@bitcloak/attestation/quote';
+import { isSignature } from '@bitcloak/attestation/signature';
+import { mergedStanding, type Standing } from '@bitcloak/attestation/tcb';
+import {
+  converge,
+  PART_STATUSES,
+  TCB_STATUSES,
+  type PartStatus,
+  type TcbStatus,
+} from '@bitcloak/attestation/tcbStatus';
+import { AbiCoder, concat, getBytes, keccak256, toBeHex, toUtf8Bytes } from 'ethers';
+import {
+  CLOCK,
+  developmentAuthority,
+  ERA,
+  intelCollateral,
+  intelQuote,
+  NONCE,
+  STRICT_TCB,
+} from '../support/attestation.ts';
+import { Dice } from '../support/dice.ts';
+
+const MALFORMED = { code: 'EVIDENCE_MALFORMED' };
+
+describe("an era's report data", () => {
+  it('is what the contract side computes with abi.encode', () => {
+    const dice = new Dice('bitcloak report data');
+    const bytes = () => getBytes(toBeHex(dice.between(0n, (1n << 256n) - 1n), 32));
+    for (let round = 0; round < 50; round++) {
+      const era = {
+        chainId: dice.between(0n, (1n << 256n) - 1n),
+        registry: dice.between(0n, (1n << 160n) - 1n),
+        operator: dice.between(0n, (1n << 256n) - 1n),
+        number: dice.between(0n, (1n << 64n) - 1n),
+        signer: dice.between(0n, (1n << 160n) - 1n),
+        encryptionKey: bytes(),
+        apiKey: bytes(),
+      };
+      const nonce = bytes();
+      const types = ['uint256', 'address', 'uint256', 'uint64', 'bytes32', 'bytes32', 'bytes32'];
+      const values = [
+        era.chainId,
+        toBeHex(era.registry, 20),
+        era.operator,
+        era.number,
+        era.encryptionKey,
+        era.apiKey,
+        nonce,
+      ];
+      const encoded = AbiCoder.defaultAbiCoder().encode(types, values);
+      const expected = concat([toBeHex(era.signer, 20), toUtf8Bytes('bitcloak.era'), keccak256(encoded)]);
+      assert.equal(`0x${hexOf(eraReportData(era, nonce))}`, expected);
+    }
+  });
+
+  it('is only of what fits', () => {
+    for (const part of [
+      { chainId: -1n },
+      { chainId: 1n << 256n },
+      { registry: 1n << 160n },
+      { number: 1n << 64n },
+      { signer: -1n },
+      { encryptionKey: new Uint8Array(31) },
+      { apiKey: new Uint8Array(33) },
+    ]) {
+      assert.throws(() => eraReportData({ ...ERA, ...part }, NONCE), { code: 'USAGE' });
+    }
+    assert.throws(() => eraReportData(ERA, new Uint8Array(0)), { code: 'USAGE' });
+  });
+});
+
+describe('the standing of a platform', () => {
+  it('is never better than that of its parts', () => {
+    const rank = (status: TcbStatus) => TCB_STATUSES.indexOf(status);
+    for (const platform of TCB_STATUSES) {
+      for (const part of PART_STATUSES) {
+        const merged = converge(platform, part);
+        assert.ok(rank(merged) >= Math.max(rank(platform), rank(part)), `${platform}, ${part}: ${merged}`);
+      }
+    }
+  });
+
+  it("is merged as Intel's verifier merges it", () => {
+    // The table of its quote verification library, for parts that are out of date.
+    const expected: Record<TcbStatus, TcbStatus> = {
+      UpToDate: 'OutOfDate',
+      SWHardeningNeeded: 'OutOfDate',
+      ConfigurationNeeded: 'OutOfDateConfigurationNeeded',
+      ConfigurationAndSWHardeningNeeded: 'OutOfDateConfigurationNeeded',
+      OutOfDate: 'OutOfDate',
+      OutOfDateConfigurationNeeded: 'OutOfDateConfigurationNeeded',
+      Revoked: 'Revoked',
+    };
+    for (const status of TCB_STATUSES) {
+      assert.equal(converge(status, 'OutOfDate'), expected[status]);
+      assert.equal(converge(status, 'UpToDate'), status);
+      assert.equal(converge(status, 'Revoked'), 'Revoked');
+    }
+  });
+
+  it('is behind since the first of its parts is', () => {
+    const part = <S extends TcbStatus>(status: S, behindSince?: number, ...advisories: string[]): Standing<S> => ({
+      status,
+      behindSince,
+      advisories,
+    });
+    const fine = part<PartStatus>('UpToDate');
+    assert.deepEqual(mergedStanding(part<TcbStatus>('UpToDate'), fine, fine), part('UpToDate'));
+    const merged = mergedStanding(
+      part<TcbStatus>('ConfigurationNeeded', 50, 'B'),
+      part<PartStatus>('OutOfDate', 30, 'A', 'B'),
+      fine,
+    );
+    assert.deepEqual(merged, part('OutOfDateConfigurationNeeded', 30, 'A', 'B'));
+  });
+
+  it('is accepted by a grace to the second, and never without a moment to count from', () => {
+    const policy = { ...STRICT_TCB, graced: ['OutOfDate' as const], graceSeconds: 100 };
+    const standing = { status: 'OutOfDate' as const, advisories: [], behindSince: CLOCK };
+    assert.equal(checkStanding(standing, policy, CLOCK + 99), CLOCK + 100);
+    assert.throws(() => checkStanding(standing, policy, CLOCK + 100), { code: 'TCB_REFUSED' });
+    assert.throws(() => checkStanding({ ...standing, behindSince: undefined }, policy, CLOCK), { code: 'TCB_REFUSED' });
+    const revoked = { ...standing, status: 'Revoked' as const };
+    const lenient = { ...policy, accepted: TCB_STATUSES, graced: TCB_STATUSES };
+    assert.throws(() => checkStanding(revoked, lenient, CLOCK), { code: 'EVIDENCE_REVOKED' });
+  });
+});
+
+describe('a store of certificates', () => {
+  it('remembers who issued one, and nobody else', async () => {
+    const text = textOf(parseQuote(intelQuote()).pckChain, 'chain').replace('\0', '');
+    const store = new CertificateStore();
+    const [pck, authority, root] = store.parseChain(text, PCK_CHAIN);
+    assert.ok(pck !== undefined && authority !== undefined && root !== undefined);
+    for (let round = 0; round < 2; round++) {
+      assert.equal(await store.isIssuedBy(pck, authority.publicKey), true);
+      assert.equal(await store.isIssuedBy(pck, root.publicKey), false);
+    }
+    assert.equal(store.parseChain(text, PCK_CHAIN)[0], pck);
+  });
+
+  it('forgets the oldest of many', () => {
+    const text = textOf(parseQuote(intelQuote()).pckChain, 'chain').replace('\0', '');
+    const store = new CertificateStore();
+    const [pck] = store.parseChain(text, PCK_CHAIN);
+    const { certificates } = developmentAuthority();
+    for (let serial = 0; serial < 128; serial++) {
+      const other = developmentAuthority().pck((0x1000 + serial).toString(16));
+      store.parseChain(pemOf(other, certificates.platform, certificates.root), PCK_CHAIN);
+    }
+    const [again] = store.parseChain(text, PCK_CHAIN);
+    assert.notEqual(again, pck);
+    assert.deepEqual(again, pck);
+  });
+});
+
+describe('encodings', () => {
+  /** Each bit of what no signature covers: the frame of what is signed, and the signature itself. */
+  async function acceptedFlips(
+    der: Uint8Array,
+    parse: (der: Uint8Array) => { signed: Uint8Array<ArrayBuffer>; signature: Uint8Array<ArrayBuffer> },
+    publicKey: Uint8Array<ArrayBuffer>,
+  ): Promise<string[]> {
+    const { signed, signature } = parse(der);
+    assert.equal(await isSignature(publicKey, signed, signature), true);
+    const start = der.findIndex((_, index) => hexOf(der.subarray(index, index + 8)) === hexOf(signed.subarray(0, 8)));
+    const outside = Array.from(der.keys()).filter((index) => index < start || index >= start + signed.length);
+    assert.ok(outside.length > 80);
+    const accepted: string[] = [];
+    for (const index of outside) {
+      for (let bit = 0; bit < 8; bit++) {
+        const altered = der.slice();
+        altered[index] = (altered[index] ?? 0) ^ (1 << bit);
+        try {
+          const parts = parse(altered);
+          if (await isSignature(publicKey, parts.signed, parts.signature)) accepted.push(`byte ${index}, bit ${bit}`);
+        } catch (error) {
+          assert.equal((error as { code?: string }).code, 'EVIDENCE_MALFORMED');
+        }
+      }
+    }
+    return accepted;
+  }
+
+  it('of a certificate have one form: no bit outside of what is signed can be flipped', async () => {
+    const text = textOf(parseQuote(intelQuote()).pckChain, 'chain').replace('\0', '');
+    const [pck, authority] = new CertificateStore().parseChain(text, PCK_CHAIN);
+    const der = bytesOfBase64(pemBlocks(text, 'chain')[0] ?? '', 'PCK');
+    assert.deepEqual(parseCertificate(der, 'PCK'), pck);
+    assert.deepEqual(
+      await acceptedFlips(der, (bytes) => parseCertificate(bytes, 'PCK'), authority?.publicKey ?? assert.fail()),
+      [],
+    );
+  });
+
+  it('of a CRL have one form too', async () => {
+    const [, root] = new CertificateStore().parseChain(intelCollateral().pckCrlIssuerChain, {
+      field: 'chain',
+      names: ['', ''],
+      isLeafAuthority: true,
+    });
+    const der = bytesOfHex(intelCollateral().rootCaCrl, 'CRL');
+    assert.deepEqual(await acceptedFlips(der, (bytes) => parseCrl(bytes, 'CRL'), root?.publicKey ?? assert.fail()), []);
+  });
+
+  it('of a CRL may be long', () => {
+    const { keys } = developmentAuthority();
+    const revoked = Array.from({ length: 3000 }, (_, index) => (index + 0x100000).toString(16).padStart(40, '1'));
+    const request = {
+      issuer: DEVELOPMENT_NAMES.platform,
+      issuerKey: keys.platform,
+      thisUpdate: CLOCK,
+      nextUpdate: CLOCK + 1,
+    };
+    const der = issueCrl({ ...request, revoked });
+    assert.ok(der.length > 0xffff);
+    assert.deepEqual([...parseCrl(der, 'CRL').revoked], revoked);
+  });
+
+  it('of signatures are those of both numbers', async () => {
+    const key = keyPairOf(new Uint8Array(32), 'test');
+    const message = new Uint8Array(7);
+    const signature = new Uint8Array(signBytes(key, message));
+    assert.equal(await isSignature(key.publicKey, message, signature), true);
+    assert.equal(await isSignature(key.publicKey, new Uint8Array(8), signature), false);
+    assert.equal(await isSignature(new Uint8Array(65).fill(4), message, signature), false);
+    assert.equal(await isSignature(new Uint8Array(0), message, signature), false);
+    assert.equal(await isSignature(key.publicKey, message, new Uint8Array(64)), false);
+    assert.equal(await isSignature(key.publicKey, message, signature.subarray(1)), false);
+    for (const parts of [signature, new Uint8Array(64), new Uint8Array(64).fill(0xff), new Uint8Array(64).fill(1)]) {
+      assert.deepEqual(signatureOf(signatureDer(parts), 'test'), parts);
+    }
+    const sequence = (...integers: Uint8Array[]) => valueOf(0x30, Buffer.concat(integers));
+    const one = integerDer(Uint8Array.of(1));
+    assert.equal(hexOf(sequence(one, one)), '3006020101020101');
+    for (const der of [
+      sequence(one),
+      sequence(one, one, one),
+      sequence(one, Uint8Array.of(2, 2, 0, 1)),
+      sequence(one, Uint8Array.of(2, 1, 0xff)),
+      sequence(one, integerDer(new Uint8Array(33).fill(1))),
+      valueOf(0x31, Buffer.concat([one, one])),
+      valueOf(0xb0, Buffer.concat([one, one])),
+      Buffer.concat([sequence(one, one), Uint8Array.of(0)]),
+      new Uint8Array(0),
+    ]) {
+      assert.throws(() => signatureOf(der, 'test'), MALFORMED, hexOf(der));
+    }
+  });
+
+  it('of PEM have nothing beside their blocks', () => {
+    const pem = pemOf(Uint8Array.of(1, 2, 3), new Uint8Array(200));
+    assert.deepEqual(
+      pemBlocks(pem, 'chain').map((block) => bytesOfBase64(block, 'chain').length),
+      [3, 200],
+    );
+    assert.equal(pemBlocks(pem.trimEnd(), 'chain').length, 2);
+    for (const text of [
+      ` ${pem}`,
+      `${pem} `,
+      pem.replace('\n', '\r\n'),
+      pem.replace('BEGIN', 'BEGlN'),
+      `${pem}-----`,
+    ]) {
+      assert.throws(() => pemBlocks(text, 'chain'), MALFORMED);
+    }
+    assert.deepEqual(pemBlocks('', 'chain'), []);
+    for (const base64 of ['A', 'AQ', 'AR==', 'AQ= =', 'AQ=', 'AQ==A', '*']) {
+      assert.throws(() => bytesOfBase64(base64, 'base64'), MALFORMED, base64);
+    }
+  });
+
+  it('of hex, integers and texts are the only ones', () => {
+    assert.deepEqual(bytesOfHex('00ff', 'hex'), Uint8Array.of(0, 255));
+    for (const text of ['0', '0x00', '0F', 'gg', ' 00', '00\n'])
+      assert.throws(() => bytesOfHex(text, 'hex'), MALFORMED, text);
+    assert.throws(() => bytesOfHex('0000', 'hex', 1), MALFORMED);
+    const reader = new Reader(Uint8Array.of(1, 2, 3));
+    assert.equal(reader.integer(2, 'two'), 0x0201);
+    assert.throws(() => reader.take(2, 'more'), MALFORMED);
+    assert.throws(() => {
+      reader.end('end');
+    }, MALFORMED);
+    assert.throws(() => textOf(Uint8Array.of(0xff), 'text'), MALFORMED);
+  });
+
+  it('of JSON are read by their types', () => {
+    const json = JsonReader.parse(
+      '{"text":"a","whole":5,"half":0.5,"list":[{}],"texts":["a",1],"null":null,"time":"2026-02-30T00:00:00Z"}',
+      'test',
+    );
+    assert.equal(json.text('text'), 'a');
+    assert.equal(json.integer('whole', 5), 5);
+    for (const read of [
+      () => json.text('whole'),
+      () => json.text('missing'),
+      () => json.text('toString'),
+      () => json.integer('whole', 4),
+      () => json.integer('half', 4),
+      () => json.integer('text', 4),
+      () => json.list('text'),
+      () => json.list('texts'),
+      () => json.texts('texts'),
+      () => json.object('null'),
+      () => json.object('list'),
+      () => json.time('time'),
+      () => json.time('text'),
+      () => {
+        json.expect('whole', 6);
+      },
+      () => JsonReader.parse('[]', 'test'),
+      () => JsonReader.parse('{', 'test'),
+    ]) {
+      assert.throws(read, MALFORMED);
+    }
+  });
+});
