@@ -9,6 +9,7 @@ import type { ShieldedAddress } from '@bitcloak/notes/address';
 import { BitcloakError, type ErrorCode } from '@bitcloak/protocol/errors';
 import { BASIS_POINTS } from '@bitcloak/protocol/orders';
 import type { Prover } from '@bitcloak/prover/prover';
+import { SETTLE_SECONDS_MAX } from '@bitcloak/trading/client';
 import type { MarketTerms } from '@bitcloak/trading/market';
 import { PAIR_PATTERN } from '@bitcloak/trading/wire';
 import { computeAddress, type Provider, type Signer } from 'ethers';
@@ -219,8 +220,9 @@ async function configure(machine: Machine, { markets, rules, cadence }: EnclaveS
       `rules: expected roundSeconds of ${period} or more, which pass between settlements`,
     );
   }
-  if (rules.settleSeconds < SETTLE_SECONDS_MIN) {
-    throw new BitcloakError('USAGE', `rules: expected settleSeconds of ${SETTLE_SECONDS_MIN} or more`);
+  if (rules.settleSeconds < SETTLE_SECONDS_MIN || rules.settleSeconds > SETTLE_SECONDS_MAX) {
+    const message = `rules: expected settleSeconds of ${SETTLE_SECONDS_MIN} to ${SETTLE_SECONDS_MAX}`;
+    throw new BitcloakError('USAGE', message);
   }
   if (!isDeepStrictEqual(machine.state.rules, rules)) await execute('rules', { kind: 'configure', rules });
   const known = new Map(machine.state.markets().map((market) => [market.terms.market, market]));

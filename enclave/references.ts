@@ -16,6 +16,8 @@ export type Reference = { readonly ticks: number; readonly time: number };
 
 const ANSWER_MS_MAX = 5_000;
 const ANSWER_BYTES_MAX = 4_096;
+/** How far a price may be of the future: one that is further would keep those of until then out. */
+const AHEAD_SECONDS_MAX = 60;
 /** Prices wait until the exchange's time, which is that of a block, has come to theirs. */
 const WAITING_MAX = 100;
 
@@ -50,27 +52,44 @@ export class ReferenceFeed {
   readonly #terms: MarketTerms;
   readonly #source: ReferenceSource;
   readonly #fetch: Fetch;
+  readonly #clock: () => number;
   /** The oldest first. */
   #waiting: Reference[] = [];
 
-  constructor(machine: Machine, terms: MarketTerms, source: ReferenceSource, fetcher: Fetch = fetch) {
+  /** @param clock unix milliseconds. */
+  constructor(
+    machine: Machine,
+    terms: MarketTerms,
+    source: ReferenceSource,
+    fetcher: Fetch = fetch,
+    clock: () => number = Date.now,
+  ) {
     this.#machine = machine;
     this.#terms = terms;
     this.#source = source;
     this.#fetch = fetcher;
+    this.#clock = clock;
   }
 
   /** Asks the source once. @returns whether it answered with a price. */
   async poll(): Promise<boolean> {
     let reference: Reference | undefined;
     try {
-      reference = readReference(await this.#ask(), this.#terms, this.#source);
+      reference = this.#checked(readReference(await this.#ask(), this.#terms, this.#source));
     } catch {
       reference = undefined;
     }
     if (reference !== undefined) this.#wait(reference);
     await this.#apply();
     return reference !== undefined;
+  }
+
+  /** Throws RangeError for a price of a time that is neither the world's nor the chain's. */
+  #checked(reference: Reference): Reference {
+    // A chain's time may stand still, and that of a development chain runs ahead of the world's.
+    const now = Math.max(this.#clock() / 1000, this.#machine.state.time);
+    if (reference.time > now + AHEAD_SECONDS_MAX) throw new RangeError('time: expected none of the future');
+    return reference;
   }
 
   #wait(reference: Reference): void {

@@ -17,10 +17,8 @@ import { answers } from './answers.ts';
 import type { DeadMan } from './deadMan.ts';
 import type { Desk } from './desk.ts';
 import { readSigned } from './orderRoutes.ts';
+import { pageOf, type PageQuery } from './pages.ts';
 import { Refusal } from './refusal.ts';
-
-/** Fills in one reply where it is not said how many. */
-const FILLS_AT_ONCE = 100;
 
 export function addAccountRoutes(scope: FastifyInstance, desk: Desk, deadMan: DeadMan): void {
   scope.get(
@@ -29,14 +27,10 @@ export function addAccountRoutes(scope: FastifyInstance, desk: Desk, deadMan: De
     async ({ owner }) => ({ balances: desk.state.balances(owner) }),
   );
 
-  scope.get<{ Querystring: { after?: string; limit?: string } }>(
+  scope.get<{ Querystring: PageQuery }>(
     '/fills',
     { schema: { querystring: FILLS_QUERY_SCHEMA, response: answers(listSchema('fills', FILL_RECORD_SCHEMA)) } },
-    async ({ owner, query }) => {
-      const [after, limit] = [Number(query.after ?? 0), Number(query.limit ?? FILLS_AT_ONCE)];
-      const fills = desk.state.records.fills(owner).filter(({ id }) => id > after);
-      return { fills: fills.slice(0, limit) };
-    },
+    async ({ owner, query }) => ({ fills: pageOf(desk.state.records.fills(owner), query) }),
   );
 
   scope.post<{ Body: WireWithdrawal }>(

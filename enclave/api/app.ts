@@ -6,6 +6,7 @@ import { API } from '@bitcloak/trading/wire';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Operator } from '../operator/operator.ts';
 import { addAccountRoutes } from './accountRoutes.ts';
+import { networkOf } from './addresses.ts';
 import { authenticate, type Gate } from './authentication.ts';
 import { DeadMan } from './deadMan.ts';
 import { Desk } from './desk.ts';
@@ -78,6 +79,7 @@ export async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
     cancelAll,
     streamsPerOwner: limits.streamsPerOwner,
     strangers: limits.strangers,
+    strangersPerAddress: limits.strangersPerAddress,
     bufferedBytes: limits.streamBytes,
     helloMs: limits.helloMs,
     pingMs: limits.pingMs,
@@ -131,8 +133,8 @@ function addStreamRoute(scope: FastifyInstance, streams: Streams): void {
     handler: async () => {
       throw new Refusal(426, 'USAGE', 'expected the upgrade to a WebSocket');
     },
-    wsHandler: (socket: Socket) => {
-      streams.accept(socket);
+    wsHandler: (socket: Socket, { ip }) => {
+      streams.accept(socket, networkOf(ip));
     },
   });
 }

@@ -1,6 +1,7 @@
 import { HEADER } from '@bitcloak/trading/session';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { DeadMan } from './deadMan.ts';
+import { costOf } from './limits.ts';
 import type { Rates } from './rates.ts';
 import { Refusal } from './refusal.ts';
 import { checkMac, takeSequence, type Session, type Sessions } from './sessions.ts';
@@ -53,6 +54,7 @@ export function authenticate(scope: FastifyInstance, gate: Gate): void {
       const { session, sequence } = claim;
       const body = typeof payload === 'string' ? payload : '';
       reply.header(HEADER.mac, session.keys.replyMac(sequence, reply.statusCode, body));
+      gate.rates.spend(session.owner, costOf(body.length));
     }
     done(null, payload);
   });

@@ -6,21 +6,28 @@ export type ApiLimits = {
   readonly addressPerMinute: number;
   /** Sessions that one address may try to open in a minute: each costs the check of a signature. */
   readonly openingsPerMinute: number;
-  /** Authenticated requests of one owner. */
+  /** Authenticated requests and streams of one owner; a long answer counts as several. */
   readonly owner: Rate;
   readonly connections: number;
   /** Of one owner, and in all; beyond them the oldest goes. */
   readonly sessionsPerOwner: number;
   readonly sessions: number;
   readonly streamsPerOwner: number;
-  /** Streams whose client did not say yet who it is. */
+  /** Streams whose client did not say yet who it is, in all and of one address or IPv6 network; beyond them the oldest goes. */
   readonly strangers: number;
+  readonly strangersPerAddress: number;
   /** What may wait for the client of a stream to read it. */
   readonly streamBytes: number;
   readonly helloMs: number;
   /** Between two looks whether the client of a stream still answers. */
   readonly pingMs: number;
 };
+
+/** An answer counts as one more request for every so many bytes of it. */
+const REQUEST_BYTES = 16_384;
+
+/** What an answer of so many bytes takes of its owner's rate, after the request itself. */
+export const costOf = (bytes: number) => Math.floor(bytes / REQUEST_BYTES);
 
 export const API_LIMITS: ApiLimits = {
   addressPerMinute: 6_000,
@@ -31,6 +38,7 @@ export const API_LIMITS: ApiLimits = {
   sessions: 10_000,
   streamsPerOwner: 8,
   strangers: 500,
+  strangersPerAddress: 50,
   streamBytes: 1_048_576,
   helloMs: 5_000,
   pingMs: 15_000,

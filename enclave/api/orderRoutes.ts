@@ -22,6 +22,7 @@ import type { OrderRecord } from '@bitcloak/trading/records';
 import type { FastifyInstance } from 'fastify';
 import { answers } from './answers.ts';
 import type { Desk } from './desk.ts';
+import { pageOf, type PageQuery } from './pages.ts';
 import { Refusal, unknownOrder } from './refusal.ts';
 
 type OfOrder = { Params: { id: string } };
@@ -80,14 +81,15 @@ export function addOrderRoutes(scope: FastifyInstance, desk: Desk): void {
     },
   );
 
-  scope.get<{ Querystring: { status?: 'open' | 'all' } }>(
+  scope.get<{ Querystring: PageQuery & { status?: 'open' | 'all' } }>(
     '/orders',
     {
       schema: { querystring: ORDERS_QUERY_SCHEMA, response: answers(listSchema('orders', ORDER_RECORD_SCHEMA)) },
     },
     async ({ owner, query }) => {
       const orders = desk.state.records.orders(owner);
-      return { orders: query.status === 'all' ? orders : orders.filter(({ status }) => status === 'open') };
+      const meant = query.status === 'all' ? orders : orders.filter(({ status }) => status === 'open');
+      return { orders: pageOf(meant, query) };
     },
   );
 

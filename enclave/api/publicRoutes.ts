@@ -1,4 +1,3 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import {
   decodeSignature,
   encodeInfo,
@@ -84,7 +83,7 @@ function readOpening({ owner, clientKey, time, signature }: WireSession): Parame
   }
 }
 
-/** Nothing here tells of trading: who runs the machine reads it. */
+/** Everybody reads it, so nothing here moves with trading: neither memory nor how busy the process is. */
 export function addHealthRoutes(scope: FastifyInstance, { state, isWorking, clock }: PublicOptions): void {
   const healthSchema = { type: 'object', additionalProperties: false, properties: { status: { type: 'string' } } };
   scope.get('/health', { schema: { response: answers(healthSchema) } }, async () => {
@@ -92,16 +91,9 @@ export function addHealthRoutes(scope: FastifyInstance, { state, isWorking, cloc
     throw new Refusal(503, 'ENCLAVE_FAILED', 'the journal does not write; nothing can be traded');
   });
 
-  const delay = monitorEventLoopDelay();
-  delay.enable();
-  scope.addHook('onClose', async () => {
-    delay.disable();
-  });
   scope.get('/metrics', { schema: { response: { '2xx': { type: 'string' } } } }, async (_request, reply) => {
     const values = {
       uptime_seconds: process.uptime(),
-      resident_memory_bytes: process.memoryUsage.rss(),
-      event_loop_delay_seconds: delay.percentile(99) / 1e9,
       newest_block_age_seconds: clock() / 1000 - state().time,
       journal_writes: Number(isWorking()),
     };

@@ -31,6 +31,12 @@ export class Rates<Key> {
     return true;
   }
 
+  /** What a key was let do took as much as so many more. It may come to owe up to a burst, so that nobody waits for long. */
+  spend(key: Key, count: number): void {
+    const bucket = this.#buckets.get(key);
+    if (bucket !== undefined) bucket.left = Math.max(-this.#rate.burst, bucket.left - count);
+  }
+
   #forgetFull(now: number): void {
     const { perSecond, burst } = this.#rate;
     for (const [key, { left, filledAt }] of this.#buckets) {

@@ -41,6 +41,9 @@ const SENTENCES: Readonly<Record<Reason, string>> = {
   minimumInvalid: 'a minimum is larger than what can execute',
   expiryInvalid: 'a gtd order has an expiry in the future, and no other order has one',
   combinationInvalid: 'these terms of an order exclude each other',
+  postOnlyLimited:
+    'too many post-only orders were refused in this hour because they would trade; try again in the next',
+  settlementBusy: 'as much waits to be settled as can be settled in time; try again later',
   wouldTrade: 'the order is post-only and would trade on arrival',
   engineFull: 'the books are full; try again later',
   orderUnknown: 'no such order is open',

@@ -14,6 +14,7 @@ import {
 import type { Written } from '../exchange/blotter.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { Gate } from './authentication.ts';
+import { costOf } from './limits.ts';
 import { Refusal } from './refusal.ts';
 import { checkMac, takeSequence, type Session } from './sessions.ts';
 
@@ -33,8 +34,9 @@ export type StreamsOptions = {
   readonly state: () => Exchange;
   readonly cancelAll: (owner: bigint) => Promise<unknown>;
   readonly streamsPerOwner: number;
-  /** Sockets that did not say yet who they are. */
+  /** Sockets that did not say yet who they are, in all and of one address. */
   readonly strangers: number;
+  readonly strangersPerAddress: number;
   /** What may wait for a client to read it. */
   readonly bufferedBytes: number;
   readonly helloMs: number;
@@ -52,6 +54,9 @@ type Stream = {
   isAlive: boolean;
 };
 
+/** Somebody who did not say yet who he is. */
+type Stranger = { readonly address: string; readonly late: NodeJS.Timeout };
+
 /** A frame is that much longer than what it says, at most: its text is quoted. */
 const QUOTING = 2;
 const CLOSE_MS_MAX = 1_000;
@@ -63,7 +68,8 @@ export const STREAM_PATH = `${API}/stream`;
 export class Streams {
   readonly #options: StreamsOptions;
   readonly #ofOwner = new Map<bigint, Set<Stream>>();
-  readonly #strangers = new Set<Socket>();
+  /** The oldest first. */
+  readonly #strangers = new Map<Socket, Stranger>();
   readonly #sockets = new Set<Socket>();
   readonly #cancelling = new Set<Promise<unknown>>();
   readonly #pings: NodeJS.Timeout;
@@ -76,34 +82,28 @@ export class Streams {
     }, options.pingMs).unref();
   }
 
-  /** Takes a socket that was just opened. Its first frame has to say who it is. */
-  accept(socket: Socket): void {
-    if (this.#isClosing || this.#strangers.size >= this.#options.strangers) {
+  /** Takes a socket that was just opened. Its first frame has to say who it is. @param address whom it counts as, until then. */
+  accept(socket: Socket, address: string): void {
+    if (this.#isClosing) {
       socket.close(STREAM_CLOSE.goingAway, 'ENCLAVE_BUSY');
       return;
     }
+    this.#makeRoom(address);
     this.#sockets.add(socket);
-    this.#strangers.add(socket);
-    let stream: Stream | undefined;
-    let isGreeted = false;
     const late = setTimeout(() => {
-      socket.close(STREAM_CLOSE.refused, 'SESSION_REFUSED');
+      this.#dismiss(socket, STREAM_CLOSE.refused, 'SESSION_REFUSED');
     }, this.#options.helloMs);
+    this.#strangers.set(socket, { address, late });
+    let stream: Stream | undefined;
     socket.on('message', (data, isBinary) => {
       const text = isBinary ? '' : data.toString();
-      if (isGreeted) {
-        if (stream !== undefined) this.#hear(stream, text);
-        return;
-      }
-      isGreeted = true;
-      clearTimeout(late);
-      this.#strangers.delete(socket);
-      stream = this.#open(socket, text);
+      if (stream !== undefined) this.#hear(stream, text);
+      // A socket that is being closed still gives out what comes.
+      else if (this.#recognise(socket)) stream = this.#open(socket, text);
     });
     socket.on('close', () => {
-      clearTimeout(late);
+      this.#recognise(socket);
       this.#sockets.delete(socket);
-      this.#strangers.delete(socket);
       if (stream !== undefined) this.#forget(stream);
     });
     socket.on('pong', () => {
@@ -123,7 +123,7 @@ export class Streams {
   async close(): Promise<void> {
     this.#isClosing = true;
     clearInterval(this.#pings);
-    for (const socket of this.#strangers) socket.close(STREAM_CLOSE.goingAway);
+    for (const socket of [...this.#strangers.keys()]) this.#dismiss(socket, STREAM_CLOSE.goingAway);
     for (const streams of [...this.#ofOwner.values()]) {
       for (const stream of [...streams]) this.#end(stream, STREAM_CLOSE.goingAway);
     }
@@ -134,11 +134,34 @@ export class Streams {
     await Promise.allSettled(this.#cancelling);
   }
 
-  #open(socket: Socket, text: string): Stream | undefined {
+  /** Who comes in good faith says at once who he is, so those who wait longest are the ones to go. */
+  #makeRoom(address: string): void {
+    const { strangers, strangersPerAddress } = this.#options;
+    const all = [...this.#strangers];
+    const own = all.filter(([, stranger]) => stranger.address === address);
+    const [oldest] = own.length >= strangersPerAddress ? own : all.length >= strangers ? all : [];
+    if (oldest !== undefined) this.#dismiss(oldest[0], STREAM_CLOSE.goingAway, 'ENCLAVE_BUSY');
+  }
+
+  /** @returns whether a socket was still a stranger's. */
+  #recognise(socket: Socket): boolean {
+    clearTimeout(this.#strangers.get(socket)?.late);
+    return this.#strangers.delete(socket);
+  }
+
+  #dismiss(socket: Socket, code: number, reason?: string): void {
+    this.#recognise(socket);
+    socket.close(code, reason);
+    setTimeout(() => {
+      socket.terminate();
+    }, CLOSE_MS_MAX).unref();
+  }
+
+  #open(socket: Socket, frame: string): Stream | undefined {
     const { gate, state, streamsPerOwner, bufferedBytes } = this.#options;
     let opened: { session: Session; hello: StreamHello; request: StreamRequest };
     try {
-      opened = this.#readHello(text);
+      opened = this.#readHello(frame);
     } catch (error) {
       socket.close(STREAM_CLOSE.refused, error instanceof Refusal ? error.code : 'USAGE');
       return undefined;
@@ -146,7 +169,7 @@ export class Streams {
     const { session, hello, request } = opened;
     const { owner } = session;
     const streams = this.#ofOwner.get(owner) ?? new Set<Stream>();
-    if (streams.size >= streamsPerOwner) {
+    if (streams.size >= streamsPerOwner || !gate.rates.take(owner, performance.now())) {
       socket.close(STREAM_CLOSE.tooMany, 'RATE_LIMITED');
       return undefined;
     }
@@ -168,8 +191,10 @@ export class Streams {
       { kind: 'snapshot', snapshot: snapshotOf(state(), owner) },
     ];
     const texts = bodies.map((body) => toJson(body));
+    const length = texts.reduce((sum, text) => sum + text.length, 0);
+    gate.rates.spend(owner, costOf(length));
     // What a stream begins with may be more than a client is let lag behind later.
-    stream.bytesMax += QUOTING * texts.reduce((sum, { length }) => sum + length, 0);
+    stream.bytesMax += QUOTING * length;
     for (const body of texts) this.#send(stream, body);
     return stream;
   }
@@ -234,6 +259,7 @@ export class Streams {
   }
 }
 
+/** All of it is open or waits to be settled, and of that the exchange lets an owner have only so much. */
 function snapshotOf(state: Exchange, owner: bigint): AccountSnapshot {
   const { records } = state;
   return {

@@ -49,7 +49,7 @@ async function serve(accounts: number): Promise<void> {
       // It matches, and never settles: proofs have a benchmark of their own.
       cadence: { kind: 'count', matches: Infinity, secondsMax: Infinity },
       // Nor does it count what waits to be settled.
-      rules: { settleSeconds: 1_002_000, roundSeconds: 1, orderSecondsMax: 60 * 86_400, ordersMax: 1_000_000 },
+      rules: { settleSeconds: 86_400, roundSeconds: 1, orderSecondsMax: 60 * 86_400, ordersMax: 84_600 },
       limits: {
         addressPerMinute: 10 ** 9,
         openingsPerMinute: 10 ** 9,

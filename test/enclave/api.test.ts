@@ -123,18 +123,33 @@ describe('the API of an enclave', function () {
     });
 
     it('that it is well, and nothing of what is traded', async () => {
+      const headersOf = ({ headers: { date, 'content-length': length, ...headers } }: Omit<Reply, 'isAuthentic'>) => {
+        assert(date !== undefined && length !== undefined);
+        return headers;
+      };
+      // Everything in it is known to everybody, or runs like a clock: values are compared with what they are made of, as it was before and after.
+      const sources = (blockTime: number) => [process.uptime(), Date.now() / 1000 - blockTime];
       const look = async () => {
+        const { timestamp = 0 } = (await bench.desk.bench.chain.provider.getBlock('latest')) ?? {};
+        const earliest = sources(timestamp);
         const [health, metrics] = [await get('/health'), await get('/metrics')];
-        const { status, text } = health;
-        const lines = metrics.text.split('\n').map((line) => (line.startsWith('#') ? line : line.replace(/ .*/, '')));
-        assert.match(metrics.text, /bitcloak_enclave_journal_writes 1\n/);
-        return { status, text, lines, names: [health, metrics].map(({ headers }) => Object.keys(headers).sort()) };
+        const latest = sources(timestamp);
+        const samples = metrics.text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+        const values = new Map(samples.map((line) => line.split(' ') as [string, string]));
+        for (const [index, name] of ['uptime_seconds', 'newest_block_age_seconds'].entries()) {
+          const value = Number(values.get(`bitcloak_enclave_${name}`));
+          assert(value >= (earliest[index] ?? NaN) && value <= (latest[index] ?? NaN), `${name} ${value}`);
+          values.delete(`bitcloak_enclave_${name}`);
+        }
+        const comments = metrics.text.split('\n').filter((line) => line.startsWith('#'));
+        return { health: health.text, comments, others: [...values], headers: [health, metrics].map(headersOf) };
       };
       const before = await look();
-      assert.deepEqual([before.status, before.text], [200, '{"status":"ok"}']);
-      assert.equal(before.lines.filter((line) => line.startsWith('bitcloak_')).length, 5);
+      assert.equal(before.health, '{"status":"ok"}');
+      assert.deepEqual(before.others, [['bitcloak_enclave_journal_writes', '1']], 'what moves otherwise is not told');
       await place(ofAlice, alice, 'sell', 20, 50);
       await place(ofBob, bob, 'buy', 20, 30);
+      for (let count = 0; count < 50; count++) await place(ofAlice, alice, 'sell', 100 + count, 1);
       done(await ofBob.call('GET', '/orders'));
       assert.deepEqual(await look(), before);
     });
@@ -246,6 +261,24 @@ describe('the API of an enclave', function () {
         jsonOf<{ orders: object[] }>(done(await ofAlice.call('GET', `/orders${query}`))).orders.length;
       assert.deepEqual([await count(''), await count('?status=open')], [5, 5]);
       assert((await count('?status=all')) > 5);
+    });
+
+    it('are given in pages, the oldest first', async () => {
+      for (let count = 0; count < 5; count++) await place(ofAlice, alice, 'sell', 70 + count, 1);
+      const page = async (query: string) =>
+        jsonOf<{ orders: { id: number }[] }>(done(await ofAlice.call('GET', `/orders${query}`))).orders.map(
+          ({ id }) => id,
+        );
+      const open = await page('?limit=1000');
+      assert.equal(open.length, 5);
+      assert.deepEqual(await page(`?after=${open[1]}&limit=2`), open.slice(2, 4));
+      assert.deepEqual(await page(`?status=open&after=${open.at(-1)}`), []);
+      const all = await page('?status=all&limit=1000');
+      assert(all.length > 5);
+      assert.deepEqual(await page('?status=all&limit=3'), all.slice(0, 3));
+      assert.deepEqual(await page(`?status=all&after=${all[2]}&limit=1000`), all.slice(3));
+      while ((await page('?status=all&limit=1000')).length <= 100) await place(ofAlice, alice, 'sell', 70, 1);
+      for (const query of ['?status=all', '?status=all&after=0']) assert.equal((await page(query)).length, 100);
     });
 
     it('of another are like orders that never were', async () => {

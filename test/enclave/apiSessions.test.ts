@@ -413,6 +413,10 @@ describe('sessions of the API', function () {
         '/orders?status=every',
         '/orders?status=open&status=all',
         '/orders?other=1',
+        '/orders?after=-1',
+        '/orders?after=1e3',
+        '/orders?limit=0',
+        '/orders?limit=1001',
         '/orders?__proto__=1',
         '/fills?after=-1',
         '/fills?limit=0',
@@ -454,6 +458,25 @@ describe('sessions of the API', function () {
       assertRefused(again, 409, 'REQUEST_REFUSED');
       await new Promise((done) => setTimeout(done, 600));
       assert.equal((await first.call('GET', '/balances')).status, 200);
+    });
+
+    it('by the length of what they are answered', async () => {
+      await withLimits({ owner: { perSecond: 10, burst: 80 } });
+      const session = await bench.session(alice);
+      for (let count = 0; count < 500; count++) {
+        const [event] = await bench.enclave.operator.submit(
+          await bench.order(alice, 'sell', 1_000, 1, { timeInForce: 'ioc' }),
+        );
+        assert.equal(event?.kind, 'accepted');
+      }
+      const long = () => session.call('GET', '/orders?status=all&limit=1000');
+      assert((await long()).text.length > 100_000);
+      let count = 1;
+      while ((await long()).status === 200) count++;
+      assert(count < 20, `${count} long answers`);
+      assertRefused(await session.call('GET', '/balances'), 429, 'RATE_LIMITED');
+      await new Promise((done) => setTimeout(done, 2_000));
+      assert.equal((await session.call('GET', '/balances')).status, 200, 'not for long');
     });
 
     it('by what one address may do', async () => {

@@ -68,8 +68,10 @@ describe('streams of the API', function () {
   let bench: ApiBench;
   let alice: Trader;
   let bob: Trader;
-  const withLimits = (limits: Partial<ApiLimits>) =>
-    bench.restart({ api: { ...bench.settings.api, limits: { ...bench.settings.api.limits, ...limits } } });
+  const withLimits = (limits: Partial<ApiLimits>, trustedProxies: string[] = []) => {
+    const { api } = bench.settings;
+    return bench.restart({ api: { ...api, limits: { ...api.limits, ...limits }, trustedProxies } });
+  };
   const records = () => bench.enclave.machine.state.records;
   const owner = () => alice.key.keys.owner;
   const openOrders = () =>
@@ -256,7 +258,7 @@ describe('streams of the API', function () {
       const copy = join(bench.directory, 'copy');
       cpSync(join(bench.directory, 'journal'), copy, { recursive: true });
       rmSync(join(copy, 'lock'));
-      const journal = await Journal.open({ directory: copy, key: bench.keys.journalKey, atLeast: undefined });
+      const journal = await Journal.open({ directory: copy, key: bench.keys.journalKey });
       const { state } = await Machine.open(journal, bench.desk.operatorId);
       const [report] = stream.reports;
       assert(report?.kind === 'accepted');
@@ -340,7 +342,7 @@ describe('streams of the API', function () {
     });
 
     it('in time, and by no more than an owner may', async () => {
-      await withLimits({ helloMs: 150, streamsPerOwner: 2, strangers: 2 });
+      await withLimits({ helloMs: 150, streamsPerOwner: 2 });
       const late = await RawStream.open(bench.url);
       await until('the close', () => late.closeCode !== undefined);
       assert.equal(late.closeCode, STREAM_CLOSE.refused);
@@ -353,11 +355,75 @@ describe('streams of the API', function () {
       const ofBob = await (await bench.session(bob)).stream();
       await ofBob.until(({ bodies }) => bodies.length === 1);
       for (const stream of [...streams, ofBob]) stream.close();
-      const strangers = [await RawStream.open(bench.url), await RawStream.open(bench.url)];
-      const one = await RawStream.open(bench.url);
-      await until('the close', () => one.closeCode !== undefined);
-      assert.equal(one.closeCode, STREAM_CLOSE.goingAway);
-      for (const stranger of [...strangers, one]) stranger.destroy();
+      await bench.restart();
+    });
+
+    it('by strangers of whom the oldest goes where there are too many', async () => {
+      await withLimits({ strangers: 2 });
+      const session = await bench.session(alice);
+      const [first, second] = [await RawStream.open(bench.url), await RawStream.open(bench.url)];
+      const third = await RawStream.open(bench.url);
+      await until('the close', () => first.closeCode !== undefined);
+      assert.equal(first.closeCode, STREAM_CLOSE.goingAway);
+      // Who had to go is not heard any more; who came last is.
+      first.send(JSON.stringify(hello(session, {})));
+      third.send(JSON.stringify(hello(session, {})));
+      await until('the state', () => third.texts.length === 1);
+      await until('the end', () => first.isEnded);
+      assert.deepEqual([first.texts, second.closeCode], [[], undefined]);
+      for (const stranger of [first, second, third]) stranger.destroy();
+      await bench.restart();
+    });
+
+    it('by strangers of whom one address has a few places only', async () => {
+      await withLimits({ strangers: 4, strangersPerAddress: 2 }, ['127.0.0.1']);
+      /** By the places of the sockets. */
+      const codes = new Map<number, number>();
+      const sockets: WebSocket[] = [];
+      const from = async (address: string) => {
+        const headers = { 'x-forwarded-for': address };
+        const socket = new WebSocket(`${bench.url.replace('http', 'ws')}${API}/stream`, { headers });
+        const place = sockets.push(socket) - 1;
+        socket.addEventListener('close', ({ code }) => codes.set(place, code));
+        await new Promise((done) => {
+          socket.addEventListener('open', done);
+        });
+      };
+      const { goingAway } = STREAM_CLOSE;
+      for (const address of ['10.0.0.1', '2001:db8:1:2::1', '2001:db8:1:2:ffff::2', '10.0.0.1']) await from(address);
+      await pause(100);
+      assert.deepEqual([...codes], []);
+      await from('2001:db8:1:2::3');
+      await until('the close', () => codes.has(1));
+      assert.deepEqual([...codes], [[1, goingAway]], 'one network is one address');
+      await from('10.0.0.2');
+      await until('the close', () => codes.has(0));
+      assert.equal(codes.size, 2);
+      for (const socket of sockets) socket.close();
+      await bench.restart();
+    });
+
+    it('at the price of a request, and more where there is much to tell', async () => {
+      await withLimits({ owner: { perSecond: 1, burst: 60 } });
+      const session = await bench.session(alice);
+      const after = records().sequence(owner());
+      const ofOwner = async () => {
+        const stream = await session.stream({ after });
+        const code = await Promise.race([stream.closed.then(({ code: why }) => why), pause(100)]);
+        stream.close();
+        return code;
+      };
+      for (let count = 0; count < 10; count++) assert.equal(await ofOwner(), undefined);
+      const bytes = () => JSON.stringify(records().reportsAfter(owner(), after)).length;
+      await shrink(600);
+      assert(bytes() > 60 * 1_024);
+      let count = 0;
+      while ((await ofOwner()) === undefined) count++;
+      assert(count > 0 && count < 12, `${count} long ones`);
+      assert.equal(await ofOwner(), STREAM_CLOSE.tooMany);
+      const ofBob = await (await bench.session(bob)).stream();
+      await ofBob.until(({ bodies }) => bodies.length === 1);
+      ofBob.close();
       await bench.restart();
     });
 
@@ -496,6 +562,23 @@ describe('streams of the API', function () {
         [],
       );
       assert.deepEqual(openOrders(), []);
+    });
+
+    it('and not of who says it to an enclave that stops', async () => {
+      const { session } = await standing({});
+      const stranger = await RawStream.open(bench.url);
+      const sequence = ++session.sequence;
+      const body = '{"cancelOnDisconnect":true}';
+      const mac = session.keys.requestMac('POST', `${API}/stream`, sequence, body);
+      const closing = bench.enclave.close();
+      await until('the close', () => stranger.closeCode !== undefined);
+      stranger.send(JSON.stringify({ session: session.keys.id, sequence, body, mac }));
+      await closing;
+      assert.equal(await bench.enclave.ended, undefined, 'it stops as it was told to');
+      assert.deepEqual(stranger.texts, []);
+      stranger.destroy();
+      await bench.start();
+      assert.equal(openOrders().length, 2);
     });
 
     it('and of nobody else', async () => {

@@ -163,6 +163,18 @@ describe('reference prices', () => {
       assert.deepEqual([fills()[0]?.price, fills()[0]?.lots], [20, 10]);
     });
 
+    it('of a far future do not keep out those that come after them', async () => {
+      const before = market()?.referenceTime ?? 0;
+      const clock = Math.max(now(), Math.floor(Date.now() / 1000));
+      answer = () => quote('7', '7', clock + 3_600);
+      await polls();
+      assert.deepEqual(bench.reports.at(-1), { kind: 'reference', pair: 'ETH-TEST', answers: false });
+      await later(20n);
+      answer = () => quote('2', '2', now());
+      await until(() => (market()?.referenceTime ?? 0) > before);
+      assert.equal(market()?.reference, 20);
+    });
+
     it('leave no trace where they stop', async () => {
       answer = () => ({ status: 500, text: '' });
       const before = market();

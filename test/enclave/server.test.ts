@@ -382,7 +382,12 @@ describe('an enclave that starts', function () {
       { terms: { ...terms, market: 2, pair: 'A-B' }, rules: { ...rules, ticksMax: 0 } },
     ];
     for (const one of wrong) await refused({ markets: [market(), one] }, 'USAGE', /^market /);
-    await refused({ rules: { ...bench.settings.rules, settleSeconds: 3_599 } }, 'USAGE', /settleSeconds/);
+    for (const settleSeconds of [3_599, 86_401]) {
+      await refused({ rules: { ...bench.settings.rules, settleSeconds } }, 'USAGE', /settleSeconds/);
+    }
+    const cadence = { kind: 'interval', seconds: 57 } as const;
+    const rounds = { ...bench.settings.rules, roundSeconds: 56, ordersMax: 30 };
+    await refused({ rules: rounds, cadence }, 'USAGE', /roundSeconds/);
     await refused({ rules: { ...bench.settings.rules, ordersMax: 0 } }, 'USAGE', /rulesInvalid/);
     await bench.start({
       ...settling,

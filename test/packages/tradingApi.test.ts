@@ -115,6 +115,7 @@ describe('a trading client of a real enclave', function () {
     assert.equal(await seller.cancelAll(PAIR), 0);
     assert.deepEqual(await seller.orders(), []);
     assert.equal((await seller.orders('all')).length, 2);
+    assert.deepEqual(await seller.allFills(), await seller.fills({ limit: 1_000 }));
     assert.ok(await seller.isAcknowledged(seller.head ?? ''));
     assert.equal(await seller.isAcknowledged('00'.repeat(32)), false);
   });

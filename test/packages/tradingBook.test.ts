@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Keyring } from '@bitcloak/notes/keys';
 import { orderHashOf } from '@bitcloak/notes/order';
-import type { SentOrder } from '@bitcloak/trading/client';
+import { SETTLE_SECONDS_MAX, type SentOrder } from '@bitcloak/trading/client';
 import { signOrder } from '@bitcloak/trading/orders';
-import type { FillRecord } from '@bitcloak/trading/records';
+import { RECORDS_KEPT_MIN, type FillRecord } from '@bitcloak/trading/records';
 import { TradeBook, type KeptOrder } from '@bitcloak/wallet/tradingBook';
 import { betterThanSigned, checkFills, stateNullifier, type Told } from '@bitcloak/wallet/tradingChecks';
 import type { HistoryEntry } from '@bitcloak/wallet/types';
+import { RECORDS_KEPT } from '../../enclave/exchange/blotter.ts';
 import { seededBytes } from '../support/random.ts';
 
 const OPERATOR_ID = 77n;
@@ -186,13 +187,16 @@ describe('what an operator told, against the chain', () => {
     settlement,
     ...changes,
   });
-  const told = (fills: FillRecord[], withdrawals: Told['withdrawals'] = []): Told => ({
+  const told = (fills: FillRecord[], withdrawals: Told['withdrawals'] = [], changes: Partial<Told> = {}): Told => ({
+    index: 3,
+    block: 1_000,
     orders: [
       { id: 1, clientOrderId: 'a' },
       { id: 2, clientOrderId: 'elsewhere' },
     ],
     fills,
     withdrawals,
+    ...changes,
   });
   const check = (history: HistoryEntry[], orders: KeptOrder[], says?: Told, now = 1_000n) =>
     checkFills(history, orders, nullifierKeyOf, says, now);
@@ -272,5 +276,65 @@ describe('what an operator told, against the chain', () => {
     const waits = [fill(1, 100n, 200n, 2), fill(2, 5n, 10n, 0)];
     assert.deepEqual(why(waits, 8_999n), [], 'the amended order can still be settled');
     assert.deepEqual(why(waits, 9_000n), [[2, 'notSettled']]);
+  });
+
+  describe('sees what is on the chain', () => {
+    const history = [settled(first, 0, 2n, 100n, 200n), settled(second, 0, 7n, 50n, 120n)];
+    const found = (fills: FillRecord[], changes: Partial<Told> = {}, of = history) =>
+      check(of, [first, second, out], told(fills, [], changes)).contradictions.map(
+        ({ clientOrderId, kind, id, sold, bought, why }) => [clientOrderId, kind, id, sold, bought, why],
+      );
+    const one = fill(1, 100n, 200n, 2);
+
+    it('and was told to be busted, or never told', () => {
+      const busted = fill(2, 50n, 120n, 0, { status: 'busted' });
+      assert.deepEqual(found([one, busted]), [['a', 'fill', 2, 50n, 120n, 'settled']]);
+      const other = fill(2, 50n, 119n, 0, { status: 'busted' });
+      assert.deepEqual(found([one, other]), [['a', 'fill', undefined, 50n, 120n, 'notTold']]);
+      assert.deepEqual(found([one]), [['a', 'fill', undefined, 50n, 120n, 'notTold']]);
+      assert.equal(found([], { orders: [] }).length, 2, 'not even of the order');
+      assert.deepEqual(found([one, fill(2, 50n, 120n, 7, { order: 2 })]).length, 1, 'told of another order');
+      const withdrawn = [settled(out, 0, 2n, 1_000n, 990n)];
+      assert.deepEqual(found([], {}, withdrawn), [['w', 'withdrawal', undefined, 1_000n, 990n, 'notTold']]);
+    });
+
+    it('unless the operator could not know of it yet, or was not asked for that account', () => {
+      assert.deepEqual(found([one], { block: 6 }), [], 'it was settled after the question');
+      assert.deepEqual(found([one, fill(2, 50n, 120n, 0)]), [], 'the operator waits for more blocks than the wallet');
+      assert.equal(found([one, fill(2, 49n, 120n, 0)]).length, 1, 'what waits is less than that');
+      assert.deepEqual(found([], { index: 4 }), []);
+      const named = kept(order('a'), 1);
+      assert.deepEqual(
+        check([settled(named, 0, 2n, 100n, 200n)], [named], told([one], [], { orders: [] })).contradictions,
+        [],
+        'the record of the order is gone',
+      );
+    });
+
+    it('unless it may be so old that an operator has let go of it', () => {
+      assert.equal(RECORDS_KEPT_MIN, RECORDS_KEPT, 'what an enclave keeps');
+      const day = SETTLE_SECONDS_MAX;
+      const many = (count: number, time: number, settlement: number) =>
+        Array.from({ length: count }, (_, index) => fill(index + 10, 1n, 2n, settlement, { order: 2, time }));
+      const later = fill(5_000, 1n, 2n, 5, { order: 2, time: day + 1 });
+      const old = fill(5, 1n, 2n, 5, { order: 2 });
+      const seqs = (fills: FillRecord[]) => found(fills).map(([, , , sold]) => sold);
+      assert.deepEqual(
+        seqs(many(RECORDS_KEPT_MIN - 1, 0, 1)),
+        [100n, 50n],
+        'nothing is let go of before there are so many',
+      );
+      assert.deepEqual(seqs(many(RECORDS_KEPT_MIN, 0, 1)), []);
+      assert.deepEqual(
+        seqs([...many(RECORDS_KEPT_MIN, 0, 1), later]),
+        [50n],
+        'the second was settled later than anything that is gone',
+      );
+      assert.deepEqual(
+        seqs([old, ...many(RECORDS_KEPT_MIN - 1, day, 1), { ...later, time: day }]),
+        [],
+        'and no sooner',
+      );
+    });
   });
 });

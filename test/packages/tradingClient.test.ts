@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { verify } from '@bitcloak/crypto/eddsa';
 import { orderHashOf } from '@bitcloak/notes/order';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import { TradingClient, type SentOrder } from '@bitcloak/trading/client';
+import { SETTLE_SECONDS_MAX, TradingClient, type SentOrder } from '@bitcloak/trading/client';
 import { limitOf } from '@bitcloak/trading/market';
 import { OperatorRefusal, OutcomeUnknown } from '@bitcloak/trading/refusals';
 import { HEADER } from '@bitcloak/trading/session';
@@ -152,6 +152,20 @@ describe('a trading client', () => {
       assert.equal(posts().length, 0);
     });
 
+    it('signs for no operator that would take longer than a day to settle', async () => {
+      enclave.takeOrders();
+      enclave.info = { ...enclave.info, settleSeconds: SETTLE_SECONDS_MAX };
+      const client = await enclave.connect();
+      await client.place(WISH);
+      const { order } = decodeSigned(wireOf(posts()[0]?.body ?? ''));
+      assert.ok(Number(order.expiry) - enclave.info.time < SETTLE_SECONDS_MAX + 1_860);
+      enclave.info = { ...enclave.info, settleSeconds: SETTLE_SECONDS_MAX + 1 };
+      const refusal = { code: 'OPERATOR_MISMATCH', message: /settleSeconds: expected at most 86400, got 86401/ };
+      await assert.rejects(enclave.connect(), refusal);
+      enclave.sessions.clear();
+      await assert.rejects(client.balances(), refusal, 'nor where it says so later');
+    });
+
     it('sends the very same order again where the reply is lost', async () => {
       const orders = enclave.takeOrders();
       const client = await enclave.connect();
@@ -250,11 +264,13 @@ describe('a trading client', () => {
     it('reads nothing into a reply that does not fit', async () => {
       const client = await enclave.connect();
       const order = recordOf({ clientOrderId: 'a', side: 'sell', price: 1, lots: 10 }, 1);
+      const first = 'orders?status=open&after=0&limit=1000';
       const balance = { asset: '1', total: '2', available: '-2', held: '0', waiting: '0' };
       const cases: [string, () => Promise<unknown>, unknown][] = [
-        ['orders?status=open', () => client.orders(), { orders: [{ ...order, lots: '10' }] }],
-        ['orders?status=open', () => client.orders(), { orders: [{ ...order, more: 1 }] }],
-        ['orders?status=open', () => client.orders(), { orders: [{ ...order, side: 'both' }] }],
+        [first, () => client.orders(), { orders: [{ ...order, lots: '10' }] }],
+        [first, () => client.orders(), { orders: [{ ...order, more: 1 }] }],
+        [first, () => client.orders(), { orders: [{ ...order, side: 'both' }] }],
+        [first, () => client.orders(), { orders: [order, order] }],
         ['orders/1', () => client.order(1), { ...order, price: 1.5 }],
         ['balances', () => client.balances(), { balances: [balance] }],
         ['fills?after=3', () => client.fills({ after: 3 }), { fills: {} }],
@@ -265,11 +281,35 @@ describe('a trading client', () => {
         await assert.rejects(ask(), { code: 'REPLY_FORGED' }, path);
       }
     });
+
+    it('reads lists to their end, page after page', async () => {
+      const client = await enclave.connect();
+      const numbers = (from: number, count: number) => Array.from({ length: count }, (_, index) => from + index);
+      const orderOf = (id: number) => recordOf({ clientOrderId: 'a', side: 'sell', price: 1, lots: 10 }, id);
+      const pages = [numbers(1, 1_000), numbers(1_501, 1_000), numbers(2_501, 3)];
+      for (const [index, page] of pages.entries()) {
+        const after = pages[index - 1]?.at(-1) ?? 0;
+        enclave.replies.set(`GET ${ORDERS}?status=all&after=${after}&limit=1000`, () => ({
+          json: { orders: page.map(orderOf) },
+        }));
+      }
+      const ids = (await client.orders('all')).map(({ id }) => id);
+      assert.deepEqual(ids, pages.flat());
+      enclave.replies.set(`GET ${ORDERS}?status=all&after=1000&limit=1000`, () => ({
+        json: { orders: numbers(1, 1_000).map(orderOf) },
+      }));
+      await assert.rejects(
+        client.orders('all'),
+        { code: 'REPLY_FORGED' },
+        'a page that does not go on would never end',
+      );
+    });
   });
 
   describe('changing', () => {
     const open = { clientOrderId: 'mine', side: 'sell', price: 200_000, lots: 100 } as const;
-    const known = { ...recordOf(open, 3), filled: 40, open: 60 };
+    const expiry = Math.floor(Date.now() / 1000) + 1_500;
+    const known = { ...recordOf(open, 3), filled: 40, open: 60, expiry };
     const path = `${ORDERS}/3`;
     const patches = () => enclave.asked.filter(({ method }) => method === 'PATCH').map(({ body }) => wireOf(body));
 
@@ -293,6 +333,32 @@ describe('a trading client', () => {
         [['amendment', 'mine']],
       );
       await assert.rejects(client.amend(known, { quantity: '0.04' }), { code: 'AMOUNT_INVALID' });
+    });
+
+    it('signs anew for no longer than the order was meant to live, whatever the operator says', async () => {
+      enclave.takeOrders();
+      enclave.replies.set(`PATCH ${path}`, () => ({ json: { order: known, fills: [], head: HEAD } }));
+      const kept: SentOrder[] = [];
+      const client = await enclave.connect({ keep: (order) => void kept.push(order) });
+      const now = await client.time();
+      const amend = (seconds: number, changes: object = {}) =>
+        client.amend({ ...known, expiry: now + seconds, ...changes }, { price: '2100' });
+      const refusal = { code: 'OPERATOR_MISMATCH', message: /order 3: expected it to leave the book by/ };
+      await assert.rejects(amend(10_000), refusal);
+      await assert.rejects(
+        client.amend({ ...known, expiry: now + 101 }, { price: '2100', expiryMax: now + 100 }),
+        refusal,
+      );
+      assert.equal(kept.length, 0);
+      await amend(1_800);
+      await client.amend({ ...known, expiry: now + 10_000 }, { price: '2100', expiryMax: now + 10_000 });
+      await client.amend({ ...known, expiry: now + 10_000 }, { quantity: '0.08' });
+      assert.equal(kept.length, 2);
+      // What this client signed for longer may be amended for as long.
+      await client.place({ ...WISH, clientOrderId: 'long', signFor: 10_000 });
+      await amend(10_000, { clientOrderId: 'long' });
+      await assert.rejects(amend(10_100, { clientOrderId: 'long' }), refusal);
+      await assert.rejects(amend(10_000), refusal);
     });
 
     it('finds out whether a change whose reply was lost was made', async () => {

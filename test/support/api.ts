@@ -268,15 +268,16 @@ export class ApiBench {
       markets: [{ terms: this.terms, rules: MARKET_LIMITS }],
       rules: {
         settleSeconds: 3_600,
+        roundSeconds: 1,
+        fills: 2,
         orderSecondsMax: 30 * 86_400,
         lockSecondsMax: Number(LOCK_SECONDS_MAX),
         withdrawalFees: [[NATIVE_ASSET, 3n]],
         noteMins: [],
-        ordersMax: 100_000,
+        ordersMax: 1_800,
       },
       // Nothing here is about settling: so much is never matched.
       cadence: { kind: 'count', matches: 1_000_000, secondsMax: 10 ** 9 },
-      fills: 2,
       confirmations: 0,
       clockSkewSecondsMax: undefined,
       prover: { prove: () => Promise.reject(new Error('nothing is to be proven')) },

@@ -62,12 +62,21 @@ async function retry<T>(url: string, attempt: () => Promise<T>): Promise<T> {
   }
 }
 
-/** An endpoint's path and query often hold an access key, and ethers' errors the whole address: so neither is in here, nor in a cause. */
+/**
+ * What failed, for a message. An endpoint's path and query often hold an access key, and the messages of ethers, which repeat a request, the whole
+ * address: so nothing is taken of them but its own short words and codes, and they are no cause of ours either.
+ */
+export function failureText(error: unknown): string {
+  const { shortMessage, code, error: said } = (error ?? {}) as Record<string, unknown>;
+  const answered = (said as { code?: unknown } | null | undefined)?.code;
+  const number = typeof answered === 'number' ? ` (${answered})` : '';
+  if (typeof shortMessage === 'string') return shortMessage + number;
+  return typeof code === 'string' ? code : 'unknown failure';
+}
+
 function unreachable(url: string, attempts: number, error: unknown): BitcloakError {
   const { protocol, host } = new URL(url);
-  // Undefined for what is neither of ethers nor of the system.
-  const { shortMessage, code = 'unknown failure' } = error as { shortMessage?: string; code?: string };
-  const message = `no answer from the endpoint ${protocol}//${host} after ${attempts} attempts: ${shortMessage ?? code}`;
+  const message = `no answer from the endpoint ${protocol}//${host} after ${attempts} attempts: ${failureText(error)}`;
   return new BitcloakError('ENDPOINT_UNREACHABLE', message);
 }
 

@@ -14,6 +14,7 @@ import {
   type Provider,
   type Signer,
 } from 'ethers';
+import { failureText } from './endpoint.ts';
 import { decodeEvent, POOL_TOPICS, type PoolEvent } from './events.ts';
 import { POOL_ABI, REGISTRY_ABI, VERIFIER_ABI } from './generated/abi.ts';
 import { formatAccount } from './manifest.ts';
@@ -208,7 +209,7 @@ export async function sendCall(signer: Signer, call: Call, msMax?: number): Prom
   throw new BitcloakError('TRANSACTION_FAILED', `transaction ${response.hash} was dropped`);
 }
 
-/** Puts an error of ethers into one of ours: the pool's custom errors by name and values, which are public. */
+/** Puts an error of ethers into one of ours: the pool's custom errors by name and values, which are public, and nothing of the endpoint's address. */
 export function callError(error: unknown): BitcloakError {
   if (error instanceof BitcloakError) return error;
   if (isCallException(error)) {
@@ -219,16 +220,14 @@ export function callError(error: unknown): BitcloakError {
       ? errorInterfaces.reduce<ErrorDescription | null>((found, known) => found ?? known.parseError(data), null)
       : null;
     const reason = reverted === null ? (error.reason ?? 'it reverts without a known reason') : describe(reverted);
-    return new BitcloakError('TRANSACTION_FAILED', `the chain refuses the call: ${reason}`, { cause: error });
+    return new BitcloakError('TRANSACTION_FAILED', `the chain refuses the call: ${reason}`);
   }
-  const message = error instanceof Error ? error.message : 'unknown failure';
+  const message = error instanceof Error ? error.message : '';
   // Endpoints say it in words of their own, of which ethers knows some.
   if (isError(error, 'INSUFFICIENT_FUNDS') || /(insufficient|enough) funds/i.test(message)) {
-    return new BitcloakError('GAS_INSUFFICIENT', 'the sending account lacks native currency for value and gas', {
-      cause: error,
-    });
+    return new BitcloakError('GAS_INSUFFICIENT', 'the sending account lacks native currency for value and gas');
   }
-  return new BitcloakError('ENDPOINT_UNREACHABLE', `the endpoint fails: ${message.slice(0, 200)}`, { cause: error });
+  return new BitcloakError('ENDPOINT_UNREACHABLE', `the endpoint fails: ${failureText(error)}`);
 }
 
 function describe(reverted: { name: string; args: readonly unknown[] }): string {

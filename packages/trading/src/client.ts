@@ -33,6 +33,7 @@ import {
   MARKET_SCHEMA,
   ORDER_RECORD_SCHEMA,
   ORDER_REPLY_SCHEMA,
+  PAGE_MAX,
   WITHDRAWAL_RECORD_SCHEMA,
   WITHDRAWAL_REPLY_SCHEMA,
   type CancelAllReply,
@@ -46,6 +47,8 @@ const ATTEMPTS = 4;
 const PAUSE_MS = 250;
 /** How long an order is good for unless said otherwise: an operator that ignores a cancellation can use it until then. */
 export const SIGNED_SECONDS = 1_800;
+/** The longest that an operator may take to settle: every signature is good for so much longer than what it is for matches. */
+export const SETTLE_SECONDS_MAX = 86_400;
 /** What an operator says of itself is asked for again after so long. */
 const INFO_MS_MAX = 60_000;
 /** How far an operator's time may be ahead of this machine's where no other clock is given. */
@@ -118,6 +121,8 @@ export type AmendmentWish = {
   /** The whole, with what was filled. */
   readonly quantity?: string;
   readonly proceeds?: Proceeds;
+  /** Unix seconds that the order may go on matching until; as long as this client signed it for, or else as a new order would. */
+  readonly expiryMax?: number;
 };
 
 export type WithdrawalWish = {
@@ -146,6 +151,8 @@ export class TradingClient {
   #info: { readonly info: OperatorInfo; readonly at: number } | undefined;
   #markets: ReadonlyMap<string, TradedMarket> = new Map();
   #head: string | undefined;
+  /** When orders leave the book that were signed for longer than usual, by their names. */
+  readonly #leaves = new Map<string, number>();
 
   private constructor(options: ClientOptions) {
     this.#options = options;
@@ -237,7 +244,7 @@ export class TradingClient {
   }
 
   async orders(which: 'open' | 'all' = 'open'): Promise<OrderRecord[]> {
-    return this.#list(`/orders?status=${which}`, 'orders', ORDER_RECORD_SCHEMA, decodeOrderRecord);
+    return this.#all(`/orders?status=${which}&`, 'orders', ORDER_RECORD_SCHEMA, decodeOrderRecord);
   }
 
   async order(id: number): Promise<OrderRecord> {
@@ -249,6 +256,11 @@ export class TradingClient {
     const query = Object.entries(page).map(([name, value]) => `${name}=${value}`);
     const path = query.length === 0 ? '/fills' : `/fills?${query.join('&')}`;
     return this.#list(path, 'fills', FILL_RECORD_SCHEMA, decodeFillRecord);
+  }
+
+  /** Every fill that the operator still has. */
+  async allFills(): Promise<FillRecord[]> {
+    return this.#all('/fills?', 'fills', FILL_RECORD_SCHEMA, decodeFillRecord);
   }
 
   async withdrawals(): Promise<WithdrawalRecord[]> {
@@ -284,6 +296,7 @@ export class TradingClient {
     const signed = await this.#sign(market, terms, time + seconds, wish.proceeds);
     const clientOrderId = wish.clientOrderId ?? newClientOrderId();
     await this.#options.keep?.({ kind: 'order', clientOrderId, ...signed });
+    if (seconds > SIGNED_SECONDS) this.#rememberLeaves(clientOrderId, time + seconds, time);
     const body = JSON.stringify({ clientOrderId, ...terms, ...encodeSigned(signed) });
     const { reply } = await this.#change('POST', '/orders', body, clientOrderId);
     const outcome = this.#outcomeOf(reply);
@@ -293,7 +306,8 @@ export class TradingClient {
   }
 
   /**
-   * Changes price or quantity of an open order. Only where the quantity alone shrinks no new signature is needed.
+   * Changes price or quantity of an open order. Only where the quantity alone shrinks no new signature is needed. Throws `OPERATOR_MISMATCH` where
+   * the operator says that the order lives for longer than it may.
    *
    * @param order its number, or the order as it is known, which saves asking.
    */
@@ -314,6 +328,7 @@ export class TradingClient {
     let signed: SignedOrder | undefined;
     if (price !== known.price || lots > known.lots) {
       const terms = { side, price, lots: lots - filled };
+      await this.#checkLeaves(known, wish.expiryMax);
       signed = await this.#sign(market, terms, expiry, wish.proceeds);
       await this.#options.keep?.({ kind: 'amendment', clientOrderId, ...signed });
     }
@@ -423,6 +438,10 @@ export class TradingClient {
       new BitcloakError('OPERATOR_MISMATCH', `${what}: the operator at ${this.#base.host} is not the expected one`);
     if (info.operatorId !== operatorId) throw differs('operator id');
     if (apiKey !== undefined && Buffer.compare(info.apiKey, apiKey) !== 0) throw differs('API key');
+    if (info.settleSeconds > SETTLE_SECONDS_MAX) {
+      const message = `settleSeconds: expected at most ${SETTLE_SECONDS_MAX}, got ${info.settleSeconds}: orders would be good for longer than meant`;
+      throw new BitcloakError('OPERATOR_MISMATCH', message);
+    }
     await this.#options.check?.(info);
     this.#info = { info, at };
     return info;
@@ -467,6 +486,21 @@ export class TradingClient {
     const expiry = BigInt(leaves + settleSeconds);
     const destination = { ...this.#destination(proceeds), expiry };
     return signOrder(this.#options.key, limitOf(market, side, price, lots), destination);
+  }
+
+  #rememberLeaves(clientOrderId: string, leaves: number, time: number): void {
+    for (const [name, past] of this.#leaves) if (past <= time) this.#leaves.delete(name);
+    this.#leaves.set(clientOrderId, leaves);
+  }
+
+  /** An order is signed anew until it leaves the book, and that is the operator's word alone. */
+  async #checkLeaves({ id, clientOrderId, expiry }: OrderRecord, expiryMax: number | undefined): Promise<void> {
+    // Times of two looks at a chain differ a little.
+    const usual = (await this.time()) + SIGNED_SECONDS + SKEW_SECONDS_MAX;
+    const latest = expiryMax ?? Math.max(usual, this.#leaves.get(clientOrderId) ?? 0);
+    if (expiry <= latest) return;
+    const message = `order ${id}: expected it to leave the book by ${latest}, the operator says ${expiry}: its signature would be good for longer than meant`;
+    throw new BitcloakError('OPERATOR_MISMATCH', message);
   }
 
   #destination(wish: Proceeds | undefined): { operatorId: bigint; payTo: bigint; relockExpiry: bigint } {
@@ -536,6 +570,24 @@ export class TradingClient {
     const { order, fills, head } = decodeOrderReply(checked(ORDER_REPLY_SCHEMA, json));
     this.#head = head;
     return { order, fills };
+  }
+
+  /** @param path ends where the rest of its query begins. */
+  async #all<T extends { readonly id: number }>(
+    path: string,
+    name: string,
+    schema: object,
+    decode: (json: unknown) => T,
+  ): Promise<T[]> {
+    const all: T[] = [];
+    for (;;) {
+      const last = all.at(-1)?.id ?? 0;
+      const page = await this.#list(`${path}after=${last}&limit=${PAGE_MAX}`, name, schema, decode);
+      // Pages that do not go on would never end.
+      if (page.some(({ id }, i) => id <= (page[i - 1]?.id ?? last))) throw forged('its records are out of their order');
+      all.push(...page);
+      if (page.length < PAGE_MAX) return all;
+    }
   }
 
   async #list<T>(path: string, name: string, schema: object, decode: (json: unknown) => T): Promise<T[]> {

@@ -5,6 +5,9 @@ import type { OrderType, Reason, SelfTrade, Side, TimeInForce } from '@bitcloak/
  * shared would tell everybody how much the others do. Prices are ticks, quantities lots, amounts base units, times unix seconds of block time.
  */
 
+/** Of what is done with, an operator keeps at least the newest so many of each kind; what is not done with stays. */
+export const RECORDS_KEPT_MIN = 1_000;
+
 export type OrderRecord = {
   readonly id: number;
   readonly clientOrderId: string;

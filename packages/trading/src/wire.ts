@@ -184,13 +184,12 @@ export const HEAD_REPLY_SCHEMA = strictObject({ known: { type: 'boolean' } });
 export const ORDER_NUMBER_SCHEMA = strictObject({ id: text('^[1-9][0-9]{0,14}$', 15) });
 export const PAIR_SCHEMA = strictObject({ pair: text(PAIR_PATTERN, 25) });
 export const HEAD_SCHEMA = strictObject({ head: hex(32) });
-export const ORDERS_QUERY_SCHEMA = strictObject({}, { status: oneOf(['open', 'all']) });
+/** The records after a number, the oldest first, at most PAGE_MAX of them. */
+const page = { after: text('^(0|[1-9][0-9]{0,14})$', 15), limit: text('^([1-9][0-9]{0,2}|1000)$', 4) };
+export const PAGE_MAX = 1_000;
+export const ORDERS_QUERY_SCHEMA = strictObject({}, { status: oneOf(['open', 'all']), ...page });
+export const FILLS_QUERY_SCHEMA = strictObject({}, page);
 export const CANCEL_QUERY_SCHEMA = strictObject({}, { market: text('^(0|[1-9][0-9]{0,4})$', 5) });
-/** The fills after a number, at most 1,000. */
-export const FILLS_QUERY_SCHEMA = strictObject(
-  {},
-  { after: text('^(0|[1-9][0-9]{0,14})$', 15), limit: text('^([1-9][0-9]{0,2}|1000)$', 4) },
-);
 
 /** What a market is to those who trade in it. */
 export type MarketInfo = MarketTerms & {

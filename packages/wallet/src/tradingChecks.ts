@@ -1,7 +1,8 @@
 import type { Nullifier } from '@bitcloak/notes/note';
 import { cancelKeyOf, orderNullifierOf } from '@bitcloak/notes/order';
 import { BASIS_POINTS } from '@bitcloak/protocol/orders';
-import type { FillRecord, OrderRecord, WithdrawalRecord } from '@bitcloak/trading/records';
+import { SETTLE_SECONDS_MAX } from '@bitcloak/trading/client';
+import { RECORDS_KEPT_MIN, type FillRecord, type OrderRecord, type WithdrawalRecord } from '@bitcloak/trading/records';
 import type { KeptOrder } from './tradingBook.ts';
 import type { HistoryEntry } from './types.ts';
 
@@ -26,24 +27,28 @@ export type OrderCheck = {
 
 /** What an operator tells of its matches, as far as it is to be compared with the chain. */
 export type Told = {
+  /** Which of the trading accounts was asked for. */
+  readonly index: number;
+  /** Newest block of the history when the operator was asked: of what is settled later it could not know. */
+  readonly block: number;
   readonly orders: readonly Pick<OrderRecord, 'id' | 'clientOrderId'>[];
   readonly fills: readonly FillRecord[];
   readonly withdrawals: readonly WithdrawalRecord[];
 };
 
-/** Something that was told, and is not on the chain as it was told. */
+/** Something that was told, and is not on the chain as it was told, or that is on the chain and was told otherwise. */
 export type Contradiction = {
   readonly clientOrderId: string;
   readonly kind: 'fill' | 'withdrawal';
-  /** The operator's number of it. */
-  readonly id: number;
+  /** The operator's number of it, where it gave one. */
+  readonly id: number | undefined;
   readonly sold: bigint;
   readonly bought: bigint;
   /**
    * `notSettled`: its order has expired, so it will never be. `notThere`: it is told to be settled, and is not. `differs`: the settlement that it is
-   * told to be in has other amounts of its order.
+   * told to be in has other amounts of its order. `settled`: it is told to be busted, and is there. `notTold`: it is there, and was not told.
    */
-  readonly why: 'notSettled' | 'notThere' | 'differs';
+  readonly why: 'notSettled' | 'notThere' | 'differs' | 'settled' | 'notTold';
 };
 
 export type FillsCheck = {
@@ -118,49 +123,95 @@ export function checkFills(
   return { orders, unknown, ...compared };
 }
 
-type Match = Pick<FillRecord, 'id' | 'sold' | 'bought' | 'status' | 'settlement'>;
+type Match = Pick<FillRecord, 'id' | 'time' | 'sold' | 'bought' | 'status' | 'settlement'>;
+type Kind = Contradiction['kind'];
 
 function compare(
-  orders: readonly OrderCheck[],
+  checks: readonly OrderCheck[],
   told: Told,
   blockTime: bigint,
 ): Pick<FillsCheck, 'contradictions' | 'waiting'> {
-  const names = new Map(told.orders.map(({ id, clientOrderId }) => [id, clientOrderId]));
-  const groups = new Map<string, { kind: Contradiction['kind']; matches: Match[] }>();
-  const add = (clientOrderId: string, kind: Contradiction['kind'], match: Match) => {
-    const group = groups.get(clientOrderId) ?? { kind, matches: [] };
-    groups.set(clientOrderId, group);
-    group.matches.push(match);
-  };
-  for (const fill of told.fills) {
-    // Records of old orders go; what the chain has of them is checked by what was signed.
-    const name = names.get(fill.order);
-    if (name !== undefined) add(name, 'fill', fill);
-  }
-  for (const { id, clientOrderId, amount, fee, status, settlement } of told.withdrawals) {
-    add(clientOrderId, 'withdrawal', { id, sold: amount, bought: amount - fee, status, settlement });
-  }
+  const orders = checks.filter(({ kept }) => kept.index === told.index);
+  const { groups, isElsewhere } = groupsOf(orders, told);
   let waiting = 0;
   const contradictions: Contradiction[] = [];
-  for (const [clientOrderId, { kind, matches }] of groups) {
+  for (const clientOrderId of new Set(orders.map(({ kept }) => kept.clientOrderId))) {
     // An order that was amended was signed more than once, and its matches may be of any of them.
     const own = orders.filter(({ kept }) => kept.clientOrderId === clientOrderId);
-    if (own.length === 0) continue;
+    const kind: Kind = own.some(({ kept }) => kept.kind === 'withdrawal') ? 'withdrawal' : 'fill';
     const isOver = own.every(({ kept }) => kept.order.expiry <= blockTime);
+    const matches = groups.get(clientOrderId) ?? [];
+    const fills = own.flatMap((check) => check.fills);
     for (const match of matches) {
-      const why = contradictionOf(
-        match,
-        matches,
-        own.flatMap(({ fills }) => fills),
-        isOver,
-      );
+      const why = contradictionOf(match, matches, fills, isOver);
       if (why !== undefined) {
         const { id, sold, bought } = match;
         contradictions.push({ clientOrderId, kind, id, sold, bought, why });
       } else if (match.status === 'waiting') waiting++;
     }
+    const from = wholeFrom(kind === 'fill' ? told.fills : told.withdrawals);
+    const expected = fills.filter(({ sequence, block }) => {
+      return block <= told.block && from !== undefined && sequence >= from && !isElsewhere(sequence);
+    });
+    contradictions.push(...untold(expected, matches).map((found) => ({ clientOrderId, kind, ...found })));
   }
   return { contradictions, waiting };
+}
+
+/** Matches by the names of their orders, and whether some of a settlement may be of any order. */
+function groupsOf(
+  orders: readonly OrderCheck[],
+  told: Told,
+): { groups: ReadonlyMap<string, readonly Match[]>; isElsewhere: (sequence: bigint) => boolean } {
+  const names = new Map<number, string>();
+  for (const { kept } of orders) if (kept.id !== undefined) names.set(kept.id, kept.clientOrderId);
+  for (const { id, clientOrderId } of told.orders) names.set(id, clientOrderId);
+  const groups = new Map<string, Match[]>();
+  const add = (name: string, match: Match) => groups.set(name, [...(groups.get(name) ?? []), match]);
+  const elsewhere = new Set<bigint>();
+  for (const fill of told.fills) {
+    const name = names.get(fill.order);
+    if (name !== undefined) add(name, fill);
+    // Records of old orders go, and then nobody can say whose fill it is.
+    else if (told.orders.length >= RECORDS_KEPT_MIN) elsewhere.add(BigInt(fill.settlement));
+  }
+  for (const { clientOrderId, amount, fee, ...match } of told.withdrawals) {
+    add(clientOrderId, { ...match, sold: amount, bought: amount - fee });
+  }
+  return { groups, isElsewhere: (sequence) => elsewhere.has(sequence) };
+}
+
+/**
+ * The first settlement of which an operator must still have every match of a kind; undefined where there is none. It may let go of old ones, once it
+ * has RECORDS_KEPT_MIN that are newer and done with.
+ *
+ * @param matches the oldest first.
+ */
+function wholeFrom(matches: readonly Pick<Match, 'status' | 'time' | 'settlement'>[]): bigint | undefined {
+  const oldest = matches.filter(({ status }) => status !== 'waiting').at(-RECORDS_KEPT_MIN);
+  if (oldest === undefined) return 0n;
+  // What is gone was matched before the oldest of them, so it was settled before anything that was matched so much later.
+  const later = matches.filter(({ status, time }) => status === 'settled' && time > oldest.time + SETTLE_SECONDS_MAX);
+  return later.length === 0 ? undefined : BigInt(Math.min(...later.map(({ settlement }) => settlement)));
+}
+
+/** What settlements have of an order without its being told that they have anything of it. */
+function untold(
+  fills: readonly ChainFill[],
+  matches: readonly Match[],
+): Pick<Contradiction, 'id' | 'sold' | 'bought' | 'why'>[] {
+  const isTold = ({ sequence }: ChainFill) =>
+    matches.some(({ status, settlement }) => status === 'settled' && BigInt(settlement) === sequence);
+  const left = fills.filter((fill) => !isTold(fill));
+  // An operator sees a settlement a few blocks later than a wallet. What never comes to be told is a contradiction once the order has expired.
+  const waiting = sum(matches.map(({ status, sold }) => (status === 'waiting' ? sold : 0n)));
+  return [...new Set(left.map(({ sequence }) => sequence))].flatMap((settlement) => {
+    const there = left.filter(({ sequence }) => sequence === settlement);
+    const [sold, bought] = [sum(there.map((fill) => fill.sold)), sum(there.map((fill) => fill.bought))];
+    if (sold <= waiting) return [];
+    const busted = matches.find((match) => match.status === 'busted' && match.sold === sold && match.bought === bought);
+    return [{ id: busted?.id, sold, bought, why: busted === undefined ? 'notTold' : 'settled' }];
+  });
 }
 
 function contradictionOf(

@@ -1,8 +1,10 @@
 import type { Token } from '@bitcloak/chain/manifest';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { OrderType, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol/orders';
-import { SIGNED_SECONDS, type OrderWish, type TradingClient } from '@bitcloak/trading/client';
+import { SIGNED_SECONDS, type OrderOutcome, type OrderWish, type TradingClient } from '@bitcloak/trading/client';
 import { parseAmount } from '@bitcloak/protocol/amounts';
+import type { Session } from '@bitcloak/wallet/session';
+import type { KeptOrder } from '@bitcloak/wallet/tradingBook';
 import type { Context } from '../context.ts';
 import { amountText, lockText, outcomeJson, outcomeText } from '../format.ts';
 import {
@@ -121,14 +123,28 @@ export async function amendOrder(
     throw new BitcloakError('USAGE', 'amend: --price P, --quantity Q or both are needed');
   }
   const wish = { ...(price === undefined ? {} : { price }), ...(quantity === undefined ? {} : { quantity }) };
-  return withSession(context, options, async (client) => ({ ...(await client.amend(id, wish)), text: 'Amended' }));
+  return withSession(context, options, async (client, session) => {
+    const { operatorId, index } = readAccount(await context.manifest(), options);
+    const signed = session.tradeBook
+      .orders()
+      .filter((kept) => kept.id === id && kept.index === index && kept.order.operatorId === operatorId);
+    const expiryMax = await signedUntil(client, signed);
+    const outcome = await client.amend(id, { ...wish, ...(expiryMax === undefined ? {} : { expiryMax }) });
+    return { ...outcome, text: 'Amended' };
+  });
+}
+
+/** When an order leaves the operator's book at the latest, in unix seconds, by what was signed and not by what is told. */
+async function signedUntil(client: TradingClient, signed: readonly KeptOrder[]): Promise<number | undefined> {
+  if (signed.length === 0) return undefined;
+  return Math.max(...signed.map(({ order }) => Number(order.expiry))) - (await client.info()).settleSeconds;
 }
 
 /** Works with a client that keeps what it signs, and tells what came of an order. */
 async function withSession(
   context: Context,
   options: OperatorOptions & ProceedsOptions,
-  work: (client: TradingClient) => Promise<Awaited<ReturnType<TradingClient['place']>> & { readonly text: string }>,
+  work: (client: TradingClient, session: Session) => Promise<OrderOutcome & { readonly text: string }>,
 ): Promise<Result> {
   const manifest = await context.manifest();
   const account = readAccount(manifest, options);
@@ -137,7 +153,7 @@ async function withSession(
   const proceeds = await readProceeds(context, session, account, options);
   const client = await connectOperator(context, options, { session, proceeds });
   session.tradeBook.forgetExpired(session.blockTime);
-  const { order, fills, text } = await work(client);
+  const { order, fills, text } = await work(client, session);
   session.tradeBook.name(order.clientOrderId, order.id);
   const marketOf = marketsOf(client);
   const traded = fills.length === 0 ? [] : [fillsTable(fills, marketOf)];

@@ -1,8 +1,7 @@
 import process from 'node:process';
 import { formatAccount, type Token } from '@bitcloak/chain/manifest';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import type { TradingClient } from '@bitcloak/trading/client';
-import type { FillRecord, Report } from '@bitcloak/trading/records';
+import type { Report } from '@bitcloak/trading/records';
 import type { StreamEvent } from '@bitcloak/trading/stream';
 import { betterThanSigned, type FillsCheck, type OrderCheck, type Told } from '@bitcloak/wallet/tradingChecks';
 import type { Context } from '../context.ts';
@@ -23,8 +22,6 @@ import {
   type MarketOf,
 } from '../tradeFormat.ts';
 import { nameAll } from './holdings.ts';
-
-const FILLS_AT_ONCE = 1_000;
 
 export async function showMarkets(context: Context, options: OperatorOptions): Promise<Result> {
   const client = await connectOperator(context, options, { onlyLooks: true });
@@ -47,21 +44,12 @@ export async function showOrders(context: Context, options: OperatorOptions & { 
 
 export async function showFills(context: Context, options: OperatorOptions): Promise<Result> {
   const client = await connectOperator(context, options);
-  const fills = await allFills(client);
+  const fills = await client.allFills();
   const marketOf = marketsOf(client);
   return {
     json: { fills: fills.map((fill) => fillJson(fill, marketOf)) },
     text: fills.length === 0 ? 'No fills.' : fillsTable(fills, marketOf),
   };
-}
-
-async function allFills(client: TradingClient): Promise<FillRecord[]> {
-  const fills: FillRecord[] = [];
-  for (;;) {
-    const page = await client.fills({ after: fills.at(-1)?.id ?? 0, limit: FILLS_AT_ONCE });
-    fills.push(...page);
-    if (page.length < FILLS_AT_ONCE) return fills;
-  }
 }
 
 export async function showTradingBalances(context: Context, options: OperatorOptions): Promise<Result> {
@@ -166,10 +154,12 @@ async function reportText(report: Report, marketOf: MarketOf, tokens: TokenBook)
 /** Compares what the chain has with what was signed here, and with what the operator tells where it can be asked. */
 export async function verify(context: Context, options: OperatorOptions & { offline?: true }): Promise<Result> {
   const manifest = await context.manifest();
-  const { operatorId } = readAccount(manifest, options);
+  const { operatorId, index } = readAccount(manifest, options);
   if (options.offline !== true) readOperatorUrl(manifest, options);
   const session = await context.openSession();
-  const told = options.offline === true ? undefined : await ask(context, options);
+  const block = session.history().reduce((newest, entry) => Math.max(newest, entry.block), 0);
+  const answer = options.offline === true ? undefined : await ask(context, options);
+  const told = answer && { ...answer, index, block };
   // What was told is of before this look at the chain.
   if (told !== undefined) await context.sync(session);
   const check = session.checkFills(operatorId, told);
@@ -195,7 +185,8 @@ export async function verify(context: Context, options: OperatorOptions & { offl
           ),
         ]),
     ...check.contradictions.map(
-      ({ clientOrderId, kind, id, why }) => `NOT AS TOLD: ${kind} ${id} of order ${clientOrderId}: ${WHY[why]}`,
+      ({ clientOrderId, kind, id, why }) =>
+        `NOT AS TOLD: ${kind}${id === undefined ? '' : ` ${id}`} of order ${clientOrderId}: ${WHY[why]}`,
     ),
     ...summary(check, told),
     isRight ? 'Everything on the chain is as it was signed.' : 'Something is not as it was signed or told.',
@@ -207,8 +198,9 @@ export async function verify(context: Context, options: OperatorOptions & { offl
       orders: rows.map(({ json }) => json),
       unknown: check.unknown.length,
       waiting: check.waiting,
-      contradictions: check.contradictions.map(({ sold, bought, ...rest }) => ({
+      contradictions: check.contradictions.map(({ id, sold, bought, ...rest }) => ({
         ...rest,
+        id: id ?? null,
         sold: sold.toString(),
         bought: bought.toString(),
       })),
@@ -221,9 +213,11 @@ const WHY = {
   notSettled: 'it was told to be matched, and its order has expired without a settlement',
   notThere: 'it was told to be settled, and is not on the chain',
   differs: 'the settlement that it was told to be in has other amounts',
+  settled: 'it was told to be busted, and is on the chain',
+  notTold: 'it is on the chain, and was not told to be',
 } as const;
 
-function summary({ unknown, waiting }: FillsCheck, told: Told | undefined): string[] {
+function summary({ unknown, waiting }: FillsCheck, told: Answer | undefined): string[] {
   return [
     ...(unknown.length === 0 ? [] : [`${unknown.length} settlements are of orders that were signed elsewhere.`]),
     ...(waiting === 0 ? [] : [`${waiting} matches wait for their settlement.`]),
@@ -231,11 +225,13 @@ function summary({ unknown, waiting }: FillsCheck, told: Told | undefined): stri
   ];
 }
 
-async function ask(context: Context, options: OperatorOptions): Promise<Told | undefined> {
+type Answer = Omit<Told, 'index' | 'block'>;
+
+async function ask(context: Context, options: OperatorOptions): Promise<Answer | undefined> {
   try {
     const client = await connectOperator(context, options);
     // In this order: a match between the questions must not seem to be of an order that is not told.
-    const fills = await allFills(client);
+    const fills = await client.allFills();
     return { fills, withdrawals: await client.withdrawals(), orders: await client.orders('all') };
   } catch (error) {
     if (!(error instanceof BitcloakError) || error.code !== 'OPERATOR_UNREACHABLE') throw error;
