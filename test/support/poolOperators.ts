@@ -1,38 +1,13 @@
 // The operators of a run, with the keys of their enclaves' eras.
 import { developmentEvidence, type Era } from '@bitcloak/chain/registry';
-import { operatorIdOf } from '@bitcloak/chain/settlement';
 import type { Call } from '@bitcloak/chain/pool';
-import { Keyring } from '@bitcloak/notes/keys';
 import { ERA_SECONDS_MAX } from '@bitcloak/protocol/parameters';
 import { toBeHex, Wallet } from 'ethers';
 import type { Attack } from './transferAttacks.ts';
+import type { EraSigner, Operator } from './poolParts.ts';
 import type { PoolRun } from './poolRun.ts';
 
-/** A settlement signer, from its registration on. */
-export type EraSigner = { readonly wallet: Wallet; readonly expiry: bigint; isRevoked: boolean };
-
-export type Operator = {
-  /** In the registry. */
-  readonly number: number;
-  readonly id: bigint;
-  /** The account that registers its eras. */
-  readonly admin: string;
-  /** Gets what settlements leave over. */
-  readonly treasury: Keyring;
-  /** One for each era, in their order. */
-  readonly signers: EraSigner[];
-};
-
 const ERA_SECONDS_LEAST = 172_800n;
-
-/** @param admins who registers them, in that order. */
-export function openOperators(run: PoolRun, admins: readonly string[]): Operator[] {
-  return admins.map((admin, index) => {
-    const number = index + 1;
-    const id = operatorIdOf(run.chainId, run.client.address, run.registry.address, number);
-    return { number, id, admin, treasury: new Keyring(run.bytes(64)), signers: [] };
-  });
-}
 
 /** A key that is registered nowhere. */
 export function strangeWallet(run: PoolRun): Wallet {

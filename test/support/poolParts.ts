@@ -1,10 +1,14 @@
-// What a run stands on: a chain whose clock is the run's, a pool whose verifier is the double, and tokens that the actors have.
+// What a run stands on: a chain whose clock is the run's, a pool whose verifier is the double, tokens that the actors have, and operators.
 import { POOL_ABI, REGISTRY_ABI, VERIFIER_ABI } from '@bitcloak/chain/generated/abi';
-import { Contract, Interface, MaxUint256, type InterfaceAbi } from 'ethers';
+import type { PoolEvent } from '@bitcloak/chain/events';
+import type { ProvenSettlement } from '@bitcloak/chain/settlement';
+import type { Keyring } from '@bitcloak/notes/keys';
+import { Contract, Interface, MaxUint256, type InterfaceAbi, type Wallet } from 'ethers';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { readArtifact, type Chain } from './chain.ts';
 import { DoubledProver } from './doubledProver.ts';
 import { PoolBench } from './pool.ts';
+import type { ModelSettlement } from './poolModel.ts';
 
 /** Far from the time of any machine, so that the blocks' times are the run's alone. */
 const START_TIME = 4_000_000_000n;
@@ -12,6 +16,36 @@ export const FIRST_ACTOR_SIGNER = 3;
 export const ACTORS = 4;
 /** What each actor has of each token: enough for any number of the largest deposits. */
 const TOKENS_EACH = 2n ** 160n;
+
+/** A settlement signer, from its registration on. */
+export type EraSigner = { readonly wallet: Wallet; readonly expiry: bigint; isRevoked: boolean };
+
+export type Operator = {
+  /** In the registry. */
+  readonly number: number;
+  readonly id: bigint;
+  /** The account that registers its eras. */
+  readonly admin: string;
+  /** Gets what settlements leave over. */
+  readonly treasury: Keyring;
+  /** One for each era, in their order. */
+  readonly signers: EraSigner[];
+};
+
+/** A settlement with its proofs, and what it does once the pool takes it. */
+export type ReadySettlement = {
+  readonly operator: Operator;
+  readonly settlement: ProvenSettlement;
+  readonly effect: ModelSettlement;
+};
+
+/** What an event tells to be spent, at once or later. */
+export function nullifiersOf(event: PoolEvent): readonly bigint[] {
+  if (event.kind === 'transferred') return event.nullifiers;
+  if (event.kind === 'cancelled') return [event.orderNullifier];
+  if (event.kind !== 'settled') return [];
+  return event.fills.flatMap(({ nullifiers, orderNullifier }) => [...nullifiers, orderNullifier]);
+}
 
 /** Gives the next block its time. */
 export async function tick(chain: Chain, clock: { time: bigint }): Promise<void> {

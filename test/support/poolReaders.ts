@@ -8,7 +8,7 @@ import { decodeMessage } from '@bitcloak/notes/message';
 import { blindingFrom, type Lock, type Note } from '@bitcloak/notes/note';
 import { FILL_LEAVES } from '@bitcloak/protocol/parameters';
 import { commitmentOf, hold, type HeldNote, type ModelSettlement } from './poolModel.ts';
-import type { Operator } from './poolOperators.ts';
+import { nullifiersOf, type Operator } from './poolParts.ts';
 import type { PoolRun } from './poolRun.ts';
 
 export type Settled = PoolEvent & { kind: 'settled' };
@@ -22,14 +22,6 @@ export type Gains = {
   /** Whose the proceeds are. */
   readonly payee: SpendingKey;
 };
-
-/** What an event tells to be spent, at once or later. */
-export function nullifiersOf(event: PoolEvent): readonly bigint[] {
-  if (event.kind === 'transferred') return event.nullifiers;
-  if (event.kind === 'cancelled') return [event.orderNullifier];
-  if (event.kind !== 'settled') return [];
-  return event.fills.flatMap(({ nullifiers, orderNullifier }) => [...nullifiers, orderNullifier]);
-}
 
 /** All keys of the one whose key it is. */
 function keysBeside(run: PoolRun, key: SpendingKey): readonly SpendingKey[] {

@@ -6,6 +6,7 @@ import { Ledger } from '@bitcloak/chain/ledger';
 import { formatAccount } from '@bitcloak/chain/manifest';
 import type { Call, PoolClient, ProvenTransfer } from '@bitcloak/chain/pool';
 import { RegistryClient } from '@bitcloak/chain/registry';
+import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { extDataHash, type ExtData } from '@bitcloak/notes/extData';
 import { appendBucket, type InsertionInput } from '@bitcloak/notes/insertion';
 import { Keyring, type SpendingKey } from '@bitcloak/notes/keys';
@@ -34,10 +35,15 @@ import {
   type NewNote,
   type Payment,
 } from './poolModel.ts';
-import { openOperators, type Operator } from './poolOperators.ts';
-import { ACTORS, FIRST_ACTOR_SIGNER, openParts, tick } from './poolParts.ts';
-import { nullifiersOf } from './poolReaders.ts';
-import type { ReadySettlement } from './poolSettlements.ts';
+import {
+  ACTORS,
+  FIRST_ACTOR_SIGNER,
+  nullifiersOf,
+  openParts,
+  tick,
+  type Operator,
+  type ReadySettlement,
+} from './poolParts.ts';
 import { seededBytes } from './random.ts';
 
 const GAS_LIMIT = toQuantity(8_000_000);
@@ -154,10 +160,11 @@ export class PoolRun {
     this.chainId = bench.chainId;
     this.registry = new RegistryClient(bench.registry, bench.chain.signer());
     const admins = Array.from({ length: OPERATORS }, (_, index) => bench.chain.signer(FIRST_ADMIN_SIGNER + index));
-    this.operators = openOperators(
-      this,
-      admins.map(({ address }) => address),
-    );
+    this.operators = admins.map(({ address: admin }, index) => {
+      const number = index + 1;
+      const id = operatorIdOf(bench.chainId, bench.address, bench.registry, number);
+      return { number, id, admin, treasury: new Keyring(this.#bytes(64)), signers: [] };
+    });
     this.payees = Array.from({ length: PAYEES }, () => this.dice.between(2n ** 152n, 2n ** 160n - 1n));
     this.actors = Array.from({ length: ACTORS }, (_, index) => {
       const keyring = new Keyring(this.#bytes(64));

@@ -27,8 +27,8 @@ import {
   type ModelOrder,
   type ModelSettlement,
 } from './poolModel.ts';
-import type { Operator } from './poolOperators.ts';
 import { checkReadings } from './poolReaders.ts';
+import type { Operator, ReadySettlement } from './poolParts.ts';
 import { keep, type PoolRun } from './poolRun.ts';
 import { newestRoot } from './transferAttacks.ts';
 
@@ -41,13 +41,6 @@ export type FillWish = {
   readonly bought: bigint;
   /** After how many fills of the order this one shall come; after all of them unless given. */
   readonly k?: number;
-};
-
-/** A settlement with its proofs, and what it does once the pool takes it. */
-export type ReadySettlement = {
-  readonly operator: Operator;
-  readonly settlement: ProvenSettlement;
-  readonly effect: ModelSettlement;
 };
 
 /** A settlement that can be proven, if it is a true one. */

@@ -10,7 +10,8 @@ import {
   SETTLEMENT_HORIZON_SECONDS,
 } from '@bitcloak/protocol/parameters';
 import { cancelKeyOf, filledOf, orderNullifierOf, type HeldNote, type ModelOrder } from './poolModel.ts';
-import { activeSigner, type Operator } from './poolOperators.ts';
+import { activeSigner } from './poolOperators.ts';
+import type { Operator, ReadySettlement } from './poolParts.ts';
 import { amountText, type PoolRun } from './poolRun.ts';
 import {
   acceptSettlement,
@@ -22,7 +23,6 @@ import {
   signOrder,
   worthOf,
   type FillWish,
-  type ReadySettlement,
 } from './poolSettlements.ts';
 import { anyone, drawValue } from './poolSteps.ts';
 import { isBeside, newestRoot } from './transferAttacks.ts';

@@ -9,7 +9,7 @@ import type { HeldNote } from './poolModel.ts';
 import { activeSigners, BAD_ERAS, changeSigners, registerEra } from './poolOperators.ts';
 import { findNotes } from './poolReaders.ts';
 import { PoolRun, type Wish } from './poolRun.ts';
-import type { ReadySettlement } from './poolSettlements.ts';
+import type { ReadySettlement } from './poolParts.ts';
 import {
   alterHeld,
   anyone,

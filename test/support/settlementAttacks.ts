@@ -15,7 +15,8 @@ import { Signature, toBeHex } from 'ethers';
 import type { BatchFill, BatchPlan, PlannedBatch } from '../../enclave/settlement/batch.ts';
 import { SparseTree } from './circuit.ts';
 import { commitmentOf, type HeldNote, type ModelOrder } from './poolModel.ts';
-import { activeSigners, strangeWallet, type EraSigner, type Operator } from './poolOperators.ts';
+import { activeSigners, strangeWallet } from './poolOperators.ts';
+import type { EraSigner, Operator, ReadySettlement } from './poolParts.ts';
 import type { PoolRun } from './poolRun.ts';
 import {
   altered,
@@ -28,7 +29,6 @@ import {
   signOrder,
   worthOf,
   type FillWish,
-  type ReadySettlement,
 } from './poolSettlements.ts';
 import {
   cancelStates,
