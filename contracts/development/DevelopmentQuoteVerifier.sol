@@ -19,10 +19,11 @@ contract DevelopmentQuoteVerifier is IQuoteVerifier {
     function verify(
         uint256 operator,
         IRegistry.Era calldata era,
+        bytes32 nonce,
         bytes calldata evidence
-    ) external view returns (bool) {
-        bytes32 digest = keccak256(abi.encode(block.chainid, msg.sender, operator, era));
+    ) external view returns (uint40) {
+        bytes32 digest = keccak256(abi.encode(block.chainid, msg.sender, operator, era, nonce));
         (address signer, ECDSA.RecoverError failure, ) = ECDSA.tryRecover(digest, evidence);
-        return failure == ECDSA.RecoverError.NoError && signer == era.signer;
+        return failure == ECDSA.RecoverError.NoError && signer == era.signer ? era.expiry : 0;
     }
 }

@@ -34,6 +34,7 @@ library Parameters {
     uint256 internal constant SETTLEMENT_HORIZON_SECONDS = 3600;
     uint256 internal constant CANCEL_DELAY_SECONDS = 4200;
     uint256 internal constant ERA_SECONDS_MAX = 2592000;
+    uint256 internal constant MEASUREMENT_DELAY_SECONDS = 7862400;
     uint256 internal constant TIMELOCK_SECONDS_MIN = 172800;
     uint256 internal constant BUCKET_AGE_SECONDS_MIN = 60;
     uint256 internal constant BUCKET_AGE_SECONDS_MAX = 3600;

@@ -2,8 +2,9 @@
 pragma solidity 0.8.37;
 
 /// @title The registry of operators and of the keys that their enclaves hold.
-/// @notice An operator's enclave works in eras. Each era has keys of its own, which evidence binds to the enclave and which expire. A
-///         signer that is not active here settles nothing; an active one settles only what the owners of the notes signed.
+/// @notice An operator's enclave works in eras. Each era has keys of its own, which evidence binds to the enclave and which expire; the
+///         evidence expires sooner, and is renewed. A signer that is not active here settles nothing; an active one settles only what the
+///         owners of the notes signed.
 interface IRegistry {
     struct Era {
         /// Signs settlements.
@@ -27,9 +28,13 @@ interface IRegistry {
         bytes32 apiKey,
         uint40 expiry
     );
+    /// The era's keys are active until then.
+    event EvidenceAccepted(uint256 indexed operator, uint64 number, bytes32 nonce, uint40 validUntil, bytes evidence);
+    event EvidenceInvalidated(uint256 indexed operator, uint64 number);
     event SignerRevoked(uint256 indexed operator, address signer);
     event AdminProposed(uint256 indexed operator, address admin, uint256 acceptableAt);
     event AdminSet(uint256 indexed operator, address admin);
+    event QuoteVerifierProposed(address quoteVerifier, uint256 acceptableAt);
     event QuoteVerifierSet(address quoteVerifier);
 
     error NotAdmin(uint256 operator, address caller);
@@ -42,14 +47,30 @@ interface IRegistry {
     error SignerUsed(uint256 operator, address signer);
     error EraNotNext(uint64 number, uint64 next);
     error EraExpiry(uint256 expiry, uint256 earliest, uint256 latest);
+    error EraUnknown(uint256 operator, address signer);
+    error NonceUnknown(uint256 nonceBlock);
     error EvidenceRefused(uint256 operator, uint64 number);
+    error EvidenceNotLater(uint256 validUntil, uint256 already);
+    error EvidenceUnknown(uint256 operator, uint64 number);
+    error EvidenceHolds(uint256 operator, uint64 number, uint256 validUntil);
 
     /// @notice Makes the caller the admin of a new operator. Open to anyone.
     /// @return operator Its number in this registry, from 1 on.
     function registerOperator() external returns (uint256 operator);
 
     /// @notice Adds the keys of an operator's next era. Only its admin, only with evidence. Earlier eras stay active until they expire.
-    function registerEra(uint256 operator, Era calldata era, bytes calldata evidence) external;
+    /// @param nonceBlock One of the last 256 blocks; the evidence names its hash, so it is not older.
+    function registerEra(uint256 operator, Era calldata era, uint256 nonceBlock, bytes calldata evidence) external;
+
+    /// @notice Brings newer evidence for an era's keys. Open to anyone. It also ends an invalidation, but no revocation.
+    /// @param era As it was registered.
+    function renewEvidence(uint256 operator, Era calldata era, uint256 nonceBlock, bytes calldata evidence) external;
+
+    /// @notice Ends an era's activity at once where the evidence that it rests on does not hold any more. Open to anyone.
+    /// @param era As it was registered.
+    /// @param nonce The hash that the evidence names.
+    /// @param evidence As it was accepted last.
+    function invalidateEvidence(uint256 operator, Era calldata era, bytes32 nonce, bytes calldata evidence) external;
 
     /// @notice Ends a signer at once and for good. Only the operator's admin.
     function revokeSigner(uint256 operator, address signer) external;
@@ -60,11 +81,18 @@ interface IRegistry {
     /// @notice Takes the office. Only who was proposed, only after the delay.
     function acceptAdmin(uint256 operator) external;
 
-    /// @notice Only the timelock.
-    function setQuoteVerifier(address quoteVerifier) external;
+    /// @notice Names who may become the quote verifier after `Parameters.MEASUREMENT_DELAY_SECONDS`: another verifier could let in any code, so
+    ///         owners must have the time to leave before. Only the timelock; 0 takes it back.
+    function proposeQuoteVerifier(address quoteVerifier) external;
 
-    /// @notice Whether a signer may sign for the operator in this block.
+    /// @notice Makes the proposed one the quote verifier. Open to anyone, after the delay.
+    function acceptQuoteVerifier() external;
+
+    /// @notice Whether a signer may sign for the operator in this block: its era goes on, and its evidence holds.
     function isActive(uint256 operator, address signer) external view returns (bool);
+
+    /// @return Unix seconds from which a signer is active no more; 0 where it never was, was revoked, or its evidence did not hold.
+    function activeUntil(uint256 operator, address signer) external view returns (uint256);
 
     function admin(uint256 operator) external view returns (address);
 

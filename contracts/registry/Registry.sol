@@ -14,17 +14,27 @@ contract Registry is IRegistry {
         uint40 acceptableAt;
     }
 
-    /// A time before all blocks.
-    uint256 private constant REVOKED = 1;
+    struct Signer {
+        /// Unix seconds: until its evidence or its era ends.
+        uint40 activeUntil;
+        /// Of its era; 0 where the signer was never registered.
+        uint40 expiry;
+        bool revoked;
+        bytes32 eraHash;
+        /// Over the nonce too.
+        bytes32 evidenceHash;
+    }
 
     TimelockController public immutable TIMELOCK;
 
     /// @inheritdoc IRegistry
     address public quoteVerifier;
+    address private _proposedQuoteVerifier;
+    uint40 private _quoteVerifierAcceptableAt;
     uint256 private _operators;
     mapping(uint256 operator => Operator) private _operator;
-    /// Unix seconds; 0 where a signer was never registered. Per operator, so that nobody can take another's signer away.
-    mapping(uint256 operator => mapping(address signer => uint256 expiry)) private _expiry;
+    /// Per operator, so that nobody can take another's signer away.
+    mapping(uint256 operator => mapping(address signer => Signer)) private _signer;
 
     constructor(TimelockController timelock, address firstQuoteVerifier) {
         uint256 delay = timelock.getMinDelay();
@@ -46,7 +56,12 @@ contract Registry is IRegistry {
     }
 
     /// @inheritdoc IRegistry
-    function registerEra(uint256 operator, Era calldata newEra, bytes calldata evidence) external onlyAdmin(operator) {
+    function registerEra(
+        uint256 operator,
+        Era calldata newEra,
+        uint256 nonceBlock,
+        bytes calldata evidence
+    ) external onlyAdmin(operator) {
         uint64 next = _operator[operator].era + 1;
         if (newEra.number != next) revert EraNotNext(newEra.number, next);
         uint256 latest = block.timestamp + Parameters.ERA_SECONDS_MAX;
@@ -55,16 +70,38 @@ contract Registry is IRegistry {
         }
         if (newEra.signer == address(0)) revert SignerMissing();
         // A key is for one era: what was revoked does not come back, and nothing lives longer than an era.
-        if (_expiry[operator][newEra.signer] != 0) revert SignerUsed(operator, newEra.signer);
-        if (!IQuoteVerifier(quoteVerifier).verify(operator, newEra, evidence)) revert EvidenceRefused(operator, next);
+        Signer storage found = _signer[operator][newEra.signer];
+        if (found.expiry != 0 || found.revoked) revert SignerUsed(operator, newEra.signer);
         _operator[operator].era = next;
-        _expiry[operator][newEra.signer] = newEra.expiry;
+        found.expiry = newEra.expiry;
+        found.eraHash = keccak256(abi.encode(newEra));
         emit EraRegistered(operator, next, newEra.signer, newEra.encryptionKey, newEra.apiKey, newEra.expiry);
+        _acceptEvidence(operator, newEra, nonceBlock, evidence);
+    }
+
+    /// @inheritdoc IRegistry
+    function renewEvidence(uint256 operator, Era calldata ofEra, uint256 nonceBlock, bytes calldata evidence) external {
+        _known(operator, ofEra);
+        _acceptEvidence(operator, ofEra, nonceBlock, evidence);
+    }
+
+    /// @inheritdoc IRegistry
+    function invalidateEvidence(uint256 operator, Era calldata ofEra, bytes32 nonce, bytes calldata evidence) external {
+        Signer storage found = _known(operator, ofEra);
+        if (found.evidenceHash != keccak256(abi.encode(nonce, evidence)))
+            revert EvidenceUnknown(operator, ofEra.number);
+        uint256 validUntil = IQuoteVerifier(quoteVerifier).verify(operator, ofEra, nonce, evidence);
+        if (validUntil > block.timestamp) revert EvidenceHolds(operator, ofEra.number, validUntil);
+        found.activeUntil = 0;
+        // The same evidence is not asked about twice: only newer brings the era back.
+        found.evidenceHash = 0;
+        emit EvidenceInvalidated(operator, ofEra.number);
     }
 
     /// @inheritdoc IRegistry
     function revokeSigner(uint256 operator, address signer) external onlyAdmin(operator) {
-        _expiry[operator][signer] = REVOKED;
+        _signer[operator][signer].revoked = true;
+        _signer[operator][signer].activeUntil = 0;
         emit SignerRevoked(operator, signer);
     }
 
@@ -87,14 +124,29 @@ contract Registry is IRegistry {
     }
 
     /// @inheritdoc IRegistry
-    function setQuoteVerifier(address newQuoteVerifier) external {
+    function proposeQuoteVerifier(address newQuoteVerifier) external {
         if (msg.sender != address(TIMELOCK)) revert NotTimelock(msg.sender);
-        _setQuoteVerifier(newQuoteVerifier);
+        uint256 acceptableAt = block.timestamp + Parameters.MEASUREMENT_DELAY_SECONDS;
+        _proposedQuoteVerifier = newQuoteVerifier;
+        _quoteVerifierAcceptableAt = uint40(acceptableAt);
+        emit QuoteVerifierProposed(newQuoteVerifier, acceptableAt);
+    }
+
+    /// @inheritdoc IRegistry
+    function acceptQuoteVerifier() external {
+        if (block.timestamp < _quoteVerifierAcceptableAt) revert TooEarly(_quoteVerifierAcceptableAt, block.timestamp);
+        _setQuoteVerifier(_proposedQuoteVerifier);
+        _proposedQuoteVerifier = address(0);
     }
 
     /// @inheritdoc IRegistry
     function isActive(uint256 operator, address signer) external view returns (bool) {
-        return block.timestamp < _expiry[operator][signer];
+        return block.timestamp < _signer[operator][signer].activeUntil;
+    }
+
+    /// @inheritdoc IRegistry
+    function activeUntil(uint256 operator, address signer) external view returns (uint256) {
+        return _signer[operator][signer].activeUntil;
     }
 
     /// @inheritdoc IRegistry
@@ -105,6 +157,30 @@ contract Registry is IRegistry {
     /// @inheritdoc IRegistry
     function era(uint256 operator) external view returns (uint64) {
         return _operator[operator].era;
+    }
+
+    /// Checks evidence for keys that were registered just now or before, and makes them active for as long as it holds.
+    function _acceptEvidence(
+        uint256 operator,
+        Era calldata ofEra,
+        uint256 nonceBlock,
+        bytes calldata evidence
+    ) private {
+        bytes32 nonce = blockhash(nonceBlock);
+        if (nonce == 0) revert NonceUnknown(nonceBlock);
+        uint40 validUntil = IQuoteVerifier(quoteVerifier).verify(operator, ofEra, nonce, evidence);
+        if (validUntil <= block.timestamp) revert EvidenceRefused(operator, ofEra.number);
+        Signer storage found = _signer[operator][ofEra.signer];
+        if (validUntil > found.expiry) validUntil = found.expiry;
+        if (validUntil <= found.activeUntil) revert EvidenceNotLater(validUntil, found.activeUntil);
+        found.activeUntil = validUntil;
+        found.evidenceHash = keccak256(abi.encode(nonce, evidence));
+        emit EvidenceAccepted(operator, ofEra.number, nonce, validUntil, evidence);
+    }
+
+    function _known(uint256 operator, Era calldata ofEra) private view returns (Signer storage found) {
+        found = _signer[operator][ofEra.signer];
+        if (found.revoked || found.eraHash != keccak256(abi.encode(ofEra))) revert EraUnknown(operator, ofEra.signer);
     }
 
     function _setQuoteVerifier(address newQuoteVerifier) private {

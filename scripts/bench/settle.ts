@@ -54,7 +54,14 @@ class Desk {
     const expiry = (await driver.now()) + 20n * DAY_SECONDS;
     const [encryptionKey, apiKey] = [new Uint8Array(32).fill(1), new Uint8Array(32).fill(2)];
     const era: Era = { signer: BigInt(desk.#signer.address), encryptionKey, apiKey, number: 1n, expiry };
-    const evidence = developmentEvidence(BigInt(CHAIN_ID), driver.registry, OPERATOR, era, desk.#signer);
+    const evidence = developmentEvidence(
+      BigInt(CHAIN_ID),
+      driver.registry,
+      OPERATOR,
+      era,
+      await registry.nonce(),
+      desk.#signer,
+    );
     await sendCall(account, registry.registerEraCall(OPERATOR, era, evidence));
     return desk;
   }

@@ -11,6 +11,9 @@ const ARTIFACTS = {
   Verifier: 'contracts/pool/Verifier.sol',
   Pool: 'contracts/pool/Pool.sol',
   Registry: 'contracts/registry/Registry.sol',
+  Measurements: 'contracts/registry/Measurements.sol',
+  AttestorQuoteVerifier: 'contracts/registry/AttestorQuoteVerifier.sol',
+  DcapQuoteVerifier: 'contracts/registry/DcapQuoteVerifier.sol',
   DevelopmentQuoteVerifier: 'contracts/development/DevelopmentQuoteVerifier.sol',
   DevelopmentToken: 'contracts/development/DevelopmentToken.sol',
   TimelockController: '@openzeppelin/contracts/governance/TimelockController.sol',
@@ -27,6 +30,16 @@ export async function deployContract(
   return (await new ContractFactory(abi, bytecode, signer).deploy(...parameters)).waitForDeployment();
 }
 
+/** Who is believed about enclaves. */
+export type AttestorSettings = {
+  /** Addresses. */
+  readonly attestors: readonly string[];
+  /** So many of them have to agree. */
+  readonly threshold: number;
+  /** 32 bytes in hex: allowed from the start. */
+  readonly measurements: readonly string[];
+};
+
 export type PoolSettings = {
   /** Can pause deposits at once. */
   readonly guardian: string;
@@ -34,6 +47,8 @@ export type PoolSettings = {
   readonly governor: string;
   readonly bucketAgeSeconds: bigint;
   readonly timelockSeconds?: bigint;
+  /** Without them, which only development chains allow, an operator's word is taken. */
+  readonly attestors?: AttestorSettings;
   /** Only tests give another one than the real verifier. */
   readonly verifier?: string;
 };
@@ -57,6 +72,20 @@ export async function refuseDevelopmentKeys(signer: Signer): Promise<void> {
   }
 }
 
+async function deployQuoteVerifier(
+  signer: Signer,
+  governor: string,
+  settings: AttestorSettings | undefined,
+): Promise<string> {
+  if (settings === undefined) return (await deployContract(signer, 'DevelopmentQuoteVerifier')).getAddress();
+  const { attestors, threshold, measurements } = settings;
+  const allowed = await deployContract(signer, 'Measurements', [governor, measurements]);
+  const sorted = attestors.toSorted((left, right) => (BigInt(left) < BigInt(right) ? -1 : 1));
+  return (
+    await deployContract(signer, 'AttestorQuoteVerifier', [await allowed.getAddress(), sorted, threshold])
+  ).getAddress();
+}
+
 /** Deploys verifier, Poseidon, timelock, registry and pool. */
 export async function deployPool(signer: Signer, settings: PoolSettings): Promise<DeployedPool> {
   await refuseDevelopmentKeys(signer);
@@ -71,8 +100,7 @@ export async function deployPool(signer: Signer, settings: PoolSettings): Promis
     anybody,
   ]);
   const timelockAddress = await timelock.getAddress();
-  // There is no other quote verifier yet: on a chain for value this refuses to be deployed.
-  const quoteVerifier = await (await deployContract(signer, 'DevelopmentQuoteVerifier')).getAddress();
+  const quoteVerifier = await deployQuoteVerifier(signer, timelockAddress, settings.attestors);
   const registry = await (await deployContract(signer, 'Registry', [timelockAddress, quoteVerifier])).getAddress();
   const parameters = [
     verifier,

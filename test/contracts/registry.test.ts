@@ -2,10 +2,15 @@ import assert from 'node:assert/strict';
 import { REGISTRY_ABI } from '@bitcloak/chain/generated/abi';
 import { formatAccount } from '@bitcloak/chain/manifest';
 import type { Call } from '@bitcloak/chain/pool';
-import { developmentEvidence, type Era } from '@bitcloak/chain/registry';
+import { developmentEvidence, type Era, type RegistryEvidence } from '@bitcloak/chain/registry';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
-import { ERA_SECONDS_MAX, TIMELOCK_SECONDS_MIN } from '@bitcloak/protocol/parameters';
-import { Contract, Interface, ZeroAddress, ZeroHash, type Wallet } from 'ethers';
+import {
+  ERA_SECONDS_MAX,
+  LOCK_SECONDS_MAX,
+  MEASUREMENT_DELAY_SECONDS,
+  TIMELOCK_SECONDS_MIN,
+} from '@bitcloak/protocol/parameters';
+import { Contract, Interface, toBeHex, ZeroAddress, ZeroHash, type Wallet } from 'ethers';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { openChain, readArtifact, type Chain } from '../support/chain.ts';
 import { ACCEPTED, NO_DATA, outcome } from '../support/refusals.ts';
@@ -28,9 +33,9 @@ describe('Registry', function () {
   });
   const saidTo = (from: string, method: string, values: readonly unknown[]) =>
     outcome(chain, call(method, values), from);
-  const evidenceOf = (era: Era, signer: Wallet, operator = desk.operator, chainId = desk.bench.chainId) =>
-    developmentEvidence(chainId, desk.registry.address, operator, era, signer);
-  const register = (era: Era, evidence: string, from = admin) =>
+  const evidenceOf = async (era: Era, signer: Wallet, operator = desk.operator, chainId = desk.bench.chainId) =>
+    developmentEvidence(chainId, desk.registry.address, operator, era, await desk.registry.nonce(), signer);
+  const register = (era: Era, evidence: RegistryEvidence, from = admin) =>
     outcome(chain, desk.registry.registerEraCall(desk.operator, era, evidence), from);
 
   before(async () => {
@@ -74,36 +79,36 @@ describe('Registry', function () {
   it('takes eras one after another, of a bounded life, from the admin only', async () => {
     const signer = desk.newSigner();
     const era = await desk.era(signer, 2n, DAY_SECONDS);
-    assert.equal(await register(era, evidenceOf(era, signer)), ACCEPTED);
-    assert.equal(await register(era, evidenceOf(era, signer), stranger), `NotAdmin(1, ${stranger})`);
+    assert.equal(await register(era, await evidenceOf(era, signer)), ACCEPTED);
+    assert.equal(await register(era, await evidenceOf(era, signer), stranger), `NotAdmin(1, ${stranger})`);
     for (const number of [0n, 1n, 3n]) {
       const wrong = { ...era, number };
-      assert.equal(await register(wrong, evidenceOf(wrong, signer)), `EraNotNext(${number}, 2)`);
+      assert.equal(await register(wrong, await evidenceOf(wrong, signer)), `EraNotNext(${number}, 2)`);
     }
     const now = await chain.now();
     for (const expiry of [0n, now, now + ERA_SECONDS_MAX + 60n]) {
       const wrong = { ...era, expiry };
-      assert.match(await register(wrong, evidenceOf(wrong, signer)), /^EraExpiry\(/);
+      assert.match(await register(wrong, await evidenceOf(wrong, signer)), /^EraExpiry\(/);
     }
     const nobody = { ...era, signer: 0n };
-    assert.equal(await register(nobody, evidenceOf(nobody, signer)), 'SignerMissing()');
+    assert.equal(await register(nobody, await evidenceOf(nobody, signer)), 'SignerMissing()');
   });
 
   it('wants evidence of these keys, for this operator, registry and chain', async () => {
     const [signer, other] = [desk.newSigner(), desk.newSigner()];
     const era = await desk.era(signer, 2n, DAY_SECONDS);
     const refused = 'EvidenceRefused(1, 2)';
-    assert.equal(await register(era, '0x'), refused);
-    assert.equal(await register(era, evidenceOf(era, other)), refused);
-    assert.equal(await register(era, evidenceOf(era, signer, 2)), refused);
-    assert.equal(await register(era, evidenceOf(era, signer, 1, 1n)), refused);
+    assert.equal(await register(era, { ...(await evidenceOf(era, signer)), evidence: '0x' }), refused);
+    assert.equal(await register(era, await evidenceOf(era, other)), refused);
+    assert.equal(await register(era, await evidenceOf(era, signer, 2)), refused);
+    assert.equal(await register(era, await evidenceOf(era, signer, 1, 1n)), refused);
     for (const change of [
       { encryptionKey: desk.bench.bytes(32) },
       { apiKey: desk.bench.bytes(32) },
       { expiry: era.expiry + 1n },
       { signer: BigInt(other.address) },
     ]) {
-      assert.equal(await register({ ...era, ...change }, evidenceOf(era, signer)), refused);
+      assert.equal(await register({ ...era, ...change }, await evidenceOf(era, signer)), refused);
     }
   });
 
@@ -113,12 +118,12 @@ describe('Registry', function () {
     await desk.asAdmin(desk.registry.revokeSignerCall(1, BigInt(address)));
     assert.equal(await desk.registry.isActive(1, BigInt(address)), false);
     const again = await desk.era(desk.signer, 2n, DAY_SECONDS);
-    assert.equal(await register(again, evidenceOf(again, desk.signer)), `SignerUsed(1, ${address})`);
+    assert.equal(await register(again, await evidenceOf(again, desk.signer)), `SignerUsed(1, ${address})`);
   });
 
   it('takes a key for one era only', async () => {
     const again = await desk.era(desk.signer, 2n, DAY_SECONDS);
-    assert.equal(await register(again, evidenceOf(again, desk.signer)), `SignerUsed(1, ${desk.signer.address})`);
+    assert.equal(await register(again, await evidenceOf(again, desk.signer)), `SignerUsed(1, ${desk.signer.address})`);
   });
 
   it('cannot be made to end another operator’s signer', async () => {
@@ -151,20 +156,55 @@ describe('Registry', function () {
     assert.equal(await saidTo(ZeroAddress, 'revokeSigner', [9, admin]), ACCEPTED, 'of an operator that nobody is');
   });
 
-  it('changes its quote verifier through the timelock only', async () => {
+  it('takes evidence that names a recent block, and no older one', async () => {
+    const signer = desk.newSigner();
+    const era = await desk.era(signer, 2n, DAY_SECONDS);
+    const fresh = await evidenceOf(era, signer);
+    const block = await chain.provider.getBlockNumber();
+    for (const nonceBlock of [block + 5, fresh.nonceBlock - 1]) {
+      const said = await register(era, { ...fresh, nonceBlock });
+      assert.equal(said, nonceBlock > block ? `NonceUnknown(${nonceBlock})` : 'EvidenceRefused(1, 2)');
+    }
+    await chain.mine(250);
+    assert.equal(await register(era, fresh), ACCEPTED);
+    await chain.mine(10);
+    assert.equal(await register(era, fresh), `NonceUnknown(${fresh.nonceBlock})`);
+  });
+
+  it('changes its quote verifier through the timelock only, and later than the longest lock', async () => {
     const verifier = await (await deployContract(chain.signer(), 'DevelopmentQuoteVerifier')).getAddress();
-    assert.equal(await saidTo(admin, 'setQuoteVerifier', [verifier]), `NotTimelock(${admin})`);
+    const { timelock } = desk.bench;
+    const registry = new Contract(formatAccount(desk.registry.address), registryInterface, chain.provider);
+    const current = () => registry.getFunction('quoteVerifier')() as Promise<string>;
+    const first = await current();
+    assert.equal(await saidTo(admin, 'proposeQuoteVerifier', [verifier]), `NotTimelock(${admin})`);
+    assert.equal(await saidTo(stranger, 'acceptQuoteVerifier', []), 'QuoteVerifierMissing()');
     const { abi } = await readArtifact('TimelockController');
-    const timelock = new Contract(desk.bench.timelock, abi, chain.signer(2));
-    const { to, data } = call('setQuoteVerifier', [verifier]);
-    const operation = [to, 0n, data, ZeroHash, ZeroHash] as const;
-    await timelock.getFunction('schedule').send(...operation, TIMELOCK_SECONDS_MIN);
-    await chain.increaseTime(TIMELOCK_SECONDS_MIN);
-    await timelock.getFunction('execute').send(...operation);
-    const registry = new Contract(to, registryInterface, chain.provider);
-    assert.equal(await registry.getFunction('quoteVerifier')(), verifier);
-    const nobody = call('setQuoteVerifier', [stranger]);
-    assert.equal(await outcome(chain, nobody, desk.bench.timelock), 'QuoteVerifierMissing()');
+    const controller = new Contract(timelock, abi, chain.signer(2));
+    const propose = async (address: string, salt: string) => {
+      const { to, data } = call('proposeQuoteVerifier', [address]);
+      const operation = [to, 0n, data, ZeroHash, salt] as const;
+      await controller.getFunction('schedule').send(...operation, TIMELOCK_SECONDS_MIN);
+      await chain.increaseTime(TIMELOCK_SECONDS_MIN);
+      await controller.getFunction('execute').send(...operation);
+      return (await chain.now()) + MEASUREMENT_DELAY_SECONDS;
+    };
+    assert.ok(MEASUREMENT_DELAY_SECONDS > LOCK_SECONDS_MAX);
+    const acceptableAt = await propose(verifier, ZeroHash);
+    await chain.setTime(acceptableAt - 2n);
+    assert.match(await saidTo(stranger, 'acceptQuoteVerifier', []), /^TooEarly\(/);
+    await chain.setTime(acceptableAt);
+    await chain.signer(7).sendTransaction(call('acceptQuoteVerifier', []));
+    assert.equal(await current(), verifier);
+    assert.equal(await saidTo(stranger, 'acceptQuoteVerifier', []), 'QuoteVerifierMissing()', 'once');
+
+    await propose(first, toBeHex(1, 32));
+    await propose(ZeroAddress, toBeHex(2, 32));
+    await chain.increaseTime(MEASUREMENT_DELAY_SECONDS);
+    assert.equal(await saidTo(stranger, 'acceptQuoteVerifier', []), 'QuoteVerifierMissing()', 'it was taken back');
+    await propose(stranger, toBeHex(3, 32));
+    await chain.increaseTime(MEASUREMENT_DELAY_SECONDS);
+    assert.equal(await saidTo(stranger, 'acceptQuoteVerifier', []), 'QuoteVerifierMissing()', 'there is no contract');
   });
 
   it('is not deployed with a short timelock or without a verifier, nor the development verifier where value is', async () => {

@@ -57,7 +57,7 @@ async function startOperator(
     number: 1n,
     expiry: BigInt(now + 20 * DAY_SECONDS),
   };
-  const evidence = developmentEvidence(chainId, registryAddress, OPERATOR, era, signer);
+  const evidence = developmentEvidence(chainId, registryAddress, OPERATOR, era, await registry.nonce(), signer);
   await sendCall(operatorAccount, registry.registerEraCall(OPERATOR, era, evidence));
   const treasury = await Wallet.create(join(directory, 'treasury'), { mnemonic: newMnemonic() }, PASSPHRASE);
   const [coin, dollar] = manifest.tokens.map(({ asset }) => asset) as [bigint, bigint];

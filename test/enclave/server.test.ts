@@ -107,7 +107,14 @@ describe('the enclave as a process', function () {
       number: 1n,
       expiry: (await chain.now()) + DAY_SECONDS,
     };
-    const evidence = developmentEvidence(manifest.chainId, manifest.registry, OPERATOR, era, signer);
+    const evidence = developmentEvidence(
+      manifest.chainId,
+      manifest.registry,
+      OPERATOR,
+      era,
+      await registry.nonce(),
+      signer,
+    );
     await sendCall(chain.signer(3), registry.registerEraCall(OPERATOR, era, evidence));
     const fees = {
       withdrawalFees: [{ asset: 'ETH', fee: '3' }],

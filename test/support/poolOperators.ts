@@ -31,8 +31,9 @@ function nextEra(run: PoolRun, { signers }: Operator, wallet: Wallet): Era {
   };
 }
 
-function eraCall(run: PoolRun, { number }: Operator, era: Era, witness: Wallet): Call {
-  const evidence = developmentEvidence(run.chainId, run.registry.address, number, era, witness);
+async function eraCall(run: PoolRun, { number }: Operator, era: Era, witness: Wallet): Promise<Call> {
+  const nonce = await run.registry.nonce();
+  const evidence = developmentEvidence(run.chainId, run.registry.address, number, era, nonce, witness);
   return run.registry.registerEraCall(number, era, evidence);
 }
 
@@ -41,7 +42,7 @@ export async function registerEra(run: PoolRun, operator: Operator): Promise<voi
   const era = nextEra(run, operator, wallet);
   run.describe(`era ${era.number} of operator ${operator.number}`);
   run.count('registering an era');
-  await run.accept(eraCall(run, operator, era, wallet), operator.admin);
+  await run.accept(await eraCall(run, operator, era, wallet), operator.admin);
   operator.signers.push({ wallet, expiry: era.expiry, isRevoked: false });
 }
 
@@ -65,12 +66,12 @@ export async function changeSigners(run: PoolRun): Promise<void> {
 // --- what the registry refuses ----------------------------------------------------------------------------------------
 
 function badEra(expected: string, change: (era: Era, run: PoolRun, operator: Operator) => Partial<Era>): Attack {
-  return (run) => {
+  return async (run) => {
     const operator = run.dice.pick(run.operators);
     const wallet = strangeWallet(run);
     const honest = nextEra(run, operator, wallet);
     const era = { ...honest, ...change(honest, run, operator) };
-    return { expected, call: eraCall(run, operator, era, wallet), from: operator.admin };
+    return { expected, call: await eraCall(run, operator, era, wallet), from: operator.admin };
   };
 }
 
@@ -88,17 +89,17 @@ export const BAD_ERAS: Readonly<Record<string, Attack>> = {
   'with evidence of another signer': badEra('EvidenceRefused', (_, run) => {
     return { signer: BigInt(strangeWallet(run).address) };
   }),
-  'with a signer that was used': (run) => {
+  'with a signer that was used': async (run) => {
     const operator = run.dice.pickIfAny(run.operators.filter(({ signers }) => signers.length > 0));
     if (operator === undefined) return undefined;
     const { wallet } = run.dice.pick(operator.signers);
-    const call = eraCall(run, operator, nextEra(run, operator, wallet), wallet);
+    const call = await eraCall(run, operator, nextEra(run, operator, wallet), wallet);
     return { expected: 'SignerUsed', call, from: operator.admin };
   },
-  'that the admin does not register': (run) => {
+  'that the admin does not register': async (run) => {
     const operator = run.dice.pick(run.operators);
     const wallet = strangeWallet(run);
-    const call = eraCall(run, operator, nextEra(run, operator, wallet), wallet);
+    const call = await eraCall(run, operator, nextEra(run, operator, wallet), wallet);
     return { expected: 'NotAdmin', call, from: otherAccount(run, operator) };
   },
   'that the admin does not end': (run) => {

@@ -86,9 +86,9 @@ export class SettlementBench {
     };
   }
 
-  registerFor(operator: number, era: Era, signer: Wallet): Promise<ContractTransactionReceipt> {
+  async registerFor(operator: number, era: Era, signer: Wallet): Promise<ContractTransactionReceipt> {
     const { chainId } = this.bench;
-    const evidence = developmentEvidence(chainId, this.registry.address, operator, era, signer);
+    const evidence = developmentEvidence(chainId, this.registry.address, operator, era, await this.registry.nonce(), signer);
     return this.asAdmin(this.registry.registerEraCall(operator, era, evidence));
   }
 

@@ -1,5 +1,6 @@
+import { keccak_256 } from '@noble/hashes/sha3.js';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { hexOf } from './bytes.ts';
+import { bytesOfHex, hexOf } from './bytes.ts';
 import type { Issue } from './collateral.ts';
 import type { EventLogFacts } from './eventLog.ts';
 import type { TdReport } from './quote.ts';
@@ -150,6 +151,11 @@ export function measurementsOf(report: TdReport, events: EventLogFacts | undefin
     ...(osImageHash === undefined ? {} : { osImageHash }),
     ...(keyProvider === undefined ? {} : { keyProvider }),
   };
+}
+
+/** What contracts know measurements by, in hex: Keccak-256 of MRTD, RTMR0, RTMR1, RTMR2 and the compose file's hash. */
+export function measurementDigest({ mrTd, rtmr0, rtmr1, rtmr2, composeHash }: Measurements): string {
+  return hexOf(keccak_256(bytesOfHex([mrTd, rtmr0, rtmr1, rtmr2, composeHash].join(''), 'measurements', 4 * 48 + 32)));
 }
 
 /** Throws `MEASUREMENT_REFUSED` unless one of the allowed sets fits as a whole. */

@@ -45,17 +45,25 @@ const eraArgument = ({ signer, encryptionKey, apiKey, number, expiry }: Era) => 
   expiry,
 ];
 
+/** A recent block, whose hash evidence names so that it cannot be older. */
+export type Nonce = { readonly block: number; readonly hash: string };
+
+/** Evidence for an era's keys, as the registry takes it. */
+export type RegistryEvidence = { readonly nonceBlock: number; readonly evidence: string };
+
 /** What the development verifier takes for evidence: the era's signer says that it exists. */
 export function developmentEvidence(
   chainId: bigint,
   registry: bigint,
   operator: number,
   era: Era,
+  nonce: Nonce,
   signer: Wallet,
-): string {
-  const types = ['uint256', 'address', 'uint256', 'tuple(address,bytes32,bytes32,uint64,uint40)'];
-  const values = [chainId, formatAccount(registry), operator, eraArgument(era)];
-  return signer.signingKey.sign(keccak256(coder.encode(types, values))).serialized;
+): RegistryEvidence {
+  const types = ['uint256', 'address', 'uint256', 'tuple(address,bytes32,bytes32,uint64,uint40)', 'bytes32'];
+  const values = [chainId, formatAccount(registry), operator, eraArgument(era), nonce.hash];
+  const evidence = signer.signingKey.sign(keccak256(coder.encode(types, values))).serialized;
+  return { nonceBlock: nonce.block, evidence };
 }
 
 /** A typed client of the registry. */
@@ -70,6 +78,24 @@ export class RegistryClient {
 
   async isActive(operator: number, signer: bigint): Promise<boolean> {
     return (await this.#read('isActive', operator, formatAccount(signer))) as boolean;
+  }
+
+  /** What evidence that is made now has to name. The newest block's own hash is not known to a call that an endpoint tries in that block. */
+  async nonce(): Promise<Nonce> {
+    const provider = this.#contract.runner?.provider;
+    if (provider == null) throw new BitcloakError('USAGE', 'a client of the registry needs a provider');
+    try {
+      const newest = await provider.getBlock('latest');
+      if (newest !== null && newest.number > 0) return { block: newest.number - 1, hash: newest.parentHash };
+    } catch (error) {
+      throw callError(error);
+    }
+    throw new BitcloakError('ENDPOINT_INCONSISTENT', 'the endpoint has no two blocks');
+  }
+
+  /** Unix seconds from which a signer is active no more; 0 where it never was. */
+  async activeUntil(operator: number, signer: bigint): Promise<bigint> {
+    return (await this.#read('activeUntil', operator, formatAccount(signer))) as bigint;
   }
 
   /** Number of the operator's newest era; 0 before the first. */
@@ -112,8 +138,17 @@ export class RegistryClient {
     return this.#call('registerOperator', []);
   }
 
-  registerEraCall(operator: number, era: Era, evidence: string): Call {
-    return this.#call('registerEra', [operator, eraArgument(era), evidence]);
+  registerEraCall(operator: number, era: Era, { nonceBlock, evidence }: RegistryEvidence): Call {
+    return this.#call('registerEra', [operator, eraArgument(era), nonceBlock, evidence]);
+  }
+
+  renewEvidenceCall(operator: number, era: Era, { nonceBlock, evidence }: RegistryEvidence): Call {
+    return this.#call('renewEvidence', [operator, eraArgument(era), nonceBlock, evidence]);
+  }
+
+  /** @param nonce the hash that the evidence names, and `evidence` as it was accepted last. */
+  invalidateEvidenceCall(operator: number, era: Era, nonce: string, evidence: string): Call {
+    return this.#call('invalidateEvidence', [operator, eraArgument(era), nonce, evidence]);
   }
 
   revokeSignerCall(operator: number, signer: bigint): Call {

@@ -119,6 +119,12 @@ export const VALID_AFTER_GRID_SECONDS = 3600n;
 /** The longest time for which a wallet locks a note to an operator. */
 export const LOCK_SECONDS_MAX = 90n * 24n * 3600n;
 
+/**
+ * New code of enclaves, and another judge of their evidence, wait longer than the longest lock: every owner can leave before code that he has not
+ * seen can settle with his notes.
+ */
+export const MEASUREMENT_DELAY_SECONDS = LOCK_SECONDS_MAX + 24n * 3600n;
+
 /** Unpausing deposits and changing the guardian wait at least this long. */
 export const TIMELOCK_SECONDS_MIN = 2n * 24n * 3600n;
 /**
