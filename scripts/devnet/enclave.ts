@@ -116,7 +116,14 @@ async function register({ manifest, endpoint, account }: DevnetEnclaveOptions, k
     number: ERA,
     expiry: BigInt((await endpoint.getBlock('latest'))?.timestamp ?? 0) + ERA_SECONDS_MAX - 60n,
   };
-  const evidence = developmentEvidence(manifest.chainId, manifest.registry, OPERATOR, era, await registry.nonce(), signer);
+  const evidence = developmentEvidence(
+    manifest.chainId,
+    manifest.registry,
+    OPERATOR,
+    era,
+    await registry.nonce(),
+    signer,
+  );
   await sendCall(account, registry.registerEraCall(OPERATOR, era, evidence));
 }
 
