@@ -5,15 +5,28 @@ import { ProcessProver } from '@bitcloak/prover/processProver';
 import { Wallet } from 'ethers';
 import { startEnclave } from './enclave.ts';
 import { HELP, readSettings, type Settings } from './settings.ts';
-import { SeedFileKeys } from './tee/keys.ts';
+import { DstackProvider } from './tee/dstack.ts';
+import { seedFileKeys, teeKeys, type KeyProvider } from './tee/keys.ts';
+import { TsmProvider } from './tee/tsm.ts';
 
 const POLL_MS = 1_000;
 
 /** Runs until it is told to stop, or fails. @returns the failure, where one ended it. */
 async function serve(settings: Settings): Promise<BitcloakError | undefined> {
-  const { manifest, operator, gasKey, provers, limits, host, port, trustedProxies, seedFile, ...rest } = settings;
+  const {
+    manifest,
+    operator,
+    gasKey,
+    provers,
+    limits,
+    host,
+    port,
+    trustedProxies,
+    keySource: _keySource,
+    ...rest
+  } = settings;
   const { chainId, pool, registry } = manifest;
-  const keys = SeedFileKeys.open(seedFile, chainId, operatorIdOf(chainId, pool, registry, operator));
+  const keys = await keysOf(settings, operatorIdOf(chainId, pool, registry, operator));
   const provider = await connect(manifest);
   const prover = new ProcessProver({ processes: provers });
   try {
@@ -38,6 +51,17 @@ async function serve(settings: Settings): Promise<BitcloakError | undefined> {
   } finally {
     await prover.close();
     provider.destroy();
+  }
+}
+
+function keysOf({ keySource, manifest }: Settings, operatorId: bigint): KeyProvider | Promise<KeyProvider> {
+  switch (keySource.kind) {
+    case 'file':
+      return seedFileKeys(keySource.path, manifest.chainId, operatorId);
+    case 'dstack':
+      return teeKeys(new DstackProvider(keySource.socket), operatorId);
+    case 'tsm':
+      return teeKeys(new TsmProvider(), operatorId);
   }
 }
 

@@ -8,13 +8,16 @@ import type { ApiLimits } from './api/limits.ts';
 import type { MarketSettings } from './enclave.ts';
 import type { ExchangeRules } from './exchange/commands.ts';
 import type { Cadence } from './operator/cadence.ts';
+import { DSTACK_SOCKET } from './tee/dstack.ts';
 
 export const HELP = `Starts an operator's enclave. It is configured by the environment:
 
   BITCLOAK_ENCLAVE_MANIFEST            manifest of the network, a JSON file
   BITCLOAK_ENCLAVE_DIRECTORY           for the journal; is made where it is not there
   BITCLOAK_ENCLAVE_OPERATOR            number in the registry, which holds an active era with the enclave's keys
-  BITCLOAK_ENCLAVE_SEED_FILE           32 bytes, mode 0600, that all keys are derived from: on development chains only
+  BITCLOAK_ENCLAVE_TEE                 where the keys are from: dstack or dstack:SOCKET for the guest agent of a dstack machine; tsm for keys that end with
+                                       the process; file for those of the seed file, unless given
+  BITCLOAK_ENCLAVE_SEED_FILE           32 bytes, mode 0600, that all keys are derived from: on development chains only, and with file only
   BITCLOAK_ENCLAVE_MARKETS             JSON file: a list of { "market", "pair", "base", "quote", "lotBase", "tickQuote", "makerFee", "takerFee",
                                        "ticksMax", "lotsMin", "lotsMax", "referenceSecondsMax", "referenceMoveMax", "reference"? }: assets by their
                                        symbols in the manifest, base units as strings, fees in basis points, "reference" a URL that answers
@@ -37,11 +40,17 @@ export const HELP = `Starts an operator's enclave. It is configured by the envir
   BITCLOAK_ENCLAVE_OWNER_PER_SECOND    requests of one owner in a second, 100 unless given
   BITCLOAK_ENCLAVE_TRUSTED_PROXIES     addresses of proxies, with commas, whose word on a client's address counts`;
 
+/** Where the keys are from. */
+export type KeySource =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'dstack'; readonly socket: string }
+  | { readonly kind: 'tsm' };
+
 export type Settings = {
   readonly manifest: Manifest;
   readonly directory: string;
   readonly operator: number;
-  readonly seedFile: string;
+  readonly keySource: KeySource;
   readonly markets: readonly MarketSettings[];
   readonly rules: ExchangeRules;
   readonly treasury: ShieldedAddress;
@@ -124,7 +133,7 @@ export function readSettings(environment: Environment): Settings {
     manifest: { ...manifest, endpoint: setting('ENDPOINT') ?? manifest.endpoint },
     directory: needed('DIRECTORY'),
     operator: count('OPERATOR', undefined, 999_999_999, 1),
-    seedFile: needed('SEED_FILE'),
+    keySource: readKeySource(setting('TEE') ?? 'file', setting('SEED_FILE')),
     markets: readMarkets(needed('MARKETS'), manifest.tokens),
     rules: { ...readRules(needed('RULES'), manifest.tokens), fills: count('FILLS', 4, SETTLEMENT_FILLS_MAX, 2) },
     treasury: readTreasury(needed('TREASURY')),
@@ -190,6 +199,14 @@ function readRules(path: string, tokens: readonly Token[]): Omit<ExchangeRules, 
   const fees = withdrawalFees.map(({ asset, fee }) => [assetOf(asset), BigInt(fee)] as const);
   const mins = noteMins.map(({ asset, value }) => [assetOf(asset), BigInt(value)] as const);
   return { ...seconds, withdrawalFees: fees, noteMins: mins };
+}
+
+function readKeySource(text: string, seedFile: string | undefined): KeySource {
+  if (text === 'file') return { kind: 'file', path: seedFile ?? usage('SEED_FILE', 'a value') };
+  const socket = text === 'dstack' ? DSTACK_SOCKET : /^dstack:(.+)$/s.exec(text)?.[1];
+  if (socket === undefined && text !== 'tsm') return usage('TEE', 'dstack, dstack:SOCKET, tsm or file');
+  if (seedFile !== undefined) return usage('SEED_FILE', 'none where the keys are from elsewhere');
+  return socket === undefined ? { kind: 'tsm' } : { kind: 'dstack', socket };
 }
 
 function readTreasury(text: string): ShieldedAddress {

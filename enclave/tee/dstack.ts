@@ -60,7 +60,8 @@ export class DstackProvider implements TeeProvider {
     const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>();
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
     const signal = AbortSignal.timeout(this.#msMax);
-    const options = { socketPath: this.#socketPath, path: `/${method}`, method: 'POST', headers, signal };
+    // A connection that is kept may be one to an agent that was started anew since.
+    const options = { socketPath: this.#socketPath, path: `/${method}`, method: 'POST', headers, signal, agent: false };
     const sent = request(options, (response) => {
       const chunks: Buffer[] = [];
       let size = 0;

@@ -4,6 +4,7 @@ import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { DEVELOPMENT_CHAIN_IDS } from '@bitcloak/protocol/parameters';
 import { N, SigningKey, toBeHex } from 'ethers';
+import type { TeeProvider } from './provider.ts';
 
 /** The secrets of one era of an operator's enclave. The registry holds their public halves. */
 export type EraKeys = {
@@ -26,28 +27,17 @@ export interface KeyProvider {
 const DOMAIN = 'bitcloak enclave keys v1';
 const SEED_BYTES = 32;
 
-/**
- * Derives all keys from a file of 32 bytes. Whoever runs the machine can read it, and then every order and balance: so it serves on development
- * chains only.
- */
-export class SeedFileKeys implements KeyProvider {
+/** All keys of an operator's enclave, from one secret. */
+export class DerivedKeys implements KeyProvider {
   readonly journalKey: Uint8Array;
   readonly #derive: (purpose: string, length: number) => Uint8Array;
 
-  private constructor(seed: Uint8Array, operatorId: bigint) {
+  /** @param seed 32 bytes. */
+  constructor(seed: Uint8Array, operatorId: bigint) {
     this.#derive = (purpose, length) => {
       return new Uint8Array(hkdfSync('sha256', seed, operatorId.toString(), `${DOMAIN}\n${purpose}`, length));
     };
     this.journalKey = this.#derive('journal', 32);
-  }
-
-  /** Throws `DEVELOPMENT_ONLY` on other chains, and `USAGE` for a file that others can read, or that is no seed. */
-  static open(path: string, chainId: bigint, operatorId: bigint): SeedFileKeys {
-    if (!DEVELOPMENT_CHAIN_IDS.some((known) => known === chainId)) {
-      const message = `keys from a file are for chains ${DEVELOPMENT_CHAIN_IDS.join(' and ')}, not for ${chainId}`;
-      throw new BitcloakError('DEVELOPMENT_ONLY', message);
-    }
-    return new SeedFileKeys(readSeed(path), operatorId);
   }
 
   era(number: bigint): EraKeys {
@@ -59,6 +49,23 @@ export class SeedFileKeys implements KeyProvider {
       signer: new SigningKey(toBeHex(1n + (wide % (N - 1n)), 32)),
     };
   }
+}
+
+/** Keys that the machine gives to this enclave and to nobody else. Throws `TEE_FAILED`. */
+export async function teeKeys(provider: TeeProvider, operatorId: bigint): Promise<DerivedKeys> {
+  return new DerivedKeys(await provider.key(`bitcloak/operator/${operatorId}`), operatorId);
+}
+
+/**
+ * Keys from a file of 32 bytes. Whoever runs the machine can read it, and then every order and balance: so it serves on development chains only. Throws
+ * `DEVELOPMENT_ONLY` on others, and `USAGE` for a file that others can read, or that is no seed.
+ */
+export function seedFileKeys(path: string, chainId: bigint, operatorId: bigint): DerivedKeys {
+  if (!DEVELOPMENT_CHAIN_IDS.some((known) => known === chainId)) {
+    const message = `keys from a file are for chains ${DEVELOPMENT_CHAIN_IDS.join(' and ')}, not for ${chainId}`;
+    throw new BitcloakError('DEVELOPMENT_ONLY', message);
+  }
+  return new DerivedKeys(readSeed(path), operatorId);
 }
 
 function readSeed(path: string): Uint8Array {

@@ -15,7 +15,7 @@ import { stateNullifier } from '@bitcloak/wallet/tradingChecks';
 import { Wallet } from '@bitcloak/wallet/wallet';
 import { Wallet as Account } from 'ethers';
 import { startEnclave, type RunningEnclave } from '../../enclave/enclave.ts';
-import { SeedFileKeys } from '../../enclave/tee/keys.ts';
+import { seedFileKeys } from '../../enclave/tee/keys.ts';
 import { startDevnet, type Devnet } from '../../scripts/devnet/devnet.ts';
 import { giveGas } from '../../scripts/devnet/roundTrip.ts';
 import { ended, runCli, runJson, startCli } from '../support/cli.ts';
@@ -45,7 +45,7 @@ async function startOperator(
   const { chainId, pool, registry: registryAddress } = manifest;
   const seed = join(directory, 'seed');
   writeFileSync(seed, seededBytes('trade e2e')(32), { mode: 0o600 });
-  const keys = SeedFileKeys.open(seed, chainId, operatorIdOf(chainId, pool, registryAddress, OPERATOR));
+  const keys = seedFileKeys(seed, chainId, operatorIdOf(chainId, pool, registryAddress, OPERATOR));
   const registry = new RegistryClient(registryAddress, endpoint);
   await sendCall(operatorAccount, registry.registerOperatorCall());
   const signer = new Account(keys.era(1n).signer);

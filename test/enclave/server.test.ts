@@ -23,7 +23,7 @@ import { API, decodeInfo, decodeMarket, encodeSignature, hexOf, toJson } from '@
 import { HDNodeWallet, Wallet } from 'ethers';
 import { startEnclave, type EnclaveSettings } from '../../enclave/enclave.ts';
 import { HELP, readSettings } from '../../enclave/settings.ts';
-import { SeedFileKeys } from '../../enclave/tee/keys.ts';
+import { seedFileKeys } from '../../enclave/tee/keys.ts';
 import { deployPool } from '../../scripts/deploy/contracts.ts';
 import { ApiBench, jsonOf, send, TestSession } from '../support/api.ts';
 import { serveChain, type Chain } from '../support/chain.ts';
@@ -98,7 +98,7 @@ describe('the enclave as a process', function () {
     operatorId = operatorIdOf(manifest.chainId, manifest.pool, manifest.registry, OPERATOR);
     const registry = new RegistryClient(manifest.registry, chain.signer(3));
     await sendCall(chain.signer(3), registry.registerOperatorCall());
-    const keys = SeedFileKeys.open(seed, manifest.chainId, operatorId).era(1n);
+    const keys = seedFileKeys(seed, manifest.chainId, operatorId).era(1n);
     const signer = new Wallet(keys.signer);
     const era: Era = {
       signer: BigInt(signer.address),
@@ -182,7 +182,7 @@ describe('the enclave as a process', function () {
   it('serves, and keeps what it acknowledged through a stop and a kill', async () => {
     const signer = chain.signer(4);
     const pool = new PoolClient(manifest.pool, signer);
-    const told = SeedFileKeys.open(seed, 31337n, operatorId).era(1n).encryptionKey.publicKey;
+    const told = seedFileKeys(seed, 31337n, operatorId).era(1n).encryptionKey.publicKey;
     const expiry = (await chain.now()) + 2n * DAY_SECONDS;
     const maker = new OutputMaker(NATIVE_ASSET);
     const lock = { operatorId, expiry };
@@ -274,6 +274,9 @@ describe('the enclave as a process', function () {
       ['TREASURY', 'USAGE', () => 'cloak1nobody'],
       ['GAS_KEY_FILE', 'USAGE', () => file('gas2', gasKey, 0o644)],
       ['GAS_KEY_FILE', 'USAGE', () => file('gas3', 'secret words')],
+      ['TEE', 'USAGE', () => 'sgx'],
+      ['TEE', 'USAGE', () => 'dstack:'],
+      ['SEED_FILE', 'USAGE', () => ''],
       ['CADENCE', 'USAGE', () => 'often'],
       ['CADENCE', 'USAGE', () => 'interval:0'],
       ['FILLS', 'USAGE', () => '17'],
@@ -296,6 +299,16 @@ describe('the enclave as a process', function () {
         );
       });
     }
+
+    it('and knows where keys can be from', () => {
+      const { BITCLOAK_ENCLAVE_SEED_FILE: _none, ...others } = environment;
+      const of = (tee: string) => readSettings({ ...others, BITCLOAK_ENCLAVE_TEE: tee }).keySource;
+      assert.deepEqual(of('dstack'), { kind: 'dstack', socket: '/var/run/dstack.sock' });
+      assert.deepEqual(of('dstack:/run/a:b.sock'), { kind: 'dstack', socket: '/run/a:b.sock' });
+      assert.deepEqual(of('tsm'), { kind: 'tsm' });
+      assert.throws(() => of('file'), /SEED_FILE/);
+      assert.throws(() => readSettings({ ...environment, BITCLOAK_ENCLAVE_TEE: 'tsm' }), /SEED_FILE/);
+    });
 
     it('and understands the right ones', () => {
       const reference = 'https://prices.example/eth';
@@ -324,7 +337,7 @@ describe('the enclave as a process', function () {
   describe('has its keys from a file', () => {
     it('that is its owner’s alone, of 32 bytes, and on development chains only', () => {
       const refuses = (path: string, chainId: bigint, code: string) => {
-        assert.throws(() => SeedFileKeys.open(path, chainId, 1n), { code });
+        assert.throws(() => seedFileKeys(path, chainId, 1n), { code });
       };
       refuses(seed, 1n, 'DEVELOPMENT_ONLY');
       refuses(file('group', random(32), 0o640), 31337n, 'USAGE');
@@ -335,7 +348,7 @@ describe('the enclave as a process', function () {
 
     it('each for its era and operator, and the same at every start', () => {
       const all = [1n, 2n].flatMap((operator) => {
-        const keys = SeedFileKeys.open(seed, 31337n, operator);
+        const keys = seedFileKeys(seed, 31337n, operator);
         const eras = [1n, 2n].flatMap((number) => {
           const { encryptionKey, apiKey, signer } = keys.era(number);
           return [hexOf(encryptionKey.publicKey), hexOf(apiKey.publicKey), signer.publicKey];
@@ -343,7 +356,7 @@ describe('the enclave as a process', function () {
         return [hexOf(keys.journalKey), ...eras];
       });
       assert.equal(new Set(all).size, all.length);
-      const again = SeedFileKeys.open(seed, 31337n, 2n);
+      const again = seedFileKeys(seed, 31337n, 2n);
       assert.deepEqual(all.slice(-3)[1], hexOf(again.era(2n).apiKey.publicKey));
     });
   });
