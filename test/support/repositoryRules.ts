@@ -22,6 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   trading: ['protocol', 'crypto', 'notes'],
   wallet: ['protocol', 'crypto', 'notes', 'prover', 'chain', 'trading'],
   relayer: ['protocol', 'crypto', 'notes', 'chain'],
+  attestor: ['protocol', 'attestation', 'crypto', 'notes', 'chain'],
   cli: ['protocol', 'attestation', 'crypto', 'notes', 'prover', 'chain', 'trading', 'wallet', 'relayer'],
 };
 

@@ -85,6 +85,7 @@ export const ERROR_EXIT_CODES = {
   MEASUREMENT_REFUSED: 11,
   BINDING_REFUSED: 11,
   COLLATERAL_UNREACHABLE: 11,
+  ATTESTOR_FAILED: 11,
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_EXIT_CODES;

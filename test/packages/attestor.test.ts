@@ -1,0 +1,336 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { bytesOfHex, hexOf } from '@bitcloak/attestation/bytes';
+import { measurementDigest } from '@bitcloak/attestation/policy';
+import { encodeEra, encodeEvidence } from '@bitcloak/attestation/wire';
+import { askAttestor, buildAttestor, type AttestorReport } from '@bitcloak/attestor/app';
+import { Attestor, type AttestationRequest } from '@bitcloak/attestor/attestor';
+import { attestorEvidence, attestorOf, type Attestation } from '@bitcloak/chain/attestors';
+import { RegistryClient, type Era } from '@bitcloak/chain/registry';
+import { eraReportData } from '@bitcloak/attestation/binding';
+import { Wallet, ZeroAddress } from 'ethers';
+import type { FastifyInstance } from 'fastify';
+import { deployContract } from '../../scripts/deploy/contracts.ts';
+import {
+  CLOCK,
+  DAY,
+  developmentAuthority,
+  ERA,
+  NONCE,
+  simulatedEvidence,
+  simulatedExpectations,
+  simulatedMeasurements,
+  STRICT_TCB,
+} from '../support/attestation.ts';
+import { openChain } from '../support/chain.ts';
+
+const NOW = CLOCK + 60;
+const VERIFIER = 0x77n;
+const trust = () => {
+  const { anchor, tcb, measurements } = simulatedExpectations();
+  return { anchor, tcb, measurements };
+};
+
+describe('an attestor', function () {
+  this.timeout(60_000);
+  const signer = new Wallet(`0x${'5'.repeat(64)}`);
+  const reports: AttestorReport[] = [];
+  let app: FastifyInstance;
+  let url: string;
+
+  before(async () => {
+    const attestor = new Attestor({
+      chainId: ERA.chainId,
+      registry: ERA.registry,
+      verifier: VERIFIER,
+      trust: trust(),
+      signer,
+      validSecondsMax: 7 * DAY,
+      clock: () => NOW,
+    });
+    app = await buildAttestor({ attestor, ratePerMinute: 10_000, report: (line) => reports.push(line) });
+    url = await app.listen({ host: '127.0.0.1', port: 0 });
+  });
+  after(() => app.close());
+
+  const request = (change: Partial<AttestationRequest> = {}): AttestationRequest => ({
+    evidence: simulatedEvidence(),
+    era: ERA,
+    nonce: hexOf(NONCE),
+    validUntil: NOW + DAY,
+    ...change,
+  });
+  const post = async (body: unknown, type = 'application/json') => {
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    const response = await fetch(`${url}/v1/attestations`, {
+      method: 'POST',
+      headers: { 'content-type': type },
+      body: text,
+    });
+    return { status: response.status, json: (await response.json()) as Record<string, unknown> };
+  };
+  const wire = ({ evidence, era, ...rest } = request()) => ({
+    evidence: encodeEvidence(evidence),
+    era: encodeEra(era),
+    ...rest,
+  });
+
+  it('signs for evidence that holds, and says what it measured', async () => {
+    const { signature, measurement } = await askAttestor(url, request());
+    assert.equal(measurement, `0x${measurementDigest(simulatedMeasurements())}`);
+    const statement: Attestation = {
+      chainId: ERA.chainId,
+      verifier: VERIFIER,
+      registry: ERA.registry,
+      operator: 1,
+      era: ERA,
+      nonce: `0x${hexOf(NONCE)}`,
+      measurement,
+      validUntil: BigInt(NOW + DAY),
+    };
+    assert.equal(attestorOf(statement, signature), signer.address);
+    assert.notEqual(attestorOf({ ...statement, validUntil: 1n }, signature), signer.address);
+    assert.deepEqual(reports.at(-1), { kind: 'signed' });
+  });
+
+  it('refuses what does not hold, with every check', async () => {
+    const authority = developmentAuthority();
+    const refusals: readonly (readonly [string, Partial<AttestationRequest>, string])[] = [
+      ['another nonce', { nonce: 'ab'.repeat(32) }, 'BINDING_REFUSED'],
+      ['another key', { era: { ...ERA, apiKey: new Uint8Array(32) } }, 'BINDING_REFUSED'],
+      ['another registry', { era: { ...ERA, registry: 5n } }, 'BINDING_REFUSED'],
+      ['another chain', { era: { ...ERA, chainId: 1n } }, 'BINDING_REFUSED'],
+      [
+        'another program',
+        { evidence: simulatedEvidence({ quote: { mrTd: new Uint8Array(48) } }) },
+        'MEASUREMENT_REFUSED',
+      ],
+      [
+        'a revoked processor',
+        { evidence: simulatedEvidence({ collateral: { revoked: ['pck'] } }) },
+        'EVIDENCE_REVOKED',
+      ],
+      [
+        'a processor that was overtaken',
+        { evidence: simulatedEvidence({ collateral: { recovery: CLOCK - 40 * DAY } }) },
+        'TCB_REFUSED',
+      ],
+      ['too long a time', { validUntil: NOW + 7 * DAY + 1 }, 'EVIDENCE_EXPIRED'],
+      ['the past', { validUntil: NOW }, 'EVIDENCE_EXPIRED'],
+      [
+        'longer than its collateral',
+        { evidence: { ...simulatedEvidence(), collateral: authority.collateral(CLOCK, { seconds: 3_600 }) } },
+        'EVIDENCE_EXPIRED',
+      ],
+    ];
+    for (const [title, change, code] of refusals) {
+      const { status, json } = await post(wire(request(change)));
+      assert.deepEqual([status, json['code']], [422, code], title);
+      assert.ok(!('signature' in json));
+      await assert.rejects(askAttestor(url, request(change)), { code: 'ATTESTOR_FAILED', message: new RegExp(code) });
+      assert.deepEqual(reports.at(-1), { kind: 'refused', code });
+    }
+    const { json } = await post(wire(request({ nonce: 'ab'.repeat(32) })));
+    const checks = json['checks'] as { name: string; passed: boolean }[];
+    assert.deepEqual(
+      checks.filter(({ passed }) => !passed).map(({ name }) => name),
+      ['binding'],
+    );
+  });
+
+  it('refuses what is no request', async () => {
+    for (const body of [
+      {},
+      [],
+      'x',
+      { ...wire(), more: 1 },
+      { ...wire(), validUntil: '5' },
+      { ...wire(), nonce: 'AB' },
+    ]) {
+      const { status, json } = await post(body);
+      assert.equal(status, 400);
+      assert.match(String(json['code']), /^(EVIDENCE_MALFORMED|USAGE)$/);
+    }
+    assert.equal((await post('x'.repeat(3_000_000))).status, 413);
+    assert.equal((await post('x', 'text/plain')).status, 415);
+    assert.equal((await fetch(`${url}/health`)).status, 200);
+  });
+
+  it('that does not answer as it should is none', async () => {
+    await assert.rejects(askAttestor('http://127.0.0.1:1', request()), { code: 'ATTESTOR_FAILED' });
+    await assert.rejects(askAttestor(`${url}/nowhere`, request()), { code: 'ATTESTOR_FAILED' });
+  });
+
+  it('limits what one address asks', async () => {
+    const attestor = new Attestor({
+      chainId: 1n,
+      registry: 1n,
+      verifier: 1n,
+      trust: trust(),
+      signer,
+      validSecondsMax: DAY,
+      clock: () => NOW,
+    });
+    const limited = await buildAttestor({ attestor, ratePerMinute: 2 });
+    const statuses = [];
+    for (let asked = 0; asked < 3; asked++) {
+      const { statusCode } = await limited.inject({ method: 'POST', url: '/v1/attestations', payload: {} });
+      statuses.push(statusCode);
+    }
+    assert.deepEqual(statuses, [400, 400, 429]);
+    await limited.close();
+  });
+
+  it('gives, with others, what the registry takes', async () => {
+    const chain = await openChain();
+    const apps: FastifyInstance[] = [];
+    try {
+      const keys = [1, 2, 3].map((digit) => new Wallet(`0x${String(digit).repeat(64)}`));
+      const addresses = keys.map(({ address }) => address).sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1));
+      const governor = chain.signer();
+      const timelock = await deployContract(governor, 'TimelockController', [172_800, [], [], ZeroAddress]);
+      const allowed = await deployContract(governor, 'Measurements', [
+        governor.address,
+        [`0x${measurementDigest(simulatedMeasurements())}`],
+      ]);
+      const verifier = await deployContract(governor, 'AttestorQuoteVerifier', [allowed.target, addresses, 2]);
+      const deployed = await deployContract(governor, 'Registry', [timelock.target, verifier.target]);
+      const registry = new RegistryClient(BigInt(deployed.target as string), governor);
+      await (await governor.sendTransaction(registry.registerOperatorCall())).wait();
+      const now = Number(await chain.now());
+      // Attestors and evidence live in the time of the collateral, the chain in its own.
+      const clock = CLOCK + 100;
+      const urls = await Promise.all(
+        keys.slice(0, 2).map(async (key) => {
+          const attestor = new Attestor({
+            chainId: 31337n,
+            registry: registry.address,
+            verifier: BigInt(verifier.target as string),
+            trust: trust(),
+            signer: key,
+            validSecondsMax: 30 * DAY,
+            clock: () => clock,
+          });
+          const opened = await buildAttestor({ attestor, ratePerMinute: 100 });
+          apps.push(opened);
+          return opened.listen({ host: '127.0.0.1', port: 0 });
+        }),
+      );
+      const nonce = await registry.nonce();
+      const binding = { ...ERA, registry: registry.address, number: 1n };
+      const reportData = eraReportData(binding, bytesOfHex(nonce.hash.slice(2), 'nonce', 32));
+      const validUntil = Math.max(clock, now) + DAY;
+      const asked = {
+        evidence: simulatedEvidence({ quote: { reportData } }),
+        era: binding,
+        nonce: nonce.hash.slice(2),
+        validUntil,
+      };
+      const replies = await Promise.all(urls.map((one) => askAttestor(one, asked)));
+      const era: Era = { ...binding, expiry: BigInt(now) + 20n * BigInt(DAY) };
+      const statement: Attestation = {
+        chainId: 31337n,
+        verifier: BigInt(verifier.target as string),
+        registry: registry.address,
+        operator: 1,
+        era,
+        nonce: nonce.hash,
+        measurement: replies[0]?.measurement ?? '',
+        validUntil: BigInt(validUntil),
+      };
+      const evidence = attestorEvidence(
+        statement,
+        replies.map(({ signature }) => signature),
+      );
+      await (
+        await governor.sendTransaction(registry.registerEraCall(1, era, { nonceBlock: nonce.block, evidence }))
+      ).wait();
+      assert.equal(await registry.isActive(1, era.signer), true);
+    } finally {
+      for (const opened of apps) await opened.close();
+      await chain.close();
+    }
+  });
+});
+
+describe('the attestor as a process', function () {
+  this.timeout(60_000);
+  let directory: string;
+  const root = resolve(import.meta.dirname, '../..');
+
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), 'bitcloak-attestor-'));
+  });
+  after(() => {
+    rmSync(directory, { recursive: true });
+  });
+
+  const file = (name: string, text: string, mode = 0o600) => {
+    const path = join(directory, name);
+    writeFileSync(path, text);
+    chmodSync(path, mode);
+    return path;
+  };
+  const environment = (): Record<string, string> => ({
+    CHAIN_ID: '31337',
+    REGISTRY: `0x${'11'.repeat(20)}`,
+    VERIFIER: `0x${'22'.repeat(20)}`,
+    TRUST: file(
+      'trust.json',
+      JSON.stringify({ anchor: 'intel', tcb: STRICT_TCB, measurements: [simulatedMeasurements()] }),
+    ),
+    KEY_FILE: file('key', `0x${'5'.repeat(64)}\n`),
+    PORT: '0',
+  });
+  async function run(settings: Record<string, string>, isUp?: (line: Record<string, unknown>) => Promise<void>) {
+    const env = Object.fromEntries(
+      Object.entries(settings).map(([name, value]) => [`BITCLOAK_ATTESTOR_${name}`, value]),
+    );
+    const child = spawn(process.execPath, [join(root, 'packages/attestor/src/server.ts')], {
+      env: { PATH: process.env['PATH'], ...env },
+    });
+    let [out, err] = ['', ''];
+    let isAsked = false;
+    child.stdout.on('data', (chunk: Buffer) => {
+      out += chunk.toString();
+      if (isUp !== undefined && !isAsked && out.includes('\n')) {
+        void isUp(JSON.parse(out) as Record<string, unknown>).finally(() => child.kill('SIGTERM'));
+        isAsked = true;
+      }
+    });
+    child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+    const code = await new Promise<number | null>((ended) => child.on('close', ended));
+    return { code, out, err };
+  }
+
+  it('serves, says who it is, and ends when it is told to', async () => {
+    let status = 0;
+    const { code, out, err } = await run(environment(), async ({ url }) => {
+      status = (await fetch(`${String(url)}/health`)).status;
+    });
+    assert.deepEqual([code, err, status], [0, '', 200]);
+    assert.match(out, new RegExp(new Wallet(`0x${'5'.repeat(64)}`).address));
+    assert.doesNotMatch(out, /5{20}/);
+  });
+
+  it('does not start with settings that are none, and tells no key', async () => {
+    const wrong: readonly (readonly [string, () => string])[] = [
+      ['CHAIN_ID', () => 'x'],
+      ['REGISTRY', () => '0x1'],
+      ['TRUST', () => file('none.json', '{')],
+      ['TRUST', () => file('some.json', '{}')],
+      ['KEY_FILE', () => file('open', `0x${'5'.repeat(64)}`, 0o644)],
+      ['KEY_FILE', () => file('short', '0x5555555555555555')],
+      ['VALID_SECONDS', () => '2592001'],
+    ];
+    for (const [name, value] of wrong) {
+      const { code, err } = await run({ ...environment(), [name]: value() });
+      assert.equal(code, 2, err);
+      assert.match(err, new RegExp(`^USAGE: BITCLOAK_ATTESTOR_${name}: expected `));
+      assert.doesNotMatch(err, /5{16}/);
+    }
+  });
+});
