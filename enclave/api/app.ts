@@ -1,20 +1,23 @@
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import websocket from '@fastify/websocket';
-import type { AgreementKey } from '@bitcloak/crypto/x25519';
+import type { HpkeKey } from '@bitcloak/crypto/hpkeKey';
+import { SEALED_TYPE } from '@bitcloak/trading/http';
+import { SEALED_HELLO_BYTES, SEALED_REQUEST_BYTES } from '@bitcloak/trading/sealing';
 import { API } from '@bitcloak/trading/wire';
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+import Fastify, { type FastifyInstance } from 'fastify';
 import type { Operator } from '../operator/operator.ts';
-import { addAccountRoutes } from './accountRoutes.ts';
 import { networkOf } from './addresses.ts';
-import { authenticate, type Gate } from './authentication.ts';
 import { DeadMan } from './deadMan.ts';
 import { Desk } from './desk.ts';
+import { answerErrors, STRICT, type ApiReport } from './errors.ts';
+import { InnerApi } from './inner.ts';
 import { API_LIMITS, type ApiLimits } from './limits.ts';
-import { addOrderRoutes } from './orderRoutes.ts';
+import { describeAll } from './openapi.ts';
 import { addHealthRoutes, addPublicRoutes, type Identity, type PublicOptions } from './publicRoutes.ts';
 import { Rates } from './rates.ts';
-import { failed, Refusal, toRefusal } from './refusal.ts';
+import { Refusal } from './refusal.ts';
+import { addSealedRoute, type Gate } from './sealed.ts';
 import { Sessions } from './sessions.ts';
 import { STREAM_PATH, Streams, type Socket } from './streams.ts';
 
@@ -22,7 +25,7 @@ export type ApiOptions = {
   readonly operator: Operator;
   readonly identity: Identity;
   /** The era's, of `identity`. */
-  readonly apiKey: AgreementKey;
+  readonly apiKey: HpkeKey;
   /** Those of API_LIMITS unless given. */
   readonly limits?: Partial<ApiLimits>;
   /** Proxies in front of the service that tell it a client's address; none unless given, and then nobody's word on it counts. */
@@ -34,15 +37,7 @@ export type ApiOptions = {
   readonly clock?: () => number;
 };
 
-/** What went wrong inside a request, as the places in the program alone: a message could hold what was asked. */
-export type ApiReport = { readonly kind: 'requestFailed'; readonly name: string; readonly at: readonly string[] };
-
-/** An order takes some 1,600 bytes. */
-const BODY_BYTES_MAX = 8_192;
-/** The first frame of a stream takes some 400. */
-const FRAME_BYTES_MAX = 1_024;
 const HEAD_AND_BODY_MS_MAX = 10_000;
-const STACK_LINES = 4;
 const NO_HEADERS = {
   'x-ratelimit-limit': false,
   'x-ratelimit-remaining': false,
@@ -63,7 +58,7 @@ export async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
   const deadMan = new DeadMan((owner) => void cancelAll(owner).catch(() => undefined));
   const gate: Gate = {
     sessions: new Sessions({
-      operatorId: identity.operatorId,
+      identity,
       apiKey,
       account: (owner) => operator.account(owner),
       sessionsPerOwner: limits.sessionsPerOwner,
@@ -85,6 +80,7 @@ export async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
     pingMs: limits.pingMs,
   });
 
+  const inner = await InnerApi.build(desk, deadMan, options.report);
   const app = await openServer(options, limits);
   const stopListening = operator.machine.listen((written) => {
     streams.deliver(written);
@@ -97,6 +93,7 @@ export async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
     await Promise.allSettled(deadMan.close().map(cancelAll));
     stopListening();
   });
+  app.addHook('onClose', () => inner.close());
 
   const publicOptions: PublicOptions = {
     identity,
@@ -105,20 +102,14 @@ export async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
     openingsPerMinute: limits.openingsPerMinute,
     isWorking: () => isWorking,
     clock,
+    describe: () => describeAll(app.swagger(), inner.describe()),
   };
   addHealthRoutes(app, publicOptions);
   await app.register(
     async (scope) => {
       addPublicRoutes(scope, publicOptions);
       addStreamRoute(scope, streams);
-    },
-    { prefix: API },
-  );
-  await app.register(
-    async (scope) => {
-      authenticate(scope, gate);
-      addOrderRoutes(scope, desk);
-      addAccountRoutes(scope, desk, deadMan);
+      addSealedRoute(scope, gate, inner, options.report);
     },
     { prefix: API },
   );
@@ -129,7 +120,7 @@ function addStreamRoute(scope: FastifyInstance, streams: Streams): void {
   scope.route({
     method: 'GET',
     url: '/stream',
-    schema: { description: 'A WebSocket: reports of what happens to the owner of a session.' },
+    schema: { description: 'A WebSocket: sealed reports of what happens to the owner of a session.' },
     handler: async () => {
       throw new Refusal(426, 'USAGE', 'expected the upgrade to a WebSocket');
     },
@@ -143,28 +134,17 @@ function addStreamRoute(scope: FastifyInstance, streams: Streams): void {
 async function openServer(options: ApiOptions, limits: ApiLimits): Promise<FastifyInstance> {
   const { report, trustedProxies } = options;
   const app = Fastify({
-    // A request log would say who trades when.
-    logger: false,
-    bodyLimit: BODY_BYTES_MAX,
+    ...STRICT,
+    bodyLimit: SEALED_REQUEST_BYTES,
     requestTimeout: HEAD_AND_BODY_MS_MAX,
-    exposeHeadRoutes: false,
-    return503OnClosing: false,
     trustProxy: trustedProxies === undefined ? false : [...trustedProxies],
-    // Fastify's own settings would drop unknown fields and turn numbers into strings.
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: false } },
-    frameworkErrors: (error, _request, reply) => {
-      answer(error, reply);
-    },
   });
   app.server.maxConnections = limits.connections;
-  app.removeContentTypeParser('text/plain');
-  app.setErrorHandler((error: FastifyError, _request, reply) => {
-    const { code } = answer(error, reply);
-    if (code === failed().code && !(error instanceof Refusal)) {
-      const at = (error.stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
-      report({ kind: 'requestFailed', name: error.name, at: at.slice(0, STACK_LINES).map((line) => line.trim()) });
-    }
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(SEALED_TYPE, { parseAs: 'buffer' }, (_request, body, done) => {
+    done(null, body);
   });
+  answerErrors(app, report);
   await app.register(rateLimit, {
     max: limits.addressPerMinute,
     timeWindow: 60_000,
@@ -182,7 +162,7 @@ async function openServer(options: ApiOptions, limits: ApiLimits): Promise<Fasti
     preClose: (done) => {
       done();
     },
-    options: { maxPayload: FRAME_BYTES_MAX, perMessageDeflate: false },
+    options: { maxPayload: SEALED_HELLO_BYTES, perMessageDeflate: false },
     errorHandler: (_error: Error, socket: Socket) => {
       socket.terminate();
     },
@@ -196,13 +176,6 @@ async function openServer(options: ApiOptions, limits: ApiLimits): Promise<Fasti
     throw new Refusal(404, 'USAGE', 'path: expected one of the API');
   });
   return app;
-}
-
-function answer(error: FastifyError, reply: FastifyReply): Refusal {
-  const refusal = toRefusal(error);
-  const { code, message, reason } = refusal;
-  void reply.status(refusal.status).send({ code, message, reason });
-  return refusal;
 }
 
 /** From the start of `close` on nothing new is taken. */

@@ -39,7 +39,7 @@ export const API_LIMITS: ApiLimits = {
   streamsPerOwner: 8,
   strangers: 500,
   strangersPerAddress: 50,
-  streamBytes: 1_048_576,
+  streamBytes: 2_097_152,
   helloMs: 5_000,
   pingMs: 15_000,
 };

@@ -1,22 +1,18 @@
+import { SEALED_TYPE } from '@bitcloak/trading/http';
+import { SEALED_OPENING_BYTES } from '@bitcloak/trading/session';
 import {
-  decodeSignature,
   encodeInfo,
   INFO_SCHEMA,
   listSchema,
   MARKET_SCHEMA,
-  SESSION_REPLY_SCHEMA,
-  SESSION_SCHEMA,
-  bytesOf,
-  toJson,
   type MarketInfo,
   type OperatorInfo,
-  type WireSession,
 } from '@bitcloak/trading/wire';
-import { HEADER, OPENING_SEQUENCE } from '@bitcloak/trading/session';
 import type { FastifyInstance } from 'fastify';
 import type { Exchange } from '../exchange/exchange.ts';
 import { answers } from './answers.ts';
 import { Refusal } from './refusal.ts';
+import { sealedOptions, wholeBody } from './sealed.ts';
 import type { Sessions } from './sessions.ts';
 
 /** What does not change about an operator while it runs. */
@@ -35,10 +31,12 @@ export type PublicOptions = {
   readonly isWorking: () => boolean;
   /** Unix milliseconds. */
   readonly clock: () => number;
+  /** OpenAPI's document of all routes. */
+  readonly describe: () => object;
 };
 
 export function addPublicRoutes(scope: FastifyInstance, options: PublicOptions): void {
-  const { identity, state, sessions, openingsPerMinute } = options;
+  const { identity, state, sessions, openingsPerMinute, describe } = options;
 
   scope.get('/info', { schema: { response: answers(INFO_SCHEMA) } }, async () => {
     const { time, rules } = state();
@@ -55,32 +53,24 @@ export function addPublicRoutes(scope: FastifyInstance, options: PublicOptions):
       }),
   }));
 
-  scope.get('/openapi.json', { schema: { response: { '2xx': { type: 'object', additionalProperties: true } } } }, () =>
-    scope.swagger(),
+  scope.get(
+    '/openapi.json',
+    { schema: { response: { '2xx': { type: 'object', additionalProperties: true } } } },
+    async () => describe(),
   );
 
-  scope.post<{ Body: WireSession }>(
+  const description = 'Opens a session: the opening, sealed to the key of the era.';
+  scope.post<{ Body?: Buffer }>(
     '/sessions',
     {
+      ...sealedOptions(SEALED_OPENING_BYTES, description),
       config: { rateLimit: { max: openingsPerMinute, timeWindow: 60_000 } },
-      schema: { body: SESSION_SCHEMA, response: answers(SESSION_REPLY_SCHEMA) },
     },
     async ({ body }, reply) => {
-      const { keys, expiry } = sessions.open(...readOpening(body));
-      const text = toJson({ session: keys.id, expiry });
-      void reply.status(201).header(HEADER.mac, keys.replyMac(OPENING_SEQUENCE, 201, text));
-      return reply.type('application/json; charset=utf-8').send(text);
+      const answer = await sessions.open(wholeBody(body, SEALED_OPENING_BYTES));
+      return reply.status(201).type(SEALED_TYPE).send(answer);
     },
   );
-}
-
-function readOpening({ owner, clientKey, time, signature }: WireSession): Parameters<Sessions['open']> {
-  try {
-    return [{ owner: BigInt(owner), clientKey: bytesOf(clientKey), time }, decodeSignature(signature)];
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new Refusal(400, 'USAGE', error.message);
-  }
 }
 
 /** Everybody reads it, so nothing here moves with trading: neither memory nor how busy the process is. */

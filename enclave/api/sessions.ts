@@ -1,28 +1,33 @@
-import { verify, type Signature } from '@bitcloak/crypto/eddsa';
+import { randomBytes } from 'node:crypto';
+import { verify } from '@bitcloak/crypto/eddsa';
 import { randomField } from '@bitcloak/crypto/field';
-import type { AgreementKey } from '@bitcloak/crypto/x25519';
+import { ENCAPSULATION_BYTES } from '@bitcloak/crypto/hpke';
+import type { HpkeKey } from '@bitcloak/crypto/hpkeKey';
 import { SpendingKey, type OwnerKeys } from '@bitcloak/notes/keys';
 import { SUBGROUP_ORDER } from '@bitcloak/protocol/parameters';
+import { HEAD_BYTES, headOf, KIND, nonceOf, sequenceOf, SESSION_ID_BYTES, type Kind } from '@bitcloak/trading/sealing';
 import {
-  isMac,
-  openingMessage,
+  decodeOpening,
+  deriveKeys,
+  encodeOpeningReply,
   OPENING_SECONDS_MAX,
+  OPENING_SEQUENCE,
+  openingInfo,
+  openingMessage,
+  openingReplyHead,
+  SECRET_LABEL,
+  SESSION_RANDOM_BYTES,
   SESSION_SECONDS_MAX,
-  SessionKeys,
-  type SessionOpening,
+  type EnclaveIdentity,
 } from '@bitcloak/trading/session';
+import { GcmKey } from './gcm.ts';
 import { Refusal } from './refusal.ts';
 import { Sequences } from './sequences.ts';
 
-/*
- * Who asks. What is here, and the hook in authentication.ts, is all that knows of sessions and MACs: a sealed channel takes their place
- * without a change to any route.
- */
-
 export type SessionsOptions = {
-  readonly operatorId: bigint;
+  readonly identity: EnclaveIdentity & { readonly operatorId: bigint };
   /** The era's. */
-  readonly apiKey: AgreementKey;
+  readonly apiKey: HpkeKey;
   /** The keys of an owner who is known. */
   readonly account: (owner: bigint) => OwnerKeys | undefined;
   /** Beyond them the oldest goes. */
@@ -32,130 +37,170 @@ export type SessionsOptions = {
   readonly clock: () => number;
 };
 
-export type Session = {
+/** A session that is open, as the enclave has it. */
+export class Session {
   readonly owner: bigint;
-  readonly keys: SessionKeys;
+  readonly id: Uint8Array;
   /** Unix seconds. */
   readonly expiry: number;
-  readonly sequences: Sequences;
-};
+  readonly sequences = new Sequences();
+  readonly #fromClient: GcmKey;
+  readonly #fromServer: GcmKey;
 
-/** A request as its session authenticates it. */
-export type Sealed = {
-  readonly method: string;
-  /** With its query. */
-  readonly path: string;
-  readonly sequence: number;
-  readonly body: string | Uint8Array;
-  readonly mac: string;
-};
+  constructor(owner: bigint, expiry: number, secret: Uint8Array, random: Uint8Array) {
+    this.owner = owner;
+    this.expiry = expiry;
+    this.id = randomBytes(SESSION_ID_BYTES);
+    const { fromClient, fromServer } = deriveKeys(secret, random);
+    this.#fromClient = new GcmKey(fromClient);
+    this.#fromServer = new GcmKey(fromServer);
+  }
+
+  /** To be called once, before everything else: what answers the opening of this session. */
+  sealOpening(head: Uint8Array): Uint8Array {
+    return this.#fromServer.seal(nonceOf(KIND.reply, OPENING_SEQUENCE), head, encodeOpeningReply(this));
+  }
+
+  /** @returns undefined for what the client did not seal for this place. */
+  open(kind: Kind, sequence: number, sealed: Uint8Array, frame = 0): Uint8Array | undefined {
+    return this.#fromClient.open(nonceOf(kind, sequence, frame), headOf(this.id, sequence), sealed);
+  }
+
+  /** Once for a kind, sequence and frame: two texts under one nonce would give both away. */
+  seal(kind: Kind, sequence: number, plaintext: Uint8Array, frame = 0): Buffer {
+    return this.#fromServer.seal(nonceOf(kind, sequence, frame), headOf(this.id, sequence), plaintext);
+  }
+}
+
+type Opened = { readonly session: Session; readonly encapsulation: string; readonly reply: Uint8Array };
+
+/** What a client sealed in a session, and under which sequence. */
+export type Unsealed = { readonly session: Session; readonly sequence: number; readonly plaintext: Uint8Array };
+
+const nameOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1');
 
 /** The sessions that are open. They live in memory: after a restart everybody opens another. */
 export class Sessions {
   readonly #options: SessionsOptions;
+  readonly #info: Uint8Array;
   readonly #startedAt: number;
   /** Verifying against it takes as long as against an owner's. */
   readonly #decoy = new SpendingKey(1n + (randomField() % (SUBGROUP_ORDER - 1n)), randomField()).keys;
-  /** The oldest first. */
-  readonly #sessions = new Map<string, Session>();
+  /** By their names, the oldest first. */
+  readonly #sessions = new Map<string, Opened>();
+  /** Names of sessions, by the encapsulations that they were opened with. */
+  readonly #openings = new Map<string, string>();
   readonly #ofOwner = new Map<bigint, Set<string>>();
-  /** Sessions that had to go, until nobody can open them again: their sequences would begin anew. */
+  /** Encapsulations of sessions that had to go, until nobody can open with them again. */
   readonly #gone = new Map<string, number>();
 
   constructor(options: SessionsOptions) {
     this.#options = options;
+    this.#info = openingInfo(options.identity);
     this.#startedAt = this.#now();
   }
 
   /**
-   * Opens a session, or finds the one that the same opening made. An owner who is not known and a signature that is not his are told by the same
-   * refusal, after the same work.
+   * Opens a session, and answers with what its client needs to know of it; the same opening again gets the same answer. What was not sealed to this
+   * enclave, an owner who is not known and a signature that is not his are told by the same refusal, the last two after the same work.
+   *
+   * @param bytes as many as an opening has.
    */
-  open(opening: Omit<SessionOpening, 'operatorId' | 'apiKey'>, signature: Signature): Session {
-    const { operatorId, apiKey, account } = this.#options;
+  async open(bytes: Uint8Array): Promise<Uint8Array> {
+    const { identity, apiKey, account } = this.#options;
+    const encapsulation = bytes.subarray(0, ENCAPSULATION_BYTES);
+    const sealed = bytes.subarray(ENCAPSULATION_BYTES);
+    const opened = await apiKey.open(encapsulation, this.#info, sealed, SECRET_LABEL);
+    // From here on nothing waits, so that of two openings at once the second finds the first one's session.
+    const claim = opened === undefined ? undefined : decodeOpening(opened.plaintext);
+    if (opened === undefined || claim === undefined) throw refused();
+    const { owner, time, signature } = claim;
     this.#forgetExpired();
-    // One from before the start may have been open in the process before this one, which alone knew its sequences.
+    // One from before the start may have been open in the process before this one.
     const now = this.#now();
-    if (Math.abs(opening.time - now) > OPENING_SECONDS_MAX || opening.time < this.#startedAt) {
+    if (Math.abs(time - now) > OPENING_SECONDS_MAX || time < this.#startedAt) {
       throw new Refusal(401, 'SESSION_REFUSED', 'time: expected that of now, and after the start of the enclave');
     }
-    const whole: SessionOpening = { ...opening, operatorId, apiKey: apiKey.publicKey };
-    const known = account(opening.owner);
-    const keys = SessionKeys.derive(whole, apiKey, opening.clientKey);
-    const isSigned = verify((known ?? this.#decoy).publicKey, openingMessage(whole), signature);
-    if (known === undefined || !isSigned || keys === undefined || this.#gone.has(keys.id)) {
-      throw new Refusal(401, 'SESSION_REFUSED', 'the opening is not that of an owner whose notes were found');
-    }
-    const same = this.#sessions.get(keys.id);
-    if (same !== undefined) return same;
-    const session: Session = {
-      owner: opening.owner,
-      keys,
-      expiry: now + SESSION_SECONDS_MAX,
-      sequences: new Sequences(),
-    };
-    this.#add(session);
-    return session;
+    const { operatorId } = identity;
+    const known = account(owner);
+    const message = openingMessage({ operatorId, owner, apiKey: apiKey.publicKey, encapsulation, time });
+    const isSigned = verify((known ?? this.#decoy).publicKey, message, signature);
+    const name = nameOf(encapsulation);
+    if (known === undefined || !isSigned || this.#gone.has(name)) throw refused();
+    const same = this.#sessions.get(this.#openings.get(name) ?? '');
+    // Whoever made the encapsulation could use it for two owners.
+    if (same !== undefined && same.session.owner !== owner) throw refused();
+    if (same !== undefined) return same.reply;
+    const random = randomBytes(SESSION_RANDOM_BYTES);
+    const session = new Session(owner, now + SESSION_SECONDS_MAX, opened.secret, random);
+    const answer = session.sealOpening(openingReplyHead(encapsulation, random));
+    const reply = Buffer.concat([random, answer]);
+    this.#add({ session, encapsulation: name, reply });
+    return reply;
   }
 
-  /** A session that is open. */
-  find(id: string): Session {
-    const session = this.#sessions.get(id);
+  /**
+   * What a client sealed: nothing about its owner was looked at before.
+   *
+   * @param bytes longer than HEAD_BYTES.
+   */
+  unseal(kind: Kind, bytes: Uint8Array): Unsealed {
+    const session = this.#sessions.get(nameOf(bytes.subarray(0, SESSION_ID_BYTES)))?.session;
     if (session === undefined || session.expiry <= this.#now()) {
       throw new Refusal(401, 'SESSION_REFUSED', 'the session is not open, or no longer; open another');
     }
-    return session;
+    const sequence = sequenceOf(bytes);
+    const plaintext = session.open(kind, sequence, bytes.subarray(HEAD_BYTES));
+    if (plaintext === undefined) throw new Refusal(401, 'REQUEST_REFUSED', 'the request is not sealed by the session');
+    if (session.sequences.take(sequence)) return { session, sequence, plaintext };
+    const message = 'a request of this sequence, or of one long after it, came before, and may have had its effect';
+    throw new Refusal(409, 'REQUEST_REFUSED', message);
   }
 
   #now(): number {
     return Math.floor(this.#options.clock() / 1000);
   }
 
-  #add(session: Session): void {
-    const { owner, keys } = session;
+  #add(opened: Opened): void {
+    const { owner, id } = opened.session;
     const { sessionsPerOwner, sessions } = this.#options;
+    const name = nameOf(id);
     const own = this.#ofOwner.get(owner) ?? new Set<string>();
-    this.#ofOwner.set(owner, own.add(keys.id));
-    this.#sessions.set(keys.id, session);
+    this.#ofOwner.set(owner, own.add(name));
+    this.#sessions.set(name, opened);
+    this.#openings.set(opened.encapsulation, name);
     const [oldestOwn] = own;
     if (own.size > sessionsPerOwner && oldestOwn !== undefined) this.#end(oldestOwn);
     const [oldest] = this.#sessions.keys();
     if (this.#sessions.size > sessions && oldest !== undefined) this.#end(oldest);
   }
 
-  #end(id: string): void {
-    const session = this.#sessions.get(id);
-    if (session === undefined) return;
-    this.#sessions.delete(id);
+  #end(name: string): void {
+    const opened = this.#sessions.get(name);
+    if (opened === undefined) return;
+    const { session, encapsulation } = opened;
+    this.#sessions.delete(name);
+    this.#openings.delete(encapsulation);
     const own = this.#ofOwner.get(session.owner);
-    own?.delete(id);
+    own?.delete(name);
     if (own?.size === 0) this.#ofOwner.delete(session.owner);
-    this.#gone.set(id, this.#now() + 2 * OPENING_SECONDS_MAX);
+    this.#gone.set(encapsulation, this.#now() + 2 * OPENING_SECONDS_MAX);
   }
 
   #forgetExpired(): void {
     const now = this.#now();
     // All live equally long, so the oldest end first.
-    for (const [id, { expiry }] of this.#sessions) {
-      if (expiry > now) break;
-      this.#end(id);
+    for (const [name, { session }] of this.#sessions) {
+      if (session.expiry > now) break;
+      this.#end(name);
     }
-    for (const [id, until] of this.#gone) {
+    for (const [encapsulation, until] of this.#gone) {
       if (until > now) break;
-      this.#gone.delete(id);
+      this.#gone.delete(encapsulation);
     }
   }
 }
 
-/** Throws where a request is not the session's. */
-export function checkMac({ keys }: Session, { method, path, sequence, body, mac }: Sealed): void {
-  if (isMac(keys.requestMac(method, path, sequence, body), mac)) return;
-  throw new Refusal(401, 'REQUEST_REFUSED', 'the request does not fit its MAC');
-}
-
-/** Throws where a request of the session may have been made before. */
-export function takeSequence({ sequences }: Session, sequence: number): void {
-  if (sequences.take(sequence)) return;
-  const message = 'a request of this sequence, or of one long after it, came before, and may have had its effect';
-  throw new Refusal(409, 'REQUEST_REFUSED', message);
+function refused(): Refusal {
+  return new Refusal(401, 'SESSION_REFUSED', 'the opening is not that of an owner whose notes were found');
 }

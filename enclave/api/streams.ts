@@ -1,27 +1,34 @@
 import { checkJson } from '@bitcloak/trading/checks';
 import type { AccountSnapshot } from '@bitcloak/trading/records';
 import {
+  KIND,
+  packFrame,
+  SEALED_ALIVE_BYTES,
+  SEALED_HELLO_BYTES,
+  SEQUENCE_MAX,
+  TAG_BYTES,
+  unpackText,
+} from '@bitcloak/trading/sealing';
+import {
   ALIVE_FRAME,
   API,
   STREAM_CLOSE,
-  STREAM_HELLO_SCHEMA,
   STREAM_REQUEST_SCHEMA,
   toJson,
   type StreamBody,
-  type StreamHello,
   type StreamRequest,
 } from '@bitcloak/trading/wire';
 import type { Written } from '../exchange/blotter.ts';
 import type { Exchange } from '../exchange/exchange.ts';
-import type { Gate } from './authentication.ts';
 import { costOf } from './limits.ts';
 import { Refusal } from './refusal.ts';
-import { checkMac, takeSequence, type Session } from './sessions.ts';
+import type { Gate } from './sealed.ts';
+import type { Session } from './sessions.ts';
 
 /** What is used of a WebSocket. */
 export type Socket = {
   readonly bufferedAmount: number;
-  send(text: string): void;
+  send(bytes: Uint8Array): void;
   ping(): void;
   close(code: number, reason?: string): void;
   terminate(): void;
@@ -50,18 +57,22 @@ type Stream = {
   readonly sequence: number;
   readonly cancelOnDisconnect: boolean;
   bytesMax: number;
+  /** That were sent, and that were heard after the first one. */
   frames: number;
+  heard: number;
   isAlive: boolean;
 };
+
+/** What a client says first. */
+type Hello = { readonly session: Session; readonly sequence: number; readonly request: StreamRequest };
 
 /** Somebody who did not say yet who he is. */
 type Stranger = { readonly address: string; readonly late: NodeJS.Timeout };
 
-/** A frame is that much longer than what it says, at most: its text is quoted. */
-const QUOTING = 2;
 const CLOSE_MS_MAX = 1_000;
+const NOTHING = new Uint8Array();
 
-/** What the first frame is authenticated for, and where streams are opened. */
+/** Where streams are opened. */
 export const STREAM_PATH = `${API}/stream`;
 
 /** The streams of reports that owners have open. */
@@ -96,10 +107,10 @@ export class Streams {
     this.#strangers.set(socket, { address, late });
     let stream: Stream | undefined;
     socket.on('message', (data, isBinary) => {
-      const text = isBinary ? '' : data.toString();
-      if (stream !== undefined) this.#hear(stream, text);
+      const frame = isBinary ? data : NOTHING;
+      if (stream !== undefined) this.#hear(stream, frame);
       // A socket that is being closed still gives out what comes.
-      else if (this.#recognise(socket)) stream = this.#open(socket, text);
+      else if (this.#recognise(socket)) stream = this.#open(socket, frame);
     });
     socket.on('close', () => {
       this.#recognise(socket);
@@ -115,8 +126,8 @@ export class Streams {
   deliver({ owner, report }: Written): void {
     const streams = this.#ofOwner.get(owner);
     if (streams === undefined) return;
-    const body = toJson({ kind: 'report', report } satisfies StreamBody);
-    for (const stream of [...streams]) this.#send(stream, body);
+    const padded = padOf({ kind: 'report', report });
+    for (const stream of [...streams]) this.#send(stream, padded);
   }
 
   /** Ends all streams, and resolves when what has to be cancelled then is. */
@@ -157,16 +168,16 @@ export class Streams {
     }, CLOSE_MS_MAX).unref();
   }
 
-  #open(socket: Socket, frame: string): Stream | undefined {
+  #open(socket: Socket, frame: Uint8Array): Stream | undefined {
     const { gate, state, streamsPerOwner, bufferedBytes } = this.#options;
-    let opened: { session: Session; hello: StreamHello; request: StreamRequest };
+    let opened: Hello;
     try {
       opened = this.#readHello(frame);
     } catch (error) {
       socket.close(STREAM_CLOSE.refused, error instanceof Refusal ? error.code : 'USAGE');
       return undefined;
     }
-    const { session, hello, request } = opened;
+    const { session, sequence, request } = opened;
     const { owner } = session;
     const streams = this.#ofOwner.get(owner) ?? new Set<Stream>();
     if (streams.size >= streamsPerOwner || !gate.rates.take(owner, performance.now())) {
@@ -177,10 +188,11 @@ export class Streams {
     const stream: Stream = {
       socket,
       session,
-      sequence: hello.sequence,
+      sequence,
       cancelOnDisconnect: request.cancelOnDisconnect ?? false,
       bytesMax: bufferedBytes,
       frames: 0,
+      heard: 0,
       isAlive: true,
     };
     this.#ofOwner.set(owner, streams.add(stream));
@@ -190,41 +202,40 @@ export class Streams {
     const bodies: StreamBody[] = missed?.map((report) => ({ kind: 'report', report })) ?? [
       { kind: 'snapshot', snapshot: snapshotOf(state(), owner) },
     ];
-    const texts = bodies.map((body) => toJson(body));
-    const length = texts.reduce((sum, text) => sum + text.length, 0);
+    const padded = bodies.map(padOf);
+    const length = padded.reduce((sum, bytes) => sum + bytes.length + TAG_BYTES, 0);
     gate.rates.spend(owner, costOf(length));
     // What a stream begins with may be more than a client is let lag behind later.
-    stream.bytesMax += QUOTING * length;
-    for (const body of texts) this.#send(stream, body);
+    stream.bytesMax += length;
+    for (const bytes of padded) this.#send(stream, bytes);
     return stream;
   }
 
   /** Throws for anything but the first frame of an open session. */
-  #readHello(text: string): { session: Session; hello: StreamHello; request: StreamRequest } {
-    const { gate } = this.#options;
-    const json: unknown = JSON.parse(text);
-    checkJson(STREAM_HELLO_SCHEMA, json);
-    const hello = json as StreamHello;
-    const session = gate.sessions.find(hello.session);
-    checkMac(session, { method: 'POST', path: STREAM_PATH, ...hello });
-    takeSequence(session, hello.sequence);
-    const request: unknown = JSON.parse(hello.body);
+  #readHello(frame: Uint8Array): Hello {
+    if (frame.length !== SEALED_HELLO_BYTES) throw new RangeError('a hello has another length');
+    const { session, sequence, plaintext } = this.#options.gate.sessions.unseal(KIND.hello, frame);
+    const request: unknown = JSON.parse(unpackText(plaintext));
     checkJson(STREAM_REQUEST_SCHEMA, request);
-    return { session, hello, request: request as StreamRequest };
+    return { session, sequence, request: request as StreamRequest };
   }
 
-  #hear(stream: Stream, text: string): void {
-    const { owner } = stream.session;
+  #hear(stream: Stream, frame: Uint8Array): void {
+    const { session, sequence } = stream;
+    const { owner } = session;
     const { deadMan, rates } = this.#options.gate;
     if (this.#ofOwner.get(owner)?.has(stream) !== true) return;
-    if (text !== ALIVE_FRAME) this.#end(stream, STREAM_CLOSE.unexpected, 'USAGE');
+    const isAlive = frame.length === SEALED_ALIVE_BYTES && stream.heard <= SEQUENCE_MAX;
+    const opened = isAlive ? session.open(KIND.alive, sequence, frame, stream.heard++) : undefined;
+    if (opened === undefined || !isAliveText(opened)) this.#end(stream, STREAM_CLOSE.unexpected, 'USAGE');
     else if (rates.take(owner, performance.now())) deadMan.touch(owner);
   }
 
-  #send(stream: Stream, body: string): void {
+  #send(stream: Stream, padded: Uint8Array): void {
     const { socket, session, sequence } = stream;
-    const mac = session.keys.frameMac(sequence, stream.frames++, body);
-    socket.send(JSON.stringify({ body, mac }));
+    // There is no nonce left; its client goes on with another stream.
+    if (stream.frames > SEQUENCE_MAX) return this.#end(stream, STREAM_CLOSE.slow, 'RATE_LIMITED');
+    socket.send(session.seal(KIND.frame, sequence, padded, stream.frames++));
     if (socket.bufferedAmount > stream.bytesMax) this.#end(stream, STREAM_CLOSE.slow, 'RATE_LIMITED');
   }
 
@@ -256,6 +267,16 @@ export class Streams {
     const cancelled = this.#options.cancelAll(owner).catch(() => undefined);
     this.#cancelling.add(cancelled);
     void cancelled.then(() => this.#cancelling.delete(cancelled));
+  }
+}
+
+const padOf = (body: StreamBody) => packFrame(toJson(body));
+
+function isAliveText(opened: Uint8Array): boolean {
+  try {
+    return unpackText(opened) === ALIVE_FRAME;
+  } catch {
+    return false;
   }
 }
 

@@ -1,5 +1,6 @@
 import { hkdfSync } from 'node:crypto';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { HpkeKey } from '@bitcloak/crypto/hpkeKey';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { DEVELOPMENT_CHAIN_IDS } from '@bitcloak/protocol/parameters';
@@ -11,7 +12,7 @@ export type EraKeys = {
   /** What deposits are told to. */
   readonly encryptionKey: AgreementKey;
   /** What sessions are opened with. */
-  readonly apiKey: AgreementKey;
+  readonly apiKey: HpkeKey;
   /** Signs settlements. */
   readonly signer: SigningKey;
 };
@@ -45,7 +46,7 @@ export class DerivedKeys implements KeyProvider {
     const wide = BigInt(`0x${Buffer.from(derive('signer', 64)).toString('hex')}`);
     return {
       encryptionKey: new AgreementKey(derive('encryption', 32)),
-      apiKey: new AgreementKey(derive('api', 32)),
+      apiKey: new HpkeKey(derive('api', 32)),
       signer: new SigningKey(toBeHex(1n + (wide % (N - 1n)), 32)),
     };
   }

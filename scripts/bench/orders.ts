@@ -77,11 +77,10 @@ class Load {
     const { url, operatorId, tokens } = enclave;
     const client = await TradingClient.look({ url, key: keys[0] as SpendingKey, expected: { operatorId }, tokens });
     const [market] = await client.markets();
-    const { time, apiKey } = await client.info();
-    const load = new Load(enclave, keys, market as TradedMarket, BigInt(time + 6 * 86_400));
+    const info = await client.info();
+    const load = new Load(enclave, keys, market as TradedMarket, BigInt(info.time + 6 * 86_400));
     for (const key of keys) {
-      const parts = { base: new URL(url), operatorId, fetch, msMax: 30_000 };
-      load.#channels.push(new Channel({ ...parts, key, apiKey: async () => apiKey }));
+      load.#channels.push(new Channel({ base: new URL(url), key, peer: async () => info, fetch, msMax: 30_000 }));
     }
     // The first request of an account is not like the others.
     for (const channel of load.#channels) await channel.session();
@@ -208,7 +207,7 @@ export async function run(options: Options, say: Say): Promise<Report> {
       ],
     )}
 
-Orders come over HTTP, each authenticated, its signature checked, and synced in the journal before it is answered; ${AGGRESSIVE_PERCENT}% of them trade. A core's rate is by the
+Orders come over HTTP, each sealed, its signature checked, and synced in the journal before it is answered; ${AGGRESSIVE_PERCENT}% of them trade. A core's rate is by the
 processor time of the enclave's process, a chain without blocks included. Latency is from sending the order that takes to the later of both streams.`;
     const parameters = {
       orders: count,

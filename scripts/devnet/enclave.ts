@@ -5,6 +5,7 @@ import type { Endpoint } from '@bitcloak/chain/endpoint';
 import type { Manifest, Token } from '@bitcloak/chain/manifest';
 import { sendCall } from '@bitcloak/chain/pool';
 import { developmentEvidence, RegistryClient, type Era } from '@bitcloak/chain/registry';
+import { HpkeKey } from '@bitcloak/crypto/hpkeKey';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { Keyring } from '@bitcloak/notes/keys';
 import { newMnemonic, seedOf } from '@bitcloak/notes/mnemonic';
@@ -99,7 +100,7 @@ function newKeys(): KeyProvider {
   const random = () => crypto.getRandomValues(new Uint8Array(32));
   const era: EraKeys = {
     encryptionKey: new AgreementKey(random()),
-    apiKey: new AgreementKey(random()),
+    apiKey: new HpkeKey(random()),
     signer: new Account(Account.createRandom().privateKey).signingKey,
   };
   return { journalKey: random(), era: () => era };

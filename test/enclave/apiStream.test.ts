@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { cpSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { OrderRecord, Report } from '@bitcloak/trading/records';
+import { FRAME_BYTES, KIND, packHello, REQUEST_BYTES, SEALED_HELLO_BYTES, TAG_BYTES } from '@bitcloak/trading/sealing';
 import {
   ALIVE_FRAME,
   API,
   decodeStreamBody,
   STREAM_CLOSE,
-  type Frame,
   type StreamBody,
   type StreamRequest,
 } from '@bitcloak/trading/wire';
@@ -15,7 +15,7 @@ import type { ApiLimits } from '../../enclave/api/limits.ts';
 import { Journal } from '../../enclave/journal/journal.ts';
 import { Machine } from '../../enclave/operator/machine.ts';
 import type { TestStream } from '../support/api.ts';
-import { ApiBench, jsonOf, TestSession } from '../support/api.ts';
+import { ApiBench, jsonOf, sendSealed, type TestSession } from '../support/api.ts';
 import { Dice } from '../support/dice.ts';
 import { RawStream } from '../support/rawStream.ts';
 import type { Trader } from '../support/settlement.ts';
@@ -63,6 +63,10 @@ function assertGapless(bodies: readonly StreamBody[], after?: number): number {
   return last;
 }
 
+/** The first frame of a stream. */
+const hello = (session: TestSession, request: StreamRequest) =>
+  session.sealed.sealHello(++session.sequence, JSON.stringify(request));
+
 describe('streams of the API', function () {
   this.timeout(60_000);
   let bench: ApiBench;
@@ -101,6 +105,13 @@ describe('streams of the API', function () {
     const reply = await session.place(await bench.order(trader, side, price, lots));
     assert.equal(reply.status, 201, reply.text);
     return jsonOf<{ order: OrderRecord }>(reply).order;
+  };
+  /** The frames that a stream begins with, as they come over the wire. */
+  const framesOf = async (session: TestSession, request: StreamRequest) => {
+    const stream = await session.stream(request);
+    await stream.until(({ bodies }) => bodies.length > 0);
+    stream.close();
+    return stream.frames;
   };
   /** Many reports at little cost: an order that is made smaller, lot by lot. */
   const shrink = async (times: number): Promise<void> => {
@@ -189,7 +200,9 @@ describe('streams of the API', function () {
       const start = after;
       for (let visit = 0; visit < 6; visit++) {
         const stream = await session.stream({ after });
-        await stream.until(({ bodies }) => bodies.length > 20 * visit || after >= records().sequence(owner()));
+        await stream.until(({ reports }) => {
+          return reports.length > 20 * visit || (reports.at(-1)?.sequence ?? after) >= records().sequence(owner());
+        });
         stream.close();
         await stream.closed;
         after = assertGapless(stream.bodies, after);
@@ -198,7 +211,7 @@ describe('streams of the API', function () {
       }
       await load;
       const last = await session.stream({ after });
-      await isTold(last);
+      if (after < records().sequence(owner())) await isTold(last);
       seen.push(...last.reports);
       last.close();
       assert.deepEqual(
@@ -269,76 +282,99 @@ describe('streams of the API', function () {
       assert.equal((await placed).status, 201);
       stream.close();
     });
+
+    it('every report in as many bytes', async () => {
+      const session = await bench.session(alice);
+      const stream = await session.stream({ after: records().sequence(owner()) });
+      const { id } = await place(session, alice, 'sell', 20, 50);
+      await place(await bench.session(bob), bob, 'buy', 20, 20);
+      await session.call('PATCH', `/orders/${id}`, { price: 20, lots: 40 });
+      await session.call('DELETE', `/orders/${id}`);
+      await isTold(stream);
+      const kinds = stream.reports.map(({ kind }) => kind);
+      assert.deepEqual(kinds, ['accepted', 'traded', 'amended', 'cancelled']);
+      for (const [index, frame] of stream.frames.entries())
+        assert.equal(frame.length, FRAME_BYTES + TAG_BYTES, kinds[index]);
+      stream.close();
+    });
   });
 
   describe('are opened', () => {
-    const hello = (session: TestSession, request: StreamRequest, changes: Record<string, unknown> = {}) => {
-      const sequence = ++session.sequence;
-      const body = JSON.stringify(request);
-      const mac = session.keys.requestMac('POST', `${API}/stream`, sequence, body);
-      return { session: session.keys.id, sequence, body, mac, ...changes };
-    };
-    const refusedWith = async (frame: unknown, code: number = STREAM_CLOSE.refused) => {
+    const refusedWith = async (frame: string | Uint8Array, code: number = STREAM_CLOSE.refused) => {
       const stream = await RawStream.open(bench.url);
-      stream.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
+      stream.send(frame);
       await until('the close', () => stream.closeCode !== undefined);
-      assert.deepEqual([stream.closeCode, stream.texts], [code, []]);
+      assert.deepEqual([stream.closeCode, stream.sealed], [code, []]);
       stream.destroy();
     };
 
     it('by a frame of a session, which is used once', async () => {
       const session = await bench.session(alice);
-      const good = hello(session, {});
+      const good = await hello(session, {});
       const stream = await RawStream.open(bench.url);
-      stream.send(JSON.stringify(good));
-      await until('the state', () => stream.texts.length === 1);
-      const { body, mac } = JSON.parse(stream.texts[0] ?? '') as Frame;
-      assert.equal(mac, session.keys.frameMac(good.sequence, 0, body));
+      stream.send(good);
+      await until('the state', () => stream.sealed.length === 1);
+      const text = await session.sealed.openFrame(session.sequence, 0, stream.sealed[0] as Uint8Array);
+      assert.equal((JSON.parse(text ?? '') as StreamBody).kind, 'snapshot');
       await refusedWith(good);
       stream.destroy();
     });
 
     it('by nothing else', async () => {
       const [session, other] = [await bench.session(alice), await bench.session(bob)];
-      const sealed = (body: string) => {
-        const mac = session.keys.requestMac('POST', `${API}/stream`, ++session.sequence, body);
-        return { session: session.keys.id, sequence: session.sequence, body, mac };
-      };
-      const elsewhere = session.keys.requestMac('POST', `${API}/orders`, session.sequence + 1, '{}');
-      const asGet = session.keys.requestMac('GET', `${API}/stream`, session.sequence + 1, '{}');
-      const wrong: unknown[] = [
+      const sealed = (text: string) => session.sealed.sealHello(++session.sequence, text);
+      const good = await hello(session, {});
+      const flipped = (bit: number) =>
+        Uint8Array.from(good, (byte, place) => (place === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte));
+      const [first] = await framesOf(session, {});
+      assert(first !== undefined);
+      const wrong: (string | Uint8Array)[] = [
         '',
-        'no JSON',
-        'null',
-        '[]',
+        'no seal',
         '{}',
         ALIVE_FRAME,
-        { ...hello(session, {}), mac: '0'.repeat(64) },
-        { ...hello(session, {}), mac: elsewhere },
-        { ...hello(session, {}), mac: asGet },
-        { ...hello(session, {}), body: '{"after":1}' },
-        { ...hello(session, {}), sequence: 900 },
-        { ...hello(session, {}), session: other.keys.id },
-        { ...hello(session, {}), session: '0'.repeat(32) },
-        { ...hello(session, {}), session: '__proto__' },
-        { ...hello(session, {}), unknown: 1 },
-        sealed('{"after":"1"}'),
-        sealed('{"after":-1}'),
-        sealed('{"after":1.5}'),
-        sealed('{"cancelOnDisconnect":1}'),
-        sealed('{"unknown":1}'),
-        sealed('nonsense'),
-        sealed(`{"after":1${' '.repeat(200)}}`),
+        Buffer.from(good).toString('hex').slice(0, good.length),
+        new Uint8Array(0),
+        new Uint8Array(SEALED_HELLO_BYTES),
+        good.subarray(1),
+        good.subarray(0, good.length - 1),
+        Buffer.concat([(await hello(other, {})).subarray(0, 16), good.subarray(16)]),
+        Buffer.concat([good.subarray(0, 20), (await hello(session, {})).subarray(20)]),
+        // What the enclave said comes back to it.
+        Buffer.concat([good.subarray(0, 20), first.subarray(0, SEALED_HELLO_BYTES - 20)]),
+        // Sealed by the session for something else.
+        await session.sealed.sealPadded(KIND.request, ++session.sequence, packHello('{}')),
+        await session.sealed.sealPadded(KIND.alive, ++session.sequence, packHello('{}')),
+        await sealed('{"after":"1"}'),
+        await sealed('{"after":-1}'),
+        await sealed('{"after":1.5}'),
+        await sealed('{"cancelOnDisconnect":1}'),
+        await sealed('{"unknown":1}'),
+        await sealed('nonsense'),
+        await sealed(''),
       ];
+      for (let bit = 0; bit < 8 * good.length; bit += 37) wrong.push(flipped(bit));
       for (const frame of wrong) await refusedWith(frame);
-      await refusedWith(`"${'x'.repeat(2_000)}"`, 1009);
+      await refusedWith(new Uint8Array(SEALED_HELLO_BYTES + 1), 1009);
+      // None of them has used up the sequence of the good one.
+      const stream = await RawStream.open(bench.url);
+      stream.send(good);
+      await until('the state', () => stream.sealed.length === 1);
+      stream.destroy();
+    });
+
+    it('by no request, nor is what opens one taken for a request', async () => {
+      const session = await bench.session(alice);
+      const asked = await session.sealed.sealPadded(KIND.hello, ++session.sequence, new Uint8Array(REQUEST_BYTES));
+      const reply = await sendSealed(bench.url, asked);
+      assert.deepEqual([reply.status, jsonOf(reply)['code']], [401, 'REQUEST_REFUSED']);
     });
 
     it('in their place only', async () => {
       for (const path of ['/health', '/metrics', `${API}/info`, `${API}/sessions`, `${API}/stream/`, '/nowhere']) {
         await assert.rejects(RawStream.open(bench.url, path), /no stream: HTTP\/1.1 40[04]/, path);
       }
-      await assert.rejects(RawStream.open(bench.url, `${API}/balances`), /no stream: HTTP\/1.1 40[01]/);
+      await assert.rejects(RawStream.open(bench.url, `${API}/sealed`), /no stream: HTTP\/1.1 40[04]/);
     });
 
     it('in time, and by no more than an owner may', async () => {
@@ -366,11 +402,11 @@ describe('streams of the API', function () {
       await until('the close', () => first.closeCode !== undefined);
       assert.equal(first.closeCode, STREAM_CLOSE.goingAway);
       // Who had to go is not heard any more; who came last is.
-      first.send(JSON.stringify(hello(session, {})));
-      third.send(JSON.stringify(hello(session, {})));
-      await until('the state', () => third.texts.length === 1);
+      first.send(await hello(session, {}));
+      third.send(await hello(session, {}));
+      await until('the state', () => third.sealed.length === 1);
       await until('the end', () => first.isEnded);
-      assert.deepEqual([first.texts, second.closeCode], [[], undefined]);
+      assert.deepEqual([first.sealed, second.closeCode], [[], undefined]);
       for (const stranger of [first, second, third]) stranger.destroy();
       await bench.restart();
     });
@@ -443,23 +479,64 @@ describe('streams of the API', function () {
   describe('end', () => {
     it('where a client says what it may not', async () => {
       const session = await bench.session(alice);
-      for (const text of ['{}', '{"kind":"alive" }', '{"kind":"order"}', 'x'.repeat(900)]) {
+      const opened = async () => {
         const stream = await session.stream();
         await stream.until(({ bodies }) => bodies.length === 1);
-        stream.send(ALIVE_FRAME);
-        stream.send(text);
+        await stream.alive();
+        return stream;
+      };
+      const ends = async (stream: TestStream) => {
         assert.equal((await stream.closed).code, STREAM_CLOSE.unexpected);
+      };
+      for (const text of ['{}', '{"kind":"alive" }', '{"kind":"order"}', '', 'x'.repeat(200)]) {
+        const stream = await opened();
+        await stream.say(text);
+        await ends(stream);
       }
+      for (const frame of [ALIVE_FRAME, '', new Uint8Array(0), new Uint8Array(272), 'x'.repeat(272)]) {
+        const stream = await opened();
+        stream.send(frame);
+        await ends(stream);
+      }
+    });
+
+    it('where what a client said is cut, altered, repeated, left out, moved or sent back', async () => {
+      const session = await bench.session(alice);
+      const { sealed } = session;
+      const alive = (stream: TestStream, frame: number) => sealed.sealAlive(stream.sequence, frame, ALIVE_FRAME);
+      const other = await session.stream();
+      const attacks: Record<string, (stream: TestStream) => Promise<Uint8Array>> = {
+        cut: async (stream) => (await alive(stream, 1)).subarray(1),
+        altered: async (stream) =>
+          Uint8Array.from(await alive(stream, 1), (byte, place) => byte ^ Number(place === 99)),
+        repeated: (stream) => alive(stream, 0),
+        'left out': (stream) => alive(stream, 2),
+        "another stream's": () => alive(other, 1),
+        'a hello': async (stream) => (await sealed.sealHello(stream.sequence, ALIVE_FRAME)).subarray(20),
+        reflected: async (stream) => (stream.frames[0] as Uint8Array).subarray(0, 272),
+      };
+      for (const [name, attack] of Object.entries(attacks)) {
+        const stream = await session.stream();
+        await stream.until(({ bodies }) => bodies.length === 1);
+        stream.send(await alive(stream, 0));
+        stream.send(await attack(stream));
+        assert.equal((await stream.closed).code, STREAM_CLOSE.unexpected, name);
+      }
+      const good = await session.stream();
+      await good.until(({ bodies }) => bodies.length === 1);
+      for (let frame = 0; frame < 5; frame++) await good.alive();
+      await place(session, alice, 'sell', 44, 1);
+      await isTold(good);
+      for (const stream of [good, other]) stream.close();
     });
 
     it('where a client does not read, and it can go on where it stopped', async () => {
       await withLimits({ streamBytes: 50_000 });
       const session = await bench.session(alice);
-      const sequence = ++session.sequence;
-      const mac = session.keys.requestMac('POST', `${API}/stream`, sequence, '{}');
       const slow = await RawStream.open(bench.url);
-      slow.send(JSON.stringify({ session: session.keys.id, sequence, body: '{}', mac }));
-      await until('the state', () => slow.texts.length === 1);
+      slow.send(await hello(session, {}));
+      const { sequence } = session;
+      await until('the state', () => slow.sealed.length === 1);
       slow.pause();
       // The system itself buffers some megabytes.
       await shrink(15_000);
@@ -468,9 +545,11 @@ describe('streams of the API', function () {
       slow.resume();
       await until('the close', () => slow.closeCode !== undefined);
       assert.equal(slow.closeCode, STREAM_CLOSE.slow);
-      const bodies = slow.texts.map((text) => {
-        return decodeStreamBody(JSON.parse((JSON.parse(text) as Frame).body));
-      });
+      const bodies = await Promise.all(
+        slow.sealed.map(async (frame, place) => {
+          return decodeStreamBody(JSON.parse((await session.sealed.openFrame(sequence, place, frame)) ?? ''));
+        }),
+      );
       const after = assertGapless(bodies);
       assert(after < records().sequence(owner()), 'it has not heard of everything');
       const again = await session.stream({ after });
@@ -487,12 +566,10 @@ describe('streams of the API', function () {
     it('where nobody answers any more', async () => {
       await withLimits({ pingMs: 100 });
       const session = await bench.session(alice);
-      const sequence = ++session.sequence;
-      const mac = session.keys.requestMac('POST', `${API}/stream`, sequence, '{"cancelOnDisconnect":true}');
       const dead = await RawStream.open(bench.url);
       await place(session, alice, 'sell', 46, 1);
       const living = await session.stream();
-      dead.send(JSON.stringify({ session: session.keys.id, sequence, body: '{"cancelOnDisconnect":true}', mac }));
+      dead.send(await hello(session, { cancelOnDisconnect: true }));
       await until('the end', () => dead.isEnded);
       assert(dead.pings >= 1);
       await until('the cancellation', () => openOrders().length === 0);
@@ -529,12 +606,9 @@ describe('streams of the API', function () {
 
     it('when the connection breaks', async () => {
       const session = await bench.session(alice);
-      const sequence = ++session.sequence;
-      const body = '{"cancelOnDisconnect":true}';
-      const mac = session.keys.requestMac('POST', `${API}/stream`, sequence, body);
       const raw = await RawStream.open(bench.url);
-      raw.send(JSON.stringify({ session: session.keys.id, sequence, body, mac }));
-      await until('the state', () => raw.texts.length === 1);
+      raw.send(await hello(session, { cancelOnDisconnect: true }));
+      await until('the state', () => raw.sealed.length === 1);
       await place(session, alice, 'sell', 50, 1);
       raw.destroy();
       await until('the cancellation', () => openOrders().length === 0);
@@ -567,15 +641,13 @@ describe('streams of the API', function () {
     it('and not of who says it to an enclave that stops', async () => {
       const { session } = await standing({});
       const stranger = await RawStream.open(bench.url);
-      const sequence = ++session.sequence;
-      const body = '{"cancelOnDisconnect":true}';
-      const mac = session.keys.requestMac('POST', `${API}/stream`, sequence, body);
+      const late = await hello(session, { cancelOnDisconnect: true });
       const closing = bench.enclave.close();
       await until('the close', () => stranger.closeCode !== undefined);
-      stranger.send(JSON.stringify({ session: session.keys.id, sequence, body, mac }));
+      stranger.send(late);
       await closing;
       assert.equal(await bench.enclave.ended, undefined, 'it stops as it was told to');
-      assert.deepEqual(stranger.texts, []);
+      assert.deepEqual(stranger.sealed, []);
       stranger.destroy();
       await bench.start();
       assert.equal(openOrders().length, 2);
@@ -607,7 +679,7 @@ describe('streams of the API', function () {
       const stream = await session.stream();
       for (let count = 0; count < 3; count++) {
         await pause(450);
-        stream.send(ALIVE_FRAME);
+        await stream.alive();
       }
       assert.equal(openOrders().length, 1, 'frames are heard');
       await until('the cancellation', () => openOrders().length === 0);
@@ -626,11 +698,15 @@ describe('streams of the API', function () {
       const session = await bench.session(alice);
       await session.call('POST', '/deadman', { seconds: 1 });
       await place(session, alice, 'sell', 60, 1);
-      const stranger = new TestSession(bench.url, bob.key, (await bench.session(bob)).keys);
+      const stranger = await bench.session(bob);
+      const asked = { method: 'GET', path: `${API}/balances`, body: '' };
+      const foreign = await stranger.sealed.sealRequest(++stranger.sequence, asked);
+      const own = await session.sealed.sealRequest(++session.sequence, asked);
+      assert.equal((await sendSealed(bench.url, own)).status, 200);
       const forging = setInterval(() => {
-        void fetch(`${bench.url}${API}/balances`, {
-          headers: { ...stranger.headers('GET', `${API}/balances`, ''), 'bitcloak-session': session.keys.id },
-        });
+        // Another's request under this session's name, and one of its own again.
+        void sendSealed(bench.url, Buffer.concat([session.sealed.id, foreign.subarray(16)]));
+        void sendSealed(bench.url, own);
       }, 200);
       await until('the cancellation', () => openOrders().length === 0);
       clearInterval(forging);

@@ -10,7 +10,6 @@ import { formatManifest, type Manifest } from '@bitcloak/chain/manifest';
 import { PoolClient, sendCall } from '@bitcloak/chain/pool';
 import { developmentEvidence, RegistryClient, type Era } from '@bitcloak/chain/registry';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
-import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { formatAddress } from '@bitcloak/notes/address';
 import { Keyring } from '@bitcloak/notes/keys';
 import { stealthOf } from '@bitcloak/notes/note';
@@ -18,8 +17,8 @@ import { OutputMaker } from '@bitcloak/notes/outputs';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { limitOf } from '@bitcloak/trading/market';
 import { signOrder } from '@bitcloak/trading/orders';
-import { openingMessage, SessionKeys } from '@bitcloak/trading/session';
-import { API, decodeInfo, decodeMarket, encodeSignature, hexOf, toJson } from '@bitcloak/trading/wire';
+import { ClientOpening } from '@bitcloak/trading/clientSession';
+import { API, decodeInfo, decodeMarket, hexOf } from '@bitcloak/trading/wire';
 import { HDNodeWallet, Wallet } from 'ethers';
 import { startEnclave, type EnclaveSettings } from '../../enclave/enclave.ts';
 import { HELP, readSettings } from '../../enclave/settings.ts';
@@ -166,17 +165,13 @@ describe('the enclave as a process', function () {
 
   async function open(url: string): Promise<TestSession> {
     const info = decodeInfo(jsonOf(await send(url, { method: 'GET', path: `${API}/info` })));
-    const clientKey = new AgreementKey(random(32));
-    const { owner } = key().keys;
-    const time = Math.floor(Date.now() / 1000);
-    const opening = { operatorId, owner, apiKey: info.apiKey, clientKey: clientKey.publicKey, time };
-    const keys = SessionKeys.derive(opening, clientKey, info.apiKey);
-    assert(keys !== undefined);
-    const signature = encodeSignature(key().sign(openingMessage(opening)));
-    const body = toJson({ owner, clientKey: hexOf(clientKey.publicKey), time, signature });
-    const { status, text } = await send(url, { method: 'POST', path: `${API}/sessions`, body });
+    const opening = await ClientOpening.make(info, key(), Math.floor(Date.now() / 1000));
+    assert(opening !== undefined);
+    const { status, text, bytes } = await send(url, { method: 'POST', path: `${API}/sessions`, body: opening.bytes });
     assert.equal(status, 201, text);
-    return new TestSession(url, key(), keys);
+    const sealed = await opening.accept(bytes);
+    assert(sealed !== undefined);
+    return new TestSession(url, key(), sealed);
   }
 
   it('serves, and keeps what it acknowledged through a stop and a kill', async () => {

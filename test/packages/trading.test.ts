@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict';
 import { verify } from '@bitcloak/crypto/eddsa';
-import { poseidon } from '@bitcloak/crypto/poseidon';
-import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { SpendingKey } from '@bitcloak/notes/keys';
 import { orderHashOf, type Order } from '@bitcloak/notes/order';
 import type { Side } from '@bitcloak/protocol/orders';
-import { AMOUNT_MAX, FIELD_MODULUS, NATIVE_ASSET, TAG, TIME_MAX } from '@bitcloak/protocol/parameters';
+import { AMOUNT_MAX, FIELD_MODULUS, NATIVE_ASSET, TIME_MAX } from '@bitcloak/protocol/parameters';
 import { checkJson } from '@bitcloak/trading/checks';
 import { feeOf, isCovered, legOf, limitOf, quoteFor, signedLots, type MarketTerms } from '@bitcloak/trading/market';
 import { signOrder, withdrawalLimit, type SignedOrder } from '@bitcloak/trading/orders';
 import type { BalanceRecord, FillRecord, OrderRecord, WithdrawalRecord } from '@bitcloak/trading/records';
-import { isMac, openingMessage, SessionKeys, type SessionOpening } from '@bitcloak/trading/session';
 import {
   AMENDMENT_SCHEMA,
   BALANCE_RECORD_SCHEMA,
@@ -31,7 +28,6 @@ import {
   MARKET_SCHEMA,
   NEW_ORDER_SCHEMA,
   ORDER_RECORD_SCHEMA,
-  SESSION_SCHEMA,
   toJson,
   WITHDRAWAL_RECORD_SCHEMA,
   WITHDRAWAL_SCHEMA,
@@ -40,7 +36,6 @@ import {
   type StreamBody,
 } from '@bitcloak/trading/wire';
 import fc from 'fast-check';
-import { seededBytes } from '../support/random.ts';
 
 const [COIN, DOLLAR] = [NATIVE_ASSET, 0xd011a4n];
 const TERMS: MarketTerms = {
@@ -290,10 +285,6 @@ describe('on the wire', () => {
     checkJson(AMENDMENT_SCHEMA, { price: 1, lots: 2 });
     checkJson(AMENDMENT_SCHEMA, { price: 1, lots: 2, ...wire });
     assert.throws(() => checkJson(AMENDMENT_SCHEMA, { price: 1, lots: 2, clientOrderId: 'a' }), RangeError);
-    const session = { owner: '1', clientKey: '0'.repeat(64), time: 1, signature: wire.signature };
-    checkJson(SESSION_SCHEMA, session);
-    assert.throws(() => checkJson(SESSION_SCHEMA, { ...session, clientKey: '0'.repeat(63) }), RangeError);
-    assert.throws(() => checkJson(SESSION_SCHEMA, { ...session, clientKey: 'A'.repeat(64) }), RangeError);
   });
 
   it('records fit their schemas and come back as they were', () => {
@@ -386,112 +377,5 @@ describe('on the wire', () => {
     const bytes = new Uint8Array([0, 1, 127, 128, 255]);
     assert.equal(hexOf(bytes), '00017f80ff');
     assert.deepEqual(bytesOf('00017f80ff'), bytes);
-  });
-});
-
-describe('a session', () => {
-  const bytes = seededBytes('session');
-  const [enclave, client, stranger] = [bytes(32), bytes(32), bytes(32)].map((secret) => new AgreementKey(secret)) as [
-    AgreementKey,
-    AgreementKey,
-    AgreementKey,
-  ];
-  const opening: SessionOpening = {
-    operatorId: 77n,
-    owner: KEY.keys.owner,
-    apiKey: enclave.publicKey,
-    clientKey: client.publicKey,
-    time: 1_800_000_000,
-  };
-  const derive = (changes: Partial<SessionOpening>, own = client, peer = enclave.publicKey) => {
-    const keys = SessionKeys.derive({ ...opening, ...changes }, own, peer);
-    assert.ok(keys !== undefined);
-    return keys;
-  };
-  const proof = (keys: SessionKeys) => keys.requestMac('POST', '/api/v1/orders', 1, '{}');
-
-  it('has the same keys on both sides, and on no third', () => {
-    const ours = derive({});
-    const theirs = derive({}, enclave, client.publicKey);
-    assert.equal(ours.id, theirs.id);
-    assert.match(ours.id, /^[0-9a-f]{32}$/);
-    assert.equal(proof(ours), proof(theirs));
-    assert.equal(ours.replyMac(1, 200, '{}'), theirs.replyMac(1, 200, '{}'));
-    assert.notEqual(proof(derive({}, stranger)), proof(ours));
-    assert.notEqual(proof(derive({}, client, stranger.publicKey)), proof(ours));
-  });
-
-  it('is another one with any other opening', () => {
-    const others: Partial<SessionOpening>[] = [
-      { operatorId: 78n },
-      { owner: KEY.keys.owner + 1n },
-      { time: opening.time + 1 },
-    ];
-    for (const key of ['apiKey', 'clientKey'] as const) {
-      for (const place of [0, 15, 16, 31]) {
-        const changed = Uint8Array.from(opening[key], (byte, index) => (index === place ? byte ^ 1 : byte));
-        others.push({ [key]: changed });
-      }
-    }
-    const seen = new Set([proof(derive({}))]);
-    const names = new Set([derive({}).id]);
-    for (const change of others) {
-      seen.add(proof(derive(change)));
-      names.add(derive(change).id);
-      assert.notEqual(openingMessage({ ...opening, ...change }), openingMessage(opening));
-    }
-    assert.deepEqual([seen.size, names.size], [others.length + 1, others.length + 1]);
-  });
-
-  it('is opened with a message that can be no order, whatever its keys are', () => {
-    const { operatorId, owner, apiKey, clientKey, time } = opening;
-    const number = (key: Uint8Array) => BigInt(`0x${hexOf(key)}`);
-    const parts = [apiKey.subarray(0, 16), apiKey.subarray(16), clientKey.subarray(0, 16), clientKey.subarray(16)];
-    const fields = [operatorId, owner, ...parts.map(number), BigInt(time)];
-    assert.equal(openingMessage(opening), poseidon(fields, TAG.API));
-    assert.notEqual(openingMessage(opening), poseidon(fields, TAG.ORDER));
-  });
-
-  it('cannot be had with a key of small order', () => {
-    for (const low of [new Uint8Array(32), Uint8Array.from({ length: 32 }, (_, index) => (index === 0 ? 1 : 0))]) {
-      assert.equal(SessionKeys.derive(opening, enclave, low), undefined);
-    }
-    assert.equal(SessionKeys.derive(opening, enclave, new Uint8Array(31)), undefined);
-  });
-
-  it('authenticates every part of a message, and each kind and direction apart', () => {
-    const keys = derive({});
-    const macs = [
-      keys.requestMac('GET', '/api/v1/orders', 1, ''),
-      keys.requestMac('POST', '/api/v1/orders', 1, ''),
-      keys.requestMac('GET', '/api/v1/orders?status=all', 1, ''),
-      keys.requestMac('GET', '/api/v1/orders', 2, ''),
-      keys.requestMac('GET', '/api/v1/orders', 1, '1'),
-      keys.requestMac('GET', '/api/v1/orders', 11, ''),
-      keys.replyMac(1, 200, ''),
-      keys.replyMac(2, 200, ''),
-      keys.replyMac(1, 201, ''),
-      keys.replyMac(1, 200, '1'),
-      keys.frameMac(1, 200, ''),
-      keys.frameMac(2, 200, ''),
-      keys.frameMac(1, 201, ''),
-      keys.frameMac(1, 200, '1'),
-      // The same text in the other direction.
-      keys.requestMac('reply', '1', 200, ''),
-      keys.requestMac('frame', '1', 200, ''),
-    ];
-    assert.equal(new Set(macs).size, macs.length);
-    const body = 'né';
-    assert.equal(keys.requestMac('PUT', '/', 3, body), keys.requestMac('PUT', '/', 3, Buffer.from(body)));
-  });
-
-  it('takes a MAC that is whole and right', () => {
-    const mac = proof(derive({}));
-    assert.ok(isMac(mac, mac));
-    assert.ok(!isMac(mac, `${mac.slice(0, -1)}${mac.endsWith('0') ? '1' : '0'}`));
-    assert.ok(!isMac(mac, mac.slice(0, -2)));
-    assert.ok(!isMac(mac, `${mac}00`));
-    assert.ok(!isMac(mac, ''));
-    assert.ok(!isMac(mac, mac.toUpperCase()));
   });
 });

@@ -9,6 +9,7 @@ import { ApiBench } from '../support/api.ts';
 import type { Trader } from '../support/settlement.ts';
 
 const PAIR = 'ETH-TEST';
+const SEALED = `${API}/sealed`;
 
 describe('a trading client of a real enclave', function () {
   this.timeout(60_000);
@@ -151,23 +152,23 @@ describe('a trading client of a real enclave', function () {
 
   it('gets through what is lost on the way: nothing is done twice, and nothing is said to be done that was not', async () => {
     const client = await connect(alice);
-    losses = [`${API}/orders`, `${API}/orders`];
+    losses = [SEALED, SEALED];
     const { order } = await client.place({ pair: PAIR, side: 'sell', price: '20', quantity: '10' });
     assert.deepEqual([losses, (await client.orders()).length], [[], 1]);
-    losses = [`${API}/orders/${order.id}`];
+    losses = [SEALED];
     const amended = await client.amend(order, { price: '22' });
     assert.deepEqual([losses, amended.order.price, amended.order.open], [[], 22, 10]);
-    losses = [`${API}/orders/${order.id}`];
+    losses = [SEALED];
     assert.equal((await client.cancel(order.id)).status, 'cancelled');
 
     const before = (await client.withdrawals()).length;
-    losses = [`${API}/withdrawals`];
+    losses = [SEALED];
     const { amount, fee, status } = await client.withdraw({ asset: 'ETH', amount: '100' });
     assert.deepEqual([amount, fee, status], [1_000n, 3n, 'waiting']);
     assert.equal((await client.withdrawals()).length, before + 1);
 
     const impatient = await connect(alice, { attempts: 2 });
-    losses = [`${API}/orders`, `${API}/orders`];
+    losses = [SEALED, SEALED];
     const clientOrderId = 'lost-for-good';
     const lost = impatient.place({ pair: PAIR, side: 'sell', price: '20', quantity: '10', clientOrderId });
     await assert.rejects(lost, (error) => error instanceof OutcomeUnknown && error.clientOrderId === clientOrderId);

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { verify } from '@bitcloak/crypto/eddsa';
+import { HpkeKey } from '@bitcloak/crypto/hpkeKey';
 import { orderHashOf } from '@bitcloak/notes/order';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { SETTLE_SECONDS_MAX, TradingClient, type SentOrder } from '@bitcloak/trading/client';
 import { limitOf } from '@bitcloak/trading/market';
 import { OperatorRefusal, OutcomeUnknown } from '@bitcloak/trading/refusals';
-import { HEADER } from '@bitcloak/trading/session';
-import { API, decodeSigned, type WireNewOrder, type WireWithdrawal } from '@bitcloak/trading/wire';
+import { API, decodeSigned, encodeInfo, type WireNewOrder, type WireWithdrawal } from '@bitcloak/trading/wire';
 import { REPLY_BYTES_MAX } from '@bitcloak/trading/http';
-import { FakeEnclave, HEAD, MARKET, recordOf, TOKENS } from '../support/fakeEnclave.ts';
+import { FakeEnclave, HEAD, MARKET, OPERATOR_ID, plain, recordOf, TOKENS } from '../support/fakeEnclave.ts';
 
 const ORDERS = `${API}/orders`;
 const WISH = { pair: 'ETH-DUSD', side: 'sell', price: '2000.5', quantity: '1.5' } as const;
@@ -43,19 +43,70 @@ describe('a trading client', () => {
     });
 
     it('is not deceived by somebody who says the public key without having it', async () => {
-      enclave.tamper = (answer, { path }) => {
-        const mac = answer.headers[HEADER.mac] ?? '';
-        return path.endsWith('/sessions') ? { ...answer, headers: { [HEADER.mac]: mac.replace(/^./, 'x') } } : answer;
+      const ofSessions = (change: (bytes: Uint8Array) => Uint8Array) => {
+        enclave.tamper = (answer, { path }) => {
+          return path.endsWith('/sessions') ? { ...answer, bytes: change(answer.bytes) } : answer;
+        };
       };
-      await assert.rejects(enclave.connect(), { code: 'REPLY_FORGED' });
-      enclave.tamper = (answer) => ({ ...answer, headers: {} });
-      await assert.rejects(enclave.connect(), { code: 'REPLY_FORGED' });
+      const forged = { code: 'REPLY_FORGED', message: /who opens the session does not have its key/ };
+      for (const place of [0, 31, 32, 55, 71]) {
+        ofSessions((bytes) => Uint8Array.from(bytes, (byte, at) => (at === place ? byte ^ 1 : byte)));
+        await assert.rejects(enclave.connect(), forged, `byte ${place}`);
+      }
+      for (const length of [0, 31, 71, 73]) {
+        ofSessions(() => new Uint8Array(length));
+        await assert.rejects(enclave.connect(), forged, `${length} bytes`);
+      }
+      let recorded: Uint8Array | undefined;
+      ofSessions((bytes) => (recorded ??= bytes));
+      await enclave.connect();
+      await assert.rejects(enclave.connect(), forged, 'the answer to another opening');
+    });
+
+    it('is not deceived by somebody in the middle who has a key of his own', async () => {
+      const other = new HpkeKey(new Uint8Array(32).fill(9));
+      const rightKey = enclave.info.apiKey;
+      enclave.info = { ...enclave.info, apiKey: other.publicKey };
+      await assert.rejects(enclave.connect(), {
+        code: 'OPERATOR_MISMATCH',
+        message: /^API key: .*not the expected one$/,
+      });
+      // Nor by one who shows the right key, and answers with his own.
+      enclave.info = { ...enclave.info, apiKey: rightKey };
+      Object.assign(enclave, { apiKey: other });
+      await assert.rejects(
+        enclave.connect({ expected: { operatorId: OPERATOR_ID, apiKey: rightKey } }),
+        (error: unknown) => error instanceof OperatorRefusal && !error.authenticated,
+        'he cannot read the opening',
+      );
+      assert.equal(enclave.sessions.size, 0);
+    });
+
+    it('opens nothing with an enclave of another chain, pool, registry, number or era than it is told', async () => {
+      const { info } = enclave;
+      for (const name of ['chainId', 'pool', 'registry', 'era'] as const) {
+        // What the client is told is not what the enclave is.
+        enclave.tamper = (answer, { path }) => {
+          return path.endsWith('/info') ? plain(200, encodeInfo({ ...info, [name]: info[name] + 1n })) : answer;
+        };
+        await assert.rejects(enclave.connect(), { code: 'SESSION_REFUSED' }, name);
+      }
+      assert.equal(enclave.sessions.size, 0);
+    });
+
+    it('opens nothing with a key that no secret can be shared with', async () => {
+      const apiKey = new Uint8Array(32);
+      enclave.info = { ...enclave.info, apiKey };
+      await assert.rejects(enclave.connect({ expected: { operatorId: OPERATOR_ID, apiKey } }), {
+        code: 'OPERATOR_MISMATCH',
+        message: /none that secrets can be shared with/,
+      });
     });
 
     it('says what the operator says where it refuses a session, without its control characters', async () => {
       enclave.tamper = (answer, { path }) => {
-        const text = JSON.stringify({ code: 'SESSION_REFUSED', message: 'unknown \x1b[2J owner' });
-        return path.endsWith('/sessions') ? { status: 401, text, headers: {} } : answer;
+        const json = { code: 'SESSION_REFUSED', message: 'unknown \x1b[2J owner' };
+        return path.endsWith('/sessions') ? plain(401, json) : answer;
       };
       await assert.rejects(enclave.connect(), (error: unknown) => {
         assert.ok(error instanceof OperatorRefusal);
@@ -80,7 +131,7 @@ describe('a trading client', () => {
       }
       const answers = ['', 'x', '{}', '[]', '{"markets":[]}'];
       for (const text of answers) {
-        enclave.tamper = (answer) => ({ ...answer, text });
+        enclave.tamper = (answer) => ({ ...answer, bytes: Buffer.from(text) });
         await assert.rejects(enclave.connect(), { code: 'REPLY_FORGED' });
       }
     });
@@ -182,15 +233,29 @@ describe('a trading client', () => {
       enclave.takeOrders();
       const client = await enclave.connect({ attempts: 2, msMax: 500 });
       type Tamper = FakeEnclave['tamper'];
+      let recorded: Uint8Array | undefined;
+      const altered = (bytes: Uint8Array, place: number) =>
+        Uint8Array.from(bytes, (byte, at) => (at === place ? byte ^ 1 : byte));
       const cases: Record<string, Tamper> = {
         dropped: () => undefined,
-        unmarked: (answer) => ({ ...answer, headers: {} }),
+        'not sealed': () => plain(200, { order: {}, fills: [], head: HEAD }),
         'of another status': (answer) => ({ ...answer, status: 202 }),
-        altered: (answer) => ({ ...answer, text: answer.text.replace('"open":1500', '"open":1501') }),
-        'marked wrongly': (answer) => ({ ...answer, headers: { [HEADER.mac]: '0'.repeat(64) } }),
-        'refused by nobody': () => ({ status: 422, text: '{"code":"ORDER_REFUSED","message":"no"}', headers: {} }),
+        altered: (answer) => ({ ...answer, bytes: altered(answer.bytes, 100) }),
+        'altered at its end': (answer) => ({ ...answer, bytes: altered(answer.bytes, answer.bytes.length - 1) }),
+        truncated: (answer) => ({ ...answer, bytes: answer.bytes.subarray(0, -1) }),
+        empty: (answer) => ({ ...answer, bytes: new Uint8Array() }),
+        // The first is the right one, and is kept from the client by its status.
+        'an older one': (answer) => {
+          recorded ??= answer.bytes;
+          return recorded === answer.bytes ? { ...answer, status: 202 } : { ...answer, bytes: recorded };
+        },
+        'refused by nobody': () => plain(422, { code: 'ORDER_REFUSED', message: 'no' }),
+        'said to be a repetition': () => plain(409, { code: 'REQUEST_REFUSED', message: 'it came before' }),
         redirected: (answer) => ({ ...answer, status: 307, headers: { location: `${enclave.url}/elsewhere` } }),
-        'far too long': (answer) => ({ ...answer, text: answer.text + ' '.repeat(REPLY_BYTES_MAX) }),
+        'far too long': (answer) => ({
+          ...answer,
+          bytes: Buffer.concat([answer.bytes, new Uint8Array(REPLY_BYTES_MAX)]),
+        }),
       };
       for (const [name, tamper] of Object.entries(cases)) {
         enclave.tamper = (answer, asked) => (asked.path === ORDERS ? tamper(answer, asked) : answer);
@@ -228,6 +293,13 @@ describe('a trading client', () => {
       await assert.rejects(impatient.place(WISH), { code: 'OUTCOME_UNKNOWN' });
       enclave.replies.set(`POST ${ORDERS}`, () => ({ status: 422, json: { code: 'WALLET_CORRUPT', message: 'x' } }));
       await assert.rejects(client.place(WISH), { code: 'OPERATOR_REFUSED' });
+    });
+
+    it('sends nothing that is longer than requests are', async () => {
+      const client = await enclave.connect();
+      const long = client.place({ ...WISH, clientOrderId: 'x'.repeat(2_000) });
+      await assert.rejects(long, { code: 'USAGE', message: /^request: expected at most 2044 bytes, got \d+$/ });
+      assert.equal(posts().length, 0);
     });
 
     it('does not take the reply to another order for that to its own', async () => {

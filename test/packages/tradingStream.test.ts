@@ -53,7 +53,8 @@ describe('a stream of an account', () => {
     return { socket, asked: await socket.hello() };
   }
   async function open(options: { after?: number; cancelOnDisconnect?: boolean } = {}): Promise<FakeSocket> {
-    const client = await enclave.connect();
+    // The pauses between so many connections double.
+    const client = await enclave.connect({ pauseMs: 1 });
     events = [];
     stream = client.stream({ ...options, onEvent: (event) => events.push(event) });
     return (await connection(0)).socket;
@@ -121,11 +122,27 @@ describe('a stream of an account', () => {
   it('takes no frame that the enclave did not send in this place', async () => {
     let socket = await open();
     let next = 1;
+    const altered = (bytes: Uint8Array, place: number) =>
+      Uint8Array.from(bytes, (byte, at) => (at === place ? byte ^ 1 : byte));
+    let recorded = new Uint8Array();
     const attacks: [string, (socket: FakeSocket) => Promise<void> | void][] = [
-      ['altered', (at) => at.frame(snapshot(3), { body: JSON.stringify(snapshot(4)) })],
-      ['out of place', (at) => at.frame(snapshot(3), { frame: 1 })],
-      ['no frame', (at) => at.onmessage?.({ data: '{"body":1,"mac":""}' })],
-      ['no text', (at) => at.onmessage?.({ data: new ArrayBuffer(4) })],
+      [
+        'altered',
+        async (at) => {
+          recorded = Uint8Array.from(await at.sealed(snapshot(3)));
+          await at.bring(altered(recorded, 40));
+        },
+      ],
+      ['of another stream', (at) => at.bring(recorded)],
+      ['altered at its end', async (at) => at.bring(altered(await at.sealed(snapshot(3)), recorded.length - 1))],
+      ['cut', async (at) => at.bring((await at.sealed(snapshot(3))).subarray(1))],
+      ['truncated', async (at) => at.bring((await at.sealed(snapshot(3))).subarray(0, -1))],
+      ['out of place', (at) => at.frame(snapshot(3), 1)],
+      ['reflected', async (at) => at.bring(await at.said())],
+      ['reflected without its head', async (at) => at.bring((await at.said()).subarray(20))],
+      ['not sealed', (at) => at.bring(Buffer.from(JSON.stringify(snapshot(3))))],
+      ['empty', (at) => at.bring(new Uint8Array())],
+      ['text', (at) => at.onmessage?.({ data: JSON.stringify(snapshot(3)) })],
     ];
     for (const [name, attack] of attacks) {
       await attack(socket);
@@ -146,7 +163,7 @@ describe('a stream of an account', () => {
     await second.frame(report(1, { kind: 'other' }));
     const { socket: third } = await connection(2);
     await third.frame(snapshot(3));
-    await third.frame(snapshot(9), { frame: 0 });
+    await third.frame(snapshot(9), 0);
     assert.equal(stream.view.sequence, 3);
     const { asked } = await connection(3);
     assert.deepEqual(asked, { after: 3 });
@@ -194,7 +211,9 @@ describe('a stream of an account', () => {
     assert.equal(stream.alive(), false);
     const { socket } = await connection(0);
     assert.equal(stream.alive(), true);
-    assert.deepEqual(socket.heard, ['{"kind":"alive"}']);
+    assert.equal(stream.alive(), true);
+    await until(() => socket.heard.length === 2);
+    assert.deepEqual(socket.heard, ['{"kind":"alive"}', '{"kind":"alive"}']);
     stop.abort();
     await stream.closed();
     assert.equal(stream.alive(), false);

@@ -3,21 +3,20 @@ import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Manifest } from '@bitcloak/chain/manifest';
+import { HpkeKey } from '@bitcloak/crypto/hpkeKey';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
 import type { SpendingKey } from '@bitcloak/notes/keys';
 import { LOCK_SECONDS_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { limitOf, type MarketTerms } from '@bitcloak/trading/market';
 import { signOrder, type NewOrder } from '@bitcloak/trading/orders';
 import type { Report } from '@bitcloak/trading/records';
-import { HEADER, openingMessage, SessionKeys, type SessionOpening } from '@bitcloak/trading/session';
+import { ClientOpening, type ClientSession, type Peer } from '@bitcloak/trading/clientSession';
 import {
+  ALIVE_FRAME,
   API,
   decodeStreamBody,
-  encodeSignature,
   encodeSigned,
-  hexOf,
   toJson,
-  type Frame,
   type StreamBody,
   type StreamRequest,
 } from '@bitcloak/trading/wire';
@@ -29,14 +28,18 @@ import type { DoubledProver } from './doubledProver.ts';
 import { addressOf } from './relayer.ts';
 import { SettlementBench, type Trader } from './settlement.ts';
 
-/** What came back: everything that a client sees, and whether its MAC was right. */
+/** What came back: everything that a client sees, and whether it was sealed by the session. */
 export type Reply = {
+  /** The status and the text under the seal, where there is one. */
   readonly status: number;
   readonly text: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** Undefined where the reply has none. */
+  /** As it came over the wire. */
+  readonly bytes: Buffer;
+  /** Undefined where the reply is not sealed; false where it is, and not by the session for this request. */
   readonly isAuthentic: boolean | undefined;
 };
+export type PlainReply = Omit<Reply, 'isAuthentic'>;
 
 export const jsonOf = <T = Record<string, unknown>>({ text }: Pick<Reply, 'text'>) => JSON.parse(text) as T;
 
@@ -48,21 +51,20 @@ export type RawRequest = {
 };
 
 /** One request, exactly as it is given. */
-export function send(
-  url: string,
-  { method, path, headers = {}, body }: RawRequest,
-): Promise<Omit<Reply, 'isAuthentic'>> {
+export function send(url: string, { method, path, headers = {}, body }: RawRequest): Promise<PlainReply> {
   return new Promise((resolve, reject) => {
-    const json = body === undefined ? {} : { 'content-type': 'application/json' };
+    const type = typeof body === 'string' ? 'application/json' : 'application/octet-stream';
+    const content = body === undefined ? {} : { 'content-type': type };
     const sent = httpRequest(
       new URL(url),
-      { method, path, headers: { ...json, ...headers }, agent: false },
+      { method, path, headers: { ...content, ...headers }, agent: false },
       (answer) => {
         const chunks: Buffer[] = [];
         answer.on('data', (chunk: Buffer) => chunks.push(chunk));
         answer.on('error', reject);
         answer.on('end', () => {
-          resolve({ status: answer.statusCode ?? 0, headers: answer.headers, text: Buffer.concat(chunks).toString() });
+          const bytes = Buffer.concat(chunks);
+          resolve({ status: answer.statusCode ?? 0, headers: answer.headers, bytes, text: bytes.toString() });
         });
       },
     );
@@ -71,45 +73,41 @@ export function send(
   });
 }
 
+/** Bytes to where everything sealed goes. */
+export const sendSealed = (url: string, body: Uint8Array) => send(url, { method: 'POST', path: `${API}/sealed`, body });
+
 /** A session as a client holds it, with everything open that a test may want to get wrong. */
 export class TestSession {
   readonly url: string;
   readonly key: SpendingKey;
-  readonly keys: SessionKeys;
+  readonly sealed: ClientSession;
   sequence = 0;
+  /** Requests and replies as they went over the wire, where a test wants to look at them. */
+  wire: { path: string; request: Uint8Array; reply: PlainReply }[] | undefined;
 
-  constructor(url: string, key: SpendingKey, keys: SessionKeys) {
+  constructor(url: string, key: SpendingKey, sealed: ClientSession) {
     this.url = url;
     this.key = key;
-    this.keys = keys;
-  }
-
-  /** The headers of a request of this session. */
-  headers(method: string, path: string, body: string, sequence = ++this.sequence): Record<string, string> {
-    return {
-      [HEADER.session]: this.keys.id,
-      [HEADER.sequence]: String(sequence),
-      [HEADER.mac]: this.keys.requestMac(method, path, sequence, body),
-    };
+    this.sealed = sealed;
   }
 
   /** @param path after the API's prefix. */
   async call(method: string, path: string, body?: object): Promise<Reply> {
-    const text = body === undefined ? undefined : toJson(body);
-    const headers = this.headers(method, API + path, text ?? '');
-    const answer = await send(this.url, {
-      method,
-      path: API + path,
-      headers,
-      ...(text === undefined ? {} : { body: text }),
-    });
-    return this.check(answer, Number(headers[HEADER.sequence]));
+    return this.ask(method, API + path, body === undefined ? '' : toJson(body));
   }
 
-  check(answer: Omit<Reply, 'isAuthentic'>, sequence: number): Reply {
-    const mac = answer.headers[HEADER.mac];
-    const expected = this.keys.replyMac(sequence, answer.status, answer.text);
-    return { ...answer, isAuthentic: mac === undefined ? undefined : mac === expected };
+  /** @param path the whole of it. */
+  async ask(method: string, path: string, body: string, sequence = ++this.sequence): Promise<Reply> {
+    const request = await this.sealed.sealRequest(sequence, { method, path, body });
+    const reply = await sendSealed(this.url, request);
+    this.wire?.push({ path: `${method} ${path}`, request, reply });
+    return this.check(reply, sequence);
+  }
+
+  async check(answer: PlainReply, sequence: number): Promise<Reply> {
+    if (answer.status !== 200) return { ...answer, isAuthentic: undefined };
+    const opened = await this.sealed.openReply(sequence, answer.bytes);
+    return opened === undefined ? { ...answer, isAuthentic: false } : { ...answer, ...opened, isAuthentic: true };
   }
 
   place(order: NewOrder): Promise<Reply> {
@@ -125,26 +123,40 @@ export function wireOrder({ order, signature, ...terms }: NewOrder): Record<stri
   return { ...terms, ...encodeSigned({ order, signature }) };
 }
 
-/** A stream with everything that came, its MACs checked. */
+/** A stream with everything that came, opened in its place. */
 export class TestStream {
   readonly bodies: StreamBody[] = [];
+  /** Frames as they came over the wire. */
+  readonly frames: Uint8Array[] = [];
   readonly closed: Promise<{ code: number; reason: string }>;
+  readonly sequence: number;
+  readonly #session: TestSession;
   readonly #socket: WebSocket;
   #waiting: (() => void)[] = [];
+  #alive = 0;
 
   private constructor(session: TestSession, socket: WebSocket, sequence: number) {
+    this.#session = session;
     this.#socket = socket;
-    let frames = 0;
+    this.sequence = sequence;
+    socket.binaryType = 'arraybuffer';
+    let turn = Promise.resolve();
     socket.addEventListener('message', ({ data }) => {
-      const { body, mac } = JSON.parse(String(data)) as Frame;
-      if (mac !== session.keys.frameMac(sequence, frames++, body)) throw new Error('a frame does not fit its MAC');
-      this.bodies.push(decodeStreamBody(JSON.parse(body)));
-      for (const wake of this.#waiting.splice(0)) wake();
-    });
-    this.closed = new Promise((resolve) => {
-      socket.addEventListener('close', ({ code, reason }) => {
-        resolve({ code, reason });
+      const frame = new Uint8Array(data as ArrayBuffer);
+      const place = this.frames.push(frame) - 1;
+      turn = turn.then(async () => {
+        const text = await session.sealed.openFrame(sequence, place, frame);
+        if (text === undefined) throw new Error('a frame is not sealed by its session');
+        this.bodies.push(decodeStreamBody(JSON.parse(text)));
         for (const wake of this.#waiting.splice(0)) wake();
+      });
+    });
+    this.closed = new Promise((resolve, reject) => {
+      socket.addEventListener('close', ({ code, reason }) => {
+        turn.then(() => {
+          resolve({ code, reason });
+          for (const wake of this.#waiting.splice(0)) wake();
+        }, reject);
       });
     });
   }
@@ -161,9 +173,7 @@ export class TestStream {
         reject(new Error('the stream does not open'));
       });
     });
-    const body = JSON.stringify(request);
-    const mac = session.keys.requestMac('POST', `${API}/stream`, sequence, body);
-    socket.send(JSON.stringify({ session: session.keys.id, sequence, body, mac }));
+    socket.send((await session.sealed.sealHello(sequence, JSON.stringify(request))) as Uint8Array<ArrayBuffer>);
     return stream;
   }
 
@@ -171,8 +181,17 @@ export class TestStream {
     return this.bodies.flatMap((body) => (body.kind === 'report' ? [body.report] : []));
   }
 
-  send(text: string): void {
-    this.#socket.send(text);
+  send(frame: string | Uint8Array): void {
+    this.#socket.send(frame as Uint8Array<ArrayBuffer>);
+  }
+
+  /** Sealed in the next place. */
+  async say(text: string): Promise<void> {
+    this.send(await this.#session.sealed.sealAlive(this.sequence, this.#alive++, text));
+  }
+
+  alive(): Promise<void> {
+    return this.say(ALIVE_FRAME);
   }
 
   close(): void {
@@ -205,7 +224,7 @@ export class ApiBench {
   readonly token: bigint;
   readonly keys: KeyProvider;
   readonly encryptionKey: AgreementKey;
-  readonly apiKey: AgreementKey;
+  readonly apiKey: HpkeKey;
   /** Everything that enclaves told whoever runs them. */
   readonly reports: EnclaveReport[] = [];
   readonly directory = mkdtempSync(join(tmpdir(), 'bitcloak-api-'));
@@ -219,7 +238,7 @@ export class ApiBench {
     this.desk = desk;
     this.token = token;
     this.encryptionKey = new AgreementKey(bench.bytes(32));
-    this.apiKey = new AgreementKey(bench.bytes(32));
+    this.apiKey = new HpkeKey(bench.bytes(32));
     this.keys = {
       journalKey: bench.bytes(32),
       era: () => ({ encryptionKey: this.encryptionKey, apiKey: this.apiKey, signer: signer.signingKey }),
@@ -317,9 +336,11 @@ export class ApiBench {
     return trader;
   }
 
-  opening(key: SpendingKey, clientKey: Uint8Array, time = this.now()): SessionOpening {
-    const { operatorId } = this.desk;
-    return { operatorId, owner: key.keys.owner, apiKey: this.apiKey.publicKey, clientKey, time };
+  /** The enclave, as its clients know it. */
+  get peer(): Peer {
+    const { bench, operator, operatorId } = this.desk;
+    const { chainId, address: pool, registry } = bench;
+    return { chainId, pool, registry, operator, era: 1n, operatorId, apiKey: this.apiKey.publicKey };
   }
 
   /** Unix seconds, as sessions count them. */
@@ -327,26 +348,22 @@ export class ApiBench {
     return Math.floor((Date.now() + this.clockAhead) / 1000);
   }
 
-  async openWith(key: SpendingKey, clientKey: AgreementKey, time = this.now()): Promise<Reply & { keys: SessionKeys }> {
-    const opening = this.opening(key, clientKey.publicKey, time);
-    const keys = SessionKeys.derive(opening, clientKey, this.apiKey.publicKey);
-    if (keys === undefined) throw new Error('no secret can be shared');
-    const body = toJson({
-      owner: opening.owner,
-      clientKey: hexOf(clientKey.publicKey),
-      time,
-      signature: encodeSignature(key.sign(openingMessage(opening))),
-    });
-    const answer = await send(this.url, { method: 'POST', path: `${API}/sessions`, body });
-    const mac = answer.headers[HEADER.mac];
-    const isAuthentic = mac === undefined ? undefined : mac === keys.replyMac(0, answer.status, answer.text);
-    return { ...answer, isAuthentic, keys };
+  async opening(key: SpendingKey, time = this.now(), peer = this.peer): Promise<ClientOpening> {
+    const opening = await ClientOpening.make(peer, key, time);
+    if (opening === undefined) throw new Error('no secret can be shared');
+    return opening;
+  }
+
+  post(opening: Uint8Array): Promise<PlainReply> {
+    return send(this.url, { method: 'POST', path: `${API}/sessions`, body: opening });
   }
 
   async session({ key }: Trader): Promise<TestSession> {
-    const { status, text, keys, isAuthentic } = await this.openWith(key, new AgreementKey(this.desk.bench.bytes(32)));
-    if (status !== 201 || isAuthentic !== true) throw new Error(`no session: ${status} ${text}`);
-    return new TestSession(this.url, key, keys);
+    const opening = await this.opening(key);
+    const { status, text, bytes } = await this.post(opening.bytes);
+    const sealed = status === 201 ? await opening.accept(bytes) : undefined;
+    if (sealed === undefined) throw new Error(`no session: ${status} ${text}`);
+    return new TestSession(this.url, key, sealed);
   }
 
   /** A limit order at the least that has to be signed for. */

@@ -1,23 +1,40 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { ENCAPSULATION_BYTES } from '@bitcloak/crypto/hpke';
+import { HpkeKey } from '@bitcloak/crypto/hpkeKey';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { SpendingKey } from '@bitcloak/notes/keys';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { TradingClient, type ClientOptions } from '@bitcloak/trading/client';
 import type { OrderRecord } from '@bitcloak/trading/records';
-import { HEADER, isMac, OPENING_SEQUENCE, SessionKeys } from '@bitcloak/trading/session';
+import {
+  HEAD_BYTES,
+  KIND,
+  packFrame,
+  packReply,
+  sequenceOf,
+  SESSION_ID_BYTES,
+  unpackRequest,
+  unpackText,
+} from '@bitcloak/trading/sealing';
+import {
+  decodeOpening,
+  openingInfo,
+  openingReplyHead,
+  SECRET_LABEL,
+  SESSION_RANDOM_BYTES,
+} from '@bitcloak/trading/session';
 import type { Socket } from '@bitcloak/trading/stream';
 import {
   API,
-  bytesOf,
   encodeInfo,
+  hexOf,
   toJson,
   type MarketInfo,
   type OperatorInfo,
-  type StreamHello,
   type WireNewOrder,
-  type WireSession,
 } from '@bitcloak/trading/wire';
+import { Session } from '../../enclave/api/sessions.ts';
 import { seededBytes } from './random.ts';
 
 export const OPERATOR_ID = 123_456_789n;
@@ -42,12 +59,15 @@ export const MARKET: MarketInfo = {
 };
 
 /** What is said to a request, before it goes out. A test may change it, or return undefined for nothing at all. */
-export type Answer = { status: number; text: string; headers: Record<string, string> };
-export type Asked = { method: string; path: string; body: string; isSession: boolean };
+export type Answer = { status: number; bytes: Uint8Array; headers?: Record<string, string> };
+/** What was asked, under the seal where there is one. */
+export type Asked = { method: string; path: string; body: string; isSealed: boolean };
 
-/** An operator's enclave that says what a test has it say, with right marks unless told otherwise. */
+export const plain = (status: number, json: unknown): Answer => ({ status, bytes: Buffer.from(toJson(json)) });
+
+/** An operator's enclave that says what a test has it say, rightly sealed unless told otherwise. */
 export class FakeEnclave {
-  readonly apiKey: AgreementKey;
+  readonly apiKey: HpkeKey;
   readonly url: string;
   readonly asked: Asked[] = [];
   info: OperatorInfo;
@@ -56,16 +76,18 @@ export class FakeEnclave {
   readonly replies = new Map<string, (body: string) => { status?: number; json: unknown }>();
   /** Has its way with every answer. */
   tamper: (answer: Answer, asked: Asked) => Answer | undefined = (answer) => answer;
-  readonly sessions = new Map<string, SessionKeys>();
+  /** By their names, hexadecimal. */
+  readonly sessions = new Map<string, Session>();
   sockets: FakeSocket[] = [];
   readonly #server: Server;
-  readonly #used = new Map<string, Set<number>>();
+  readonly #random: (length: number) => Uint8Array;
 
   private constructor(server: Server, url: string) {
     this.#server = server;
     this.url = url;
     const random = seededBytes('fake enclave');
-    this.apiKey = new AgreementKey(random(32));
+    this.#random = random;
+    this.apiKey = new HpkeKey(random(32));
     this.info = {
       chainId: 31337n,
       pool: 1n,
@@ -134,49 +156,75 @@ export class FakeEnclave {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    let body = '';
-    request.setEncoding('utf8');
-    for await (const chunk of request) body += chunk as string;
-    const [method, path] = [request.method ?? '', request.url ?? ''];
-    const claimed = request.headers[HEADER.session];
-    const asked = { method, path, body, isSession: claimed !== undefined };
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const [bytes, path] = [Buffer.concat(chunks), request.url ?? ''];
+    const [asked, answer] =
+      path === `${API}/sealed`
+        ? this.#unseal(bytes)
+        : ([
+            { method: request.method ?? '', path, body: '', isSealed: false },
+            await this.#plain(path, bytes),
+          ] as const);
     this.asked.push(asked);
-    const answer = this.tamper(this.#answer(request, asked), asked);
-    if (answer === undefined) {
+    const said = this.tamper(answer, asked);
+    if (said === undefined) {
       request.socket.destroy();
       return;
     }
-    response.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers }).end(answer.text);
+    response.writeHead(said.status, said.headers ?? {}).end(said.bytes);
   }
 
-  #answer({ headers }: IncomingMessage, { method, path, body }: Asked): Answer {
-    if (path === `${API}/info`) return { status: 200, text: toJson(encodeInfo(this.info)), headers: {} };
-    if (path === `${API}/markets`) return { status: 200, text: toJson({ markets: this.markets }), headers: {} };
-    if (path === `${API}/sessions`) return this.#open(JSON.parse(body) as WireSession);
-    const keys = this.sessions.get(String(headers[HEADER.session]));
-    if (keys === undefined)
-      return { status: 401, text: toJson({ code: 'SESSION_REFUSED', message: 'none' }), headers: {} };
-    const sequence = Number(headers[HEADER.sequence]);
-    const isRight = isMac(keys.requestMac(method, path, sequence, body), String(headers[HEADER.mac]));
-    const used = this.#used.get(keys.id) ?? new Set<number>();
-    this.#used.set(keys.id, used);
-    if (!isRight || used.has(sequence)) throw new Error('a client sent a request that is not its session’s, or twice');
-    used.add(sequence);
+  async #plain(path: string, bytes: Uint8Array): Promise<Answer> {
+    if (path === `${API}/info`) return plain(200, encodeInfo(this.info));
+    if (path === `${API}/markets`) return plain(200, { markets: this.markets });
+    if (path === `${API}/sessions`) return this.#open(bytes);
+    return plain(404, { code: 'USAGE', message: 'no such path' });
+  }
+
+  #unseal(bytes: Uint8Array): [Asked, Answer] {
+    const session = this.sessionOf(bytes);
+    const sequence = sequenceOf(bytes);
+    if (session === undefined) {
+      const asked = { method: '', path: '', body: '', isSealed: true };
+      return [asked, plain(401, { code: 'SESSION_REFUSED', message: 'none' })];
+    }
+    const opened = session.open(KIND.request, sequence, bytes.subarray(HEAD_BYTES));
+    if (opened === undefined || !session.sequences.take(sequence)) {
+      throw new Error('a client sent a request that is not its session’s, or twice');
+    }
+    const { method, path, body } = unpackRequest(opened);
     const { status = 200, json } = this.replies.get(`${method} ${path}`)?.(body) ?? {
       status: 404,
       json: { code: 'ORDER_UNKNOWN', message: 'no such order is open' },
     };
-    const text = toJson(json);
-    return { status, text, headers: { [HEADER.mac]: keys.replyMac(sequence, status, text) } };
+    const sealed = session.seal(KIND.reply, sequence, packReply(status, Buffer.from(toJson(json))));
+    return [
+      { method, path, body, isSealed: true },
+      { status: 200, bytes: sealed },
+    ];
   }
 
-  #open({ owner, clientKey, time }: WireSession): Answer {
-    const { operatorId, apiKey } = this.info;
-    const opening = { operatorId, owner: BigInt(owner), apiKey, clientKey: bytesOf(clientKey), time };
-    const keys = SessionKeys.derive(opening, this.apiKey, opening.clientKey) as SessionKeys;
-    this.sessions.set(keys.id, keys);
-    const text = toJson({ session: keys.id, expiry: time + 3_600 });
-    return { status: 201, text, headers: { [HEADER.mac]: keys.replyMac(OPENING_SEQUENCE, 201, text) } };
+  /** The session that a request or a hello names. */
+  sessionOf(bytes: Uint8Array): Session | undefined {
+    return this.sessions.get(hexOf(bytes.subarray(0, SESSION_ID_BYTES)));
+  }
+
+  async #open(bytes: Uint8Array): Promise<Answer> {
+    const encapsulation = bytes.subarray(0, ENCAPSULATION_BYTES);
+    const sealed = bytes.subarray(ENCAPSULATION_BYTES);
+    const opened = await this.apiKey.open(encapsulation, openingInfo(this.info), sealed, SECRET_LABEL);
+    const claim = opened === undefined ? undefined : decodeOpening(opened.plaintext);
+    if (opened === undefined || claim === undefined) {
+      return plain(401, { code: 'SESSION_REFUSED', message: 'it was not sealed to this enclave' });
+    }
+    const random = this.#random(SESSION_RANDOM_BYTES);
+    const session = new Session(claim.owner, claim.time + 3_600, opened.secret, random);
+    this.sessions.set(hexOf(session.id), session);
+    return {
+      status: 201,
+      bytes: Buffer.concat([random, session.sealOpening(openingReplyHead(encapsulation, random))]),
+    };
   }
 }
 
@@ -194,14 +242,16 @@ export function recordOf(
 
 /** One end of a stream, in the hands of a test. */
 export class FakeSocket implements Socket {
+  binaryType = 'blob';
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
   onerror: (() => void) | null = null;
-  /** What the client sent after its hello. */
+  /** What the client said after its hello. Throws where one is not sealed in its place. */
   readonly heard: string[] = [];
   readonly #enclave: FakeEnclave;
-  readonly #hello = Promise.withResolvers<StreamHello>();
+  readonly #hello = Promise.withResolvers<Uint8Array>();
+  #sent = 0;
   #frames = 0;
   isClosed = false;
 
@@ -210,10 +260,23 @@ export class FakeSocket implements Socket {
     setImmediate(() => this.onopen?.());
   }
 
-  send(text: string): void {
-    const json = JSON.parse(text) as StreamHello | { kind: string };
-    if ('session' in json) this.#hello.resolve(json);
-    else this.heard.push(text);
+  send(bytes: Uint8Array): void {
+    if (this.#sent++ === 0) this.#hello.resolve(bytes);
+    else void this.#hear(bytes, this.#sent - 2);
+  }
+
+  async #hear(bytes: Uint8Array, frame: number): Promise<void> {
+    const { session, sequence } = await this.#opened();
+    const opened = session.open(KIND.alive, sequence, bytes, frame);
+    if (opened === undefined) throw new Error('the frame is not its session’s');
+    this.heard.push(unpackText(opened));
+  }
+
+  async #opened(): Promise<{ session: Session; sequence: number; hello: Uint8Array }> {
+    const hello = await this.#hello.promise;
+    const session = this.#enclave.sessionOf(hello);
+    if (session === undefined) throw new Error('the hello names no session');
+    return { session, sequence: sequenceOf(hello), hello };
   }
 
   close(): void {
@@ -226,22 +289,33 @@ export class FakeSocket implements Socket {
     this.onclose?.({ code, reason: '' });
   }
 
-  /** What the client asked for, once it did. Throws where the mark of its hello is wrong. */
+  /** What the client asked for, once it did. Throws where its hello is not sealed. */
   async hello(): Promise<unknown> {
-    const { session, sequence, body, mac } = await this.#hello.promise;
-    const keys = this.#enclave.sessions.get(session);
-    if (keys === undefined || !isMac(keys.requestMac('POST', `${API}/stream`, sequence, body), mac)) {
-      throw new Error('the hello is not its session’s');
-    }
-    return JSON.parse(body);
+    const { session, sequence, hello } = await this.#opened();
+    const opened = session.open(KIND.hello, sequence, hello.subarray(HEAD_BYTES));
+    if (opened === undefined) throw new Error('the hello is not its session’s');
+    return JSON.parse(unpackText(opened));
   }
 
-  /** @param changes makes it another frame than the enclave's. */
-  async frame(json: unknown, changes: { body?: string; frame?: number } = {}): Promise<void> {
-    const { session, sequence } = await this.#hello.promise;
-    const body = toJson(json);
-    const keys = this.#enclave.sessions.get(session) as SessionKeys;
-    const mac = keys.frameMac(sequence, changes.frame ?? this.#frames++, body);
-    this.onmessage?.({ data: JSON.stringify({ body: changes.body ?? body, mac }) });
+  /** The client's own hello, for those who send it back. */
+  async said(): Promise<Uint8Array> {
+    return (await this.#opened()).hello;
+  }
+
+  /** What the enclave sends next, or would in another place. */
+  async sealed(json: unknown, frame = this.#frames++): Promise<Uint8Array> {
+    const { session, sequence } = await this.#opened();
+    return session.seal(KIND.frame, sequence, packFrame(toJson(json)), frame);
+  }
+
+  /** Brings the client a frame, and waits until it was looked at. */
+  async bring(frame: Uint8Array): Promise<void> {
+    this.onmessage?.({ data: Uint8Array.from(frame).buffer });
+    // Opening takes turns of another thread; whoever sends this knows when it was done by what comes of it.
+    await new Promise((done) => setTimeout(done, 5));
+  }
+
+  async frame(json: unknown, frame?: number): Promise<void> {
+    await this.bring(await this.sealed(json, frame));
   }
 }

@@ -6,6 +6,7 @@ import { API } from '@bitcloak/trading/wire';
 type RawFrame = { readonly opcode: number; readonly payload: Buffer };
 
 const TEXT = 1;
+const BINARY = 2;
 const CLOSE = 8;
 const PING = 9;
 
@@ -43,9 +44,11 @@ export class RawStream {
     return stream;
   }
 
-  send(text: string): void {
-    const payload = Buffer.from(text);
-    const length = Buffer.from([0x80 | TEXT, 0x80 | 126, payload.length >> 8, payload.length & 255]);
+  /** Text as a frame of text, bytes as one of bytes. */
+  send(content: string | Uint8Array): void {
+    const payload = Buffer.from(content as Uint8Array);
+    const opcode = typeof content === 'string' ? TEXT : BINARY;
+    const length = Buffer.from([0x80 | opcode, 0x80 | 126, payload.length >> 8, payload.length & 255]);
     // A mask of zeroes leaves the payload as it is.
     this.#socket.write(Buffer.concat([length, Buffer.alloc(4), payload]));
   }
@@ -80,8 +83,9 @@ export class RawStream {
     return frames;
   }
 
-  get texts(): string[] {
-    return this.frames().flatMap(({ opcode, payload }) => (opcode === TEXT ? [payload.toString()] : []));
+  /** Those that say something, as they came. */
+  get sealed(): Buffer[] {
+    return this.frames().flatMap(({ opcode, payload }) => (opcode === BINARY || opcode === TEXT ? [payload] : []));
   }
 
   get pings(): number {

@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Manifest } from '@bitcloak/chain/manifest';
+import { HpkeKey } from '@bitcloak/crypto/hpkeKey';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { formatAmount } from '@bitcloak/protocol/amounts';
 import { LOCK_SECONDS_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
@@ -80,8 +81,9 @@ export class Simulation {
     this.#prover = prover;
     this.#token = token;
     this.#dice = new Dice(seed);
-    const secret = () => new AgreementKey(desk.bench.bytes(32));
-    const era = { encryptionKey: secret(), apiKey: secret(), signer: desk.signer.signingKey };
+    const secret = () => desk.bench.bytes(32);
+    const [encryptionKey, apiKey] = [new AgreementKey(secret()), new HpkeKey(secret())];
+    const era = { encryptionKey, apiKey, signer: desk.signer.signingKey };
     this.#encryptionKey = era.encryptionKey;
     this.#keys = { journalKey: desk.bench.bytes(32), era: () => era };
   }

@@ -1,20 +1,11 @@
-import { randomBytes } from 'node:crypto';
-import { AgreementKey } from '@bitcloak/crypto/x25519';
 import type { SpendingKey } from '@bitcloak/notes/keys';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { checkJson } from './checks.ts';
-import { exchange, type Fetch, type HttpReply } from './http.ts';
-import { refusalOf } from './refusals.ts';
-import {
-  HEADER,
-  isMac,
-  OPENING_SEQUENCE,
-  openingMessage,
-  SESSION_SECONDS_MAX,
-  SessionKeys,
-  type SessionOpening,
-} from './session.ts';
-import { API, encodeSignature, hexOf, SESSION_REPLY_SCHEMA, type WireSession } from './wire.ts';
+import { ClientOpening, type ClientSession, type Peer } from './clientSession.ts';
+import { exchange, textOf, type Fetch } from './http.ts';
+import { forged, refusalOf } from './refusals.ts';
+import { SESSION_SECONDS_MAX } from './session.ts';
+import { API } from './wire.ts';
 
 /** A session is renewed so long before it ends. */
 const RENEWAL_SECONDS = 30;
@@ -22,33 +13,22 @@ const RENEWAL_SECONDS = 30;
 export type ChannelOptions = {
   readonly base: URL;
   readonly key: SpendingKey;
-  readonly operatorId: bigint;
-  /** The enclave's key for sessions as it is now, checked against whatever the trader trusts. Asked before every opening. */
-  readonly apiKey: () => Promise<Uint8Array>;
+  /** The enclave as it is now, its key checked against whatever the trader trusts. Asked before every opening. */
+  readonly peer: () => Promise<Peer>;
   readonly fetch: Fetch;
   readonly msMax: number;
 };
 
-/** An open session of this client. Sequences are taken by requests and streams alike. */
-export class OpenSession {
-  readonly keys: SessionKeys;
+/** An open session of this client. */
+export type OpenSession = {
+  readonly sealed: ClientSession;
   /** On the monotonic clock, in milliseconds. */
   readonly renewAt: number;
-  #sequence = 0;
-
-  constructor(keys: SessionKeys, renewAt: number) {
-    this.keys = keys;
-    this.renewAt = renewAt;
-  }
-
-  takeSequence(): number {
-    return ++this.#sequence;
-  }
-}
+};
 
 export type Reply = { readonly status: number; readonly json: unknown };
 
-/** Authenticated requests to an operator's enclave, in sessions that are opened and renewed when they are needed. */
+/** Sealed requests to an operator's enclave, in sessions that are opened and renewed when they are needed. */
 export class Channel {
   readonly #options: ChannelOptions;
   #session: Promise<OpenSession> | undefined;
@@ -83,24 +63,23 @@ export class Channel {
   }
 
   /**
-   * One authenticated request in a session. An authenticated refusal is an `OperatorRefusal` that says so; after every other error it is not known
-   * whether the enclave did what was asked.
+   * One sealed request in a session. A sealed refusal is an `OperatorRefusal` that says so; after every other error it is not known whether the
+   * enclave did what was asked. Throws `USAGE` for a request that is too long, before anything is sent.
    */
-  async send(session: OpenSession, method: string, path: string, body?: string): Promise<Reply> {
+  async send(session: OpenSession, method: string, path: string, body = ''): Promise<Reply> {
     const { base, fetch, msMax } = this.#options;
-    const { keys } = session;
-    const sequence = session.takeSequence();
-    const headers = {
-      [HEADER.session]: keys.id,
-      [HEADER.sequence]: String(sequence),
-      [HEADER.mac]: keys.requestMac(method, path, sequence, body ?? ''),
-    };
-    const reply = await exchange(fetch, base, path, { method, headers, body }, msMax);
-    const { status, text } = reply;
-    const authenticated = isAuthentic(keys, sequence, reply);
-    if (status >= 400) throw refusalOf(status, text, authenticated);
-    if (!authenticated) throw forged('it lacks the mark of the session');
-    return { status, json: parseReply(text) };
+    const { sealed } = session;
+    const sequence = sealed.takeSequence();
+    const request = await sealed.sealRequest(sequence, { method, path, body }).catch((error: unknown) => {
+      throw error instanceof RangeError ? new BitcloakError('USAGE', error.message) : error;
+    });
+    const { status, bytes } = await exchange(fetch, base, `${API}/sealed`, request, msMax);
+    // Whatever the enclave has read it answers under seal; everything else anybody can say.
+    if (status !== 200) throw refusalOf(status, textOf(bytes), false);
+    const reply = await sealed.openReply(sequence, bytes);
+    if (reply === undefined) throw forged('it is not sealed by the session');
+    if (reply.status >= 400) throw refusalOf(reply.status, reply.text, true);
+    return { status: reply.status, json: parseReply(reply.text) };
   }
 
   /** A request that changes nothing, so that it can be asked again: once, where the session was over. */
@@ -123,45 +102,20 @@ export class Channel {
   }
 
   async #open(): Promise<OpenSession> {
-    const { base, key, operatorId, fetch, msMax } = this.#options;
-    const apiKey = await this.#options.apiKey();
-    const own = new AgreementKey(randomBytes(32));
-    const { owner } = key.keys;
-    const time = Math.floor(Date.now() / 1000);
-    const opening: SessionOpening = { operatorId, owner, apiKey, clientKey: own.publicKey, time };
-    const keys = SessionKeys.derive(opening, own, apiKey);
-    if (keys === undefined) {
+    const { base, key, fetch, msMax } = this.#options;
+    const peer = await this.#options.peer();
+    const opening = await ClientOpening.make(peer, key, Math.floor(Date.now() / 1000));
+    if (opening === undefined) {
       throw new BitcloakError('OPERATOR_MISMATCH', "the operator's API key is none that secrets can be shared with");
     }
-    const body: WireSession = {
-      owner: owner.toString(),
-      clientKey: hexOf(own.publicKey),
-      time,
-      signature: encodeSignature(key.sign(openingMessage(opening))),
-    };
-    const request = { method: 'POST', body: JSON.stringify(body) };
     const began = performance.now();
-    const reply = await exchange(fetch, base, `${API}/sessions`, request, msMax);
-    const { status, text } = reply;
-    if (status >= 400) throw refusalOf(status, text, false);
-    if (!isAuthentic(keys, OPENING_SEQUENCE, reply)) throw forged('who opens the session does not have its key');
-    const { session, expiry } = parseChecked<{ session: string; expiry: number }>(SESSION_REPLY_SCHEMA, text);
-    if (session !== keys.id) throw forged('it names another session');
-    const seconds = Math.min(expiry - time, SESSION_SECONDS_MAX);
-    return new OpenSession(keys, began + 1000 * Math.max(seconds - RENEWAL_SECONDS, seconds / 2));
+    const { status, bytes } = await exchange(fetch, base, `${API}/sessions`, opening.bytes, msMax);
+    if (status >= 400) throw refusalOf(status, textOf(bytes), false);
+    const sealed = await opening.accept(bytes);
+    if (sealed === undefined) throw forged('who opens the session does not have its key');
+    const seconds = Math.min(sealed.expiry - opening.time, SESSION_SECONDS_MAX);
+    return { sealed, renewAt: began + 1000 * Math.max(seconds - RENEWAL_SECONDS, seconds / 2) };
   }
-}
-
-/** A reply that claims a mark must have the right one, whatever it says. */
-function isAuthentic(keys: SessionKeys, sequence: number, { status, headers, text }: HttpReply): boolean {
-  const mac = headers.get(HEADER.mac);
-  if (mac === null) return false;
-  if (isMac(keys.replyMac(sequence, status, text), mac)) return true;
-  throw forged('its mark is not that of the session');
-}
-
-export function forged(why: string): BitcloakError {
-  return new BitcloakError('REPLY_FORGED', `this is no reply of the operator's enclave: ${why}`);
 }
 
 function parseReply(text: string): unknown {

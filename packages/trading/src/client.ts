@@ -1,16 +1,15 @@
-import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { SpendingKey } from '@bitcloak/notes/keys';
 import { parseAmount } from '@bitcloak/protocol/amounts';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { OrderType, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol/orders';
 import { FIELD_MODULUS } from '@bitcloak/protocol/parameters';
-import { Channel, checked, forged, parseChecked, type Reply } from './channel.ts';
-import { exchange, operatorUrl, type Fetch } from './http.ts';
+import { bytesToHex, randomBytes } from '@noble/hashes/utils.js';
+import { Channel, checked, parseChecked, type Reply } from './channel.ts';
+import { exchange, operatorUrl, textOf, type Fetch } from './http.ts';
 import { limitOf } from './market.ts';
 import { signOrder, withdrawalLimit, type OrderTerms, type SignedOrder } from './orders.ts';
 import type { BalanceRecord, FillRecord, OrderRecord, WithdrawalRecord } from './records.ts';
-import { OperatorRefusal, OutcomeUnknown, refusalOf } from './refusals.ts';
+import { forged, OperatorRefusal, OutcomeUnknown, refusalOf } from './refusals.ts';
 import { checkWorth, lotsOf, partOf, ticksOf, type TradedMarket, type TradedToken } from './steps.ts';
 import { AccountStream, type Socket, type StreamOptions } from './stream.ts';
 import {
@@ -143,7 +142,7 @@ export type OrderOutcome = {
   readonly fills: readonly FillRecord[];
 };
 
-/** An account with an operator: what a trader asks of its enclave, signed, authenticated, and tried again where the way there fails. */
+/** An account with an operator: what a trader asks of its enclave, signed, sealed, and tried again where the way there fails. */
 export class TradingClient {
   readonly #options: ClientOptions;
   readonly #base: URL;
@@ -160,8 +159,7 @@ export class TradingClient {
     this.#channel = new Channel({
       base: this.#base,
       key: options.key,
-      operatorId: options.expected.operatorId,
-      apiKey: async () => (await this.#readInfo()).apiKey,
+      peer: () => this.#readInfo(),
       fetch: this.#fetch,
       msMax: this.#msMax,
     });
@@ -300,7 +298,7 @@ export class TradingClient {
     const body = JSON.stringify({ clientOrderId, ...terms, ...encodeSigned(signed) });
     const { reply } = await this.#change('POST', '/orders', body, clientOrderId);
     const outcome = this.#outcomeOf(reply);
-    // A mark says that the enclave sent it, not that it is about this order.
+    // The seal says that the enclave sent it, not that it is about this order.
     if (outcome.order.clientOrderId === clientOrderId) return outcome;
     throw forged('it is about another order');
   }
@@ -424,7 +422,8 @@ export class TradingClient {
   }
 
   async #ask(path: string): Promise<{ text: string }> {
-    const { status, text } = await exchange(this.#fetch, this.#base, API + path, { method: 'GET' }, this.#msMax);
+    const { status, bytes } = await exchange(this.#fetch, this.#base, API + path, undefined, this.#msMax);
+    const text = textOf(bytes);
     if (status >= 400) throw refusalOf(status, text, false);
     return { text };
   }
@@ -437,7 +436,7 @@ export class TradingClient {
     const differs = (what: string) =>
       new BitcloakError('OPERATOR_MISMATCH', `${what}: the operator at ${this.#base.host} is not the expected one`);
     if (info.operatorId !== operatorId) throw differs('operator id');
-    if (apiKey !== undefined && Buffer.compare(info.apiKey, apiKey) !== 0) throw differs('API key');
+    if (apiKey !== undefined && bytesToHex(info.apiKey) !== bytesToHex(apiKey)) throw differs('API key');
     if (info.settleSeconds > SETTLE_SECONDS_MAX) {
       const message = `settleSeconds: expected at most ${SETTLE_SECONDS_MAX}, got ${info.settleSeconds}: orders would be good for longer than meant`;
       throw new BitcloakError('OPERATOR_MISMATCH', message);
@@ -543,6 +542,8 @@ export class TradingClient {
         if (error instanceof OperatorRefusal && isFinal(error)) {
           throw lost === undefined ? error : new RefusedAfterLoss(error);
         }
+        // It never was sent.
+        if (error instanceof BitcloakError && !(error instanceof OperatorRefusal) && error.code === 'USAGE') throw error;
         this.#channel.dropIfOver(session, error);
         lost = error;
       }
@@ -613,5 +614,11 @@ class RefusedAfterLoss extends OperatorRefusal {
 }
 
 function newClientOrderId(): string {
-  return randomBytes(16).toString('base64url');
+  return bytesToHex(randomBytes(16));
+}
+
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((done) => {
+    setTimeout(done, milliseconds);
+  });
 }

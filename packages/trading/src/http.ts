@@ -1,17 +1,15 @@
 import { BitcloakError } from '@bitcloak/protocol/errors';
+import { concatBytes } from '@noble/hashes/utils.js';
 
 /** More than any list that an operator keeps for one owner. */
 export const REPLY_BYTES_MAX = 8 * 1024 * 1024;
 
+/** The media type of everything that is sealed. */
+export const SEALED_TYPE = 'application/octet-stream';
+
 export type Fetch = (url: string, options: RequestInit) => Promise<Response>;
 
-export type HttpReply = { readonly status: number; readonly headers: Headers; readonly text: string };
-
-export type HttpRequest = {
-  readonly method: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string | undefined;
-};
+export type HttpReply = { readonly status: number; readonly bytes: Uint8Array };
 
 /** Throws `USAGE` for what is no base URL of an operator. */
 export function operatorUrl(text: string): URL {
@@ -24,28 +22,24 @@ export function operatorUrl(text: string): URL {
 }
 
 /**
- * One request. A redirection is not followed: it would send an order somewhere that nobody agreed to. Throws `OPERATOR_UNREACHABLE` where no whole
- * answer comes in time; whether the operator got the request is then not known.
+ * One request: a GET, or a POST of bytes. A redirection is not followed: it would send an order somewhere that nobody agreed to. Throws
+ * `OPERATOR_UNREACHABLE` where no whole answer comes in time; whether the operator got the request is then not known.
  */
 export async function exchange(
   fetcher: Fetch,
   base: URL,
   path: string,
-  request: HttpRequest,
+  body: Uint8Array | undefined,
   msMax: number,
 ): Promise<HttpReply> {
-  const { method, headers = {}, body } = request;
-  const json = body === undefined ? {} : { 'content-type': 'application/json' };
-  const options: RequestInit = {
-    method,
-    headers: { ...headers, ...json },
-    redirect: 'error',
-    signal: AbortSignal.timeout(msMax),
-    ...(body === undefined ? {} : { body }),
-  };
+  const sent =
+    body === undefined
+      ? { method: 'GET' }
+      : { method: 'POST', headers: { 'content-type': SEALED_TYPE }, body: body as Uint8Array<ArrayBuffer> };
+  const options: RequestInit = { ...sent, redirect: 'error', signal: AbortSignal.timeout(msMax) };
   try {
     const response = await fetcher(new URL(path.slice(1), base).href, options);
-    return { status: response.status, headers: response.headers, text: await readText(response, REPLY_BYTES_MAX) };
+    return { status: response.status, bytes: await readBytes(response, REPLY_BYTES_MAX) };
   } catch (error) {
     // What fetch says may hold the whole URL, and with it what was asked.
     const { cause, name } = error as { cause?: { code?: unknown }; name?: string };
@@ -56,14 +50,27 @@ export async function exchange(
   }
 }
 
-/** The whole text of an answer. Throws RangeError where it is longer than `bytesMax`. */
-export async function readText(response: Response, bytesMax: number): Promise<string> {
+/** The whole of an answer. Throws RangeError where it is longer than `bytesMax`. */
+export async function readBytes(response: Response, bytesMax: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    size += chunk.length;
-    if (size > bytesMax) throw new RangeError(`expected an answer of at most ${bytesMax} bytes`);
-    chunks.push(chunk);
+  const reader = response.body?.getReader();
+  for (;;) {
+    const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };
+    if (done || value === undefined) break;
+    size += value.length;
+    if (size > bytesMax) {
+      await reader?.cancel();
+      throw new RangeError(`expected an answer of at most ${bytesMax} bytes`);
+    }
+    chunks.push(value);
   }
-  return Buffer.concat(chunks).toString();
+  return concatBytes(...chunks);
 }
+
+/** The same as text. */
+export async function readText(response: Response, bytesMax: number): Promise<string> {
+  return textOf(await readBytes(response, bytesMax));
+}
+
+export const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);

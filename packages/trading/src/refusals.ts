@@ -32,6 +32,11 @@ export class OutcomeUnknown extends BitcloakError {
   }
 }
 
+/** What comes as an answer of the enclave, and cannot be one. */
+export function forged(why: string): BitcloakError {
+  return new BitcloakError('REPLY_FORGED', `this is no reply of the operator's enclave: ${why}`);
+}
+
 const word = (value: unknown) =>
   typeof value === 'string' && /^[A-Za-z][A-Za-z0-9_]{0,40}$/.test(value) ? value : undefined;
 

@@ -1,92 +1,126 @@
-import { createHmac, createSecretKey, hash, hkdfSync, timingSafeEqual, type KeyObject } from 'node:crypto';
 import { bytesToInteger, integerToBytes } from '@bitcloak/crypto/field';
+import { ENCAPSULATION_BYTES, SEAL_BYTES } from '@bitcloak/crypto/hpke';
 import { poseidon } from '@bitcloak/crypto/poseidon';
-import type { AgreementKey } from '@bitcloak/crypto/x25519';
+import type { Signature } from '@bitcloak/crypto/eddsa';
 import { TAG } from '@bitcloak/protocol/parameters';
+import { expand, extract } from '@noble/hashes/hkdf.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { CIPHER_KEY_BYTES, SESSION_ID_BYTES, TAG_BYTES } from './sealing.ts';
 
 /*
- * A session between an owner and an operator's enclave. Its keys come from an X25519 agreement of a key that the client makes for it and the
- * enclave's key of the era, which the registry holds; the owner signs for the client's key with the key of his trading account. Both sides then
- * authenticate every message. What the server says never enters what is signed raw: it would be an order's hash one day.
+ * A session between an owner and an operator's enclave. The client seals its opening with HPKE to the enclave's key of the era, which the registry
+ * holds; the owner signs for the encapsulation with the key of his trading account. What both then seal with comes from the encapsulation and from
+ * what the enclave draws for the session: a recorded session that is opened again is another one. What the server says never enters what is signed
+ * raw: it would be an order's hash one day.
  */
 
-const SESSION_DOMAIN = 'bitcloak session v1';
-const MAC_BYTES = 32;
-const ID_BYTES = 16;
+const INFO_DOMAIN = utf8ToBytes('bitcloak session v2');
+const KEYS_DOMAIN = utf8ToBytes('bitcloak session keys v2');
+
+/** What the secret of a session is exported under. */
+export const SECRET_LABEL = utf8ToBytes('bitcloak session secret v2');
 
 /** How far a client's clock may be off when it opens a session, and how long a session lives at most. */
 export const OPENING_SECONDS_MAX = 120;
 export const SESSION_SECONDS_MAX = 3_600;
 
-/** Headers of an authenticated request, and of the reply to it. */
-export const HEADER = { session: 'bitcloak-session', sequence: 'bitcloak-sequence', mac: 'bitcloak-mac' } as const;
-
-/** The reply to an opening is authenticated as if it answered this sequence: it shows that who answers has the enclave's key. */
+/** The reply to an opening is sealed as if it answered this sequence: it shows that who answers has the enclave's key. */
 export const OPENING_SEQUENCE = 0;
 
 /** Requests of a session may overtake each other by so many. */
 export const SEQUENCE_WINDOW = 1_024;
 
+const FIELD_BYTES = 32;
+const TIME_BYTES = 8;
+const OPENING_BYTES = FIELD_BYTES + TIME_BYTES + 3 * FIELD_BYTES;
+export const SEALED_OPENING_BYTES = ENCAPSULATION_BYTES + OPENING_BYTES + SEAL_BYTES;
+/** What the enclave draws for a session. */
+export const SESSION_RANDOM_BYTES = 32;
+const REPLY_BYTES = SESSION_ID_BYTES + TIME_BYTES;
+export const SEALED_OPENING_REPLY_BYTES = SESSION_RANDOM_BYTES + REPLY_BYTES + TAG_BYTES;
+
+/** Whose key a session is opened with: with another enclave, or in another era, the opening cannot be read. */
+export type EnclaveIdentity = {
+  readonly chainId: bigint;
+  readonly pool: bigint;
+  readonly registry: bigint;
+  readonly operator: number;
+  readonly era: bigint;
+};
+
+/** HPKE's `info` of an opening. */
+export function openingInfo({ chainId, pool, registry, operator, era }: EnclaveIdentity): Uint8Array {
+  return concatBytes(
+    INFO_DOMAIN,
+    integerToBytes(chainId, 32),
+    integerToBytes(pool, 20),
+    integerToBytes(registry, 20),
+    integerToBytes(BigInt(operator), 8),
+    integerToBytes(era, 8),
+  );
+}
+
 export type SessionOpening = {
   readonly operatorId: bigint;
   readonly owner: bigint;
-  /** X25519 public keys of 32 bytes: the enclave's of the era, and the client's, made for this session. */
+  /** The enclave's X25519 public key of the era. */
   readonly apiKey: Uint8Array;
-  readonly clientKey: Uint8Array;
+  /** HPKE's, made for this session: 32 bytes. */
+  readonly encapsulation: Uint8Array;
   /** Unix seconds of the client's clock. */
   readonly time: number;
 };
 
 /** What an owner signs to open a session. */
-export function openingMessage({ operatorId, owner, apiKey, clientKey, time }: SessionOpening): bigint {
+export function openingMessage({ operatorId, owner, apiKey, encapsulation, time }: SessionOpening): bigint {
   const halves = (key: Uint8Array) => [bytesToInteger(key.subarray(0, 16)), bytesToInteger(key.subarray(16))];
-  return poseidon([operatorId, owner, ...halves(apiKey), ...halves(clientKey), BigInt(time)], TAG.API);
+  return poseidon([operatorId, owner, ...halves(apiKey), ...halves(encapsulation), BigInt(time)], TAG.API);
 }
 
-/** The keys that both sides of a session derive. They authenticate each direction apart from the other. */
-export class SessionKeys {
-  /** Public: names the session. The same opening sent again is the same session. */
-  readonly id: string;
-  // Imported once: importing a key takes longer than the MAC of an order.
-  readonly #request: KeyObject;
-  readonly #reply: KeyObject;
+/** What is sealed of an opening: what the enclave does not know by itself. */
+export type OpeningClaim = { readonly owner: bigint; readonly time: number; readonly signature: Signature };
 
-  private constructor(id: string, keys: Buffer) {
-    this.id = id;
-    this.#request = createSecretKey(keys.subarray(0, MAC_BYTES));
-    this.#reply = createSecretKey(keys.subarray(MAC_BYTES));
-  }
-
-  /**
-   * @param own the secret of one side, and `peer` the public key of the other.
-   * @returns undefined for a key with which no secret can be shared.
-   */
-  static derive(opening: SessionOpening, own: AgreementKey, peer: Uint8Array): SessionKeys | undefined {
-    const shared = own.agree(peer);
-    if (shared === undefined) return undefined;
-    const salt = hash('sha256', integerToBytes(openingMessage(opening), 32), 'buffer');
-    const keys = Buffer.from(hkdfSync('sha256', shared, salt, SESSION_DOMAIN, 2 * MAC_BYTES));
-    return new SessionKeys(salt.subarray(0, ID_BYTES).toString('hex'), keys);
-  }
-
-  /** @param path with its query, as it stands in the request. */
-  requestMac(method: string, path: string, sequence: number, body: string | Uint8Array): string {
-    return createHmac('sha256', this.#request).update(`${method}\n${path}\n${sequence}\n`).update(body).digest('hex');
-  }
-
-  /** @param sequence of the request that it answers. */
-  replyMac(sequence: number, status: number, body: string): string {
-    return createHmac('sha256', this.#reply).update(`reply\n${sequence}\n${status}\n`).update(body).digest('hex');
-  }
-
-  /** @param sequence of the request that opened the stream, and `frame` the frame's place in it from 0. */
-  frameMac(sequence: number, frame: number, body: string): string {
-    return createHmac('sha256', this.#reply).update(`frame\n${sequence}\n${frame}\n`).update(body).digest('hex');
-  }
+export function encodeOpening({ owner, time, signature: { r8, s } }: OpeningClaim): Uint8Array {
+  const fields = [r8.x, r8.y, s].map((value) => integerToBytes(value, FIELD_BYTES));
+  return concatBytes(integerToBytes(owner, FIELD_BYTES), integerToBytes(BigInt(time), TIME_BYTES), ...fields);
 }
 
-/** Compares in constant time. */
-export function isMac(expected: string, given: string): boolean {
-  const [left, right] = [Buffer.from(expected), Buffer.from(given)];
-  return left.length === right.length && timingSafeEqual(left, right);
+/** @returns undefined for bytes of another length, or a time that is none. The other numbers can be anything below 2^256. */
+export function decodeOpening(bytes: Uint8Array): OpeningClaim | undefined {
+  if (bytes.length !== OPENING_BYTES) return undefined;
+  let at = 0;
+  const take = (length: number) => bytesToInteger(bytes.subarray(at, (at += length)));
+  const [owner, time] = [take(FIELD_BYTES), Number(take(TIME_BYTES))];
+  const [x, y, s] = [take(FIELD_BYTES), take(FIELD_BYTES), take(FIELD_BYTES)];
+  return Number.isSafeInteger(time) ? { owner, time, signature: { r8: { x, y }, s } } : undefined;
+}
+
+/** The keys of one session. */
+export type CipherKeys = { readonly fromClient: Uint8Array; readonly fromServer: Uint8Array };
+
+/**
+ * @param secret exported from the encapsulation.
+ * @param random the enclave's, public: nobody without the secret derives anything from it.
+ */
+export function deriveKeys(secret: Uint8Array, random: Uint8Array): CipherKeys {
+  const keys = expand(sha256, extract(sha256, secret, random), KEYS_DOMAIN, 2 * CIPHER_KEY_BYTES);
+  return { fromClient: keys.slice(0, CIPHER_KEY_BYTES), fromServer: keys.slice(CIPHER_KEY_BYTES) };
+}
+
+/** What is sealed of the reply to an opening. */
+export type OpeningReply = { readonly id: Uint8Array; readonly expiry: number };
+
+export function encodeOpeningReply({ id, expiry }: OpeningReply): Uint8Array {
+  return concatBytes(id, integerToBytes(BigInt(expiry), TIME_BYTES));
+}
+
+/** Of what `encodeOpeningReply` makes. */
+export function decodeOpeningReply(bytes: Uint8Array): OpeningReply {
+  return { id: bytes.slice(0, SESSION_ID_BYTES), expiry: Number(bytesToInteger(bytes.subarray(SESSION_ID_BYTES))) };
+}
+
+/** What the reply to an opening is bound to: the encapsulation that it answers, and what the enclave drew. */
+export function openingReplyHead(encapsulation: Uint8Array, random: Uint8Array): Uint8Array {
+  return concatBytes(encapsulation, random);
 }

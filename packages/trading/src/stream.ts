@@ -1,12 +1,13 @@
-import { randomInt } from 'node:crypto';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { checked, forged, parseChecked, type Channel, type OpenSession } from './channel.ts';
+import { randomBytes } from '@noble/hashes/utils.js';
+import { checked, type Channel } from './channel.ts';
+import type { ClientSession } from './clientSession.ts';
 import { REPLY_BYTES_MAX } from './http.ts';
 import type { BalanceRecord } from './records.ts';
-import { isMac } from './session.ts';
-import { FRAME_SCHEMA, REPORT_SCHEMAS, SNAPSHOT_SCHEMA } from './streamSchemas.ts';
+import { forged } from './refusals.ts';
+import { REPORT_SCHEMAS, SNAPSHOT_SCHEMA } from './streamSchemas.ts';
 import { AccountView } from './view.ts';
-import { ALIVE_FRAME, API, decodeStreamBody, type Frame, type StreamBody, type StreamRequest } from './wire.ts';
+import { ALIVE_FRAME, API, decodeStreamBody, type StreamBody, type StreamRequest } from './wire.ts';
 
 const PATH = `${API}/stream`;
 const PAUSE_MS_MAX = 10_000;
@@ -30,11 +31,12 @@ export type StreamEvent =
 
 /** What of the WHATWG's WebSocket a stream needs. */
 export type Socket = {
+  binaryType: string;
   onopen: ((event: never) => void) | null;
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: ((event: { code: number; reason: string }) => void) | null;
   onerror: ((event: never) => void) | null;
-  send(text: string): void;
+  send(bytes: Uint8Array): void;
   close(code?: number): void;
 };
 
@@ -63,10 +65,10 @@ export class AccountStream implements AsyncIterable<StreamEvent> {
   readonly #options: StreamOptions;
   readonly #events: StreamEvent[] = [];
   #wake: (() => void) | undefined;
-  #socket: Socket | undefined;
+  #connection: Connection | undefined;
   #isClosed = false;
   #failure: BitcloakError | undefined;
-  #balancesTimer: NodeJS.Timeout | undefined;
+  #balancesTimer: ReturnType<typeof setTimeout> | undefined;
   #isIterated = false;
   /** After a report that does not follow the one before, only a snapshot helps. */
   #needsSnapshot: boolean;
@@ -92,12 +94,8 @@ export class AccountStream implements AsyncIterable<StreamEvent> {
 
   /** Tells a dead man that its owner is there: to be called by what decides, not by a timer. @returns false while there is no connection. */
   alive(): boolean {
-    try {
-      this.#socket?.send(ALIVE_FRAME);
-    } catch {
-      return false;
-    }
-    return this.#socket !== undefined;
+    this.#connection?.alive();
+    return this.#connection !== undefined;
   }
 
   /** Ends the stream, and its iteration. */
@@ -105,7 +103,7 @@ export class AccountStream implements AsyncIterable<StreamEvent> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearTimeout(this.#balancesTimer);
-    this.#socket?.close(1000);
+    this.#connection?.close();
     this.#wake?.();
   }
 
@@ -156,7 +154,7 @@ export class AccountStream implements AsyncIterable<StreamEvent> {
         if (!(thrown instanceof BitcloakError)) throw thrown;
         error = thrown;
       }
-      this.#socket = undefined;
+      this.#connection = undefined;
       if (this.#isOver()) break;
       // An operator that is another one than expected does not become the right one by waiting.
       if (error.code === 'OPERATOR_MISMATCH') return this.#fail(error);
@@ -164,7 +162,7 @@ export class AccountStream implements AsyncIterable<StreamEvent> {
       this.#emit({ kind: 'disconnected', error });
       const pause = Math.min(PAUSE_MS_MAX, this.#parts.pauseMs * 2 ** Math.min(failures, 10));
       // Those who were thrown out together must not come back together.
-      await this.#sleep(randomInt(Math.floor(pause / 2), pause));
+      await this.#sleep(randomBetween(pause / 2, pause));
     }
     this.#ready.reject(new BitcloakError('OPERATOR_UNREACHABLE', 'the stream was closed'));
   }
@@ -192,10 +190,13 @@ export class AccountStream implements AsyncIterable<StreamEvent> {
     const url = new URL(PATH.slice(1), base);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
     const socket = open(url.href);
-    const connection = new Connection(session, this.#request());
+    socket.binaryType = 'arraybuffer';
+    const connection = new Connection(session.sealed, socket);
     const { promise, resolve } = Promise.withResolvers<BitcloakError>();
     const timer = setTimeout(() => end(ended('no connection in time')), OPEN_MS_MAX);
+    let isOver = false;
     const end = (error: BitcloakError) => {
+      isOver = true;
       clearTimeout(timer);
       socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
       socket.close();
@@ -203,23 +204,39 @@ export class AccountStream implements AsyncIterable<StreamEvent> {
       if (connection.frames === 0) channel.drop(session);
       resolve(error);
     };
+    // Opening a frame takes its time: what comes meanwhile, the end too, waits for its turn.
+    let turn = Promise.resolve();
+    const inTurn = (work: () => Promise<void> | void) => {
+      turn = turn
+        .then(() => (isOver ? undefined : work()))
+        .catch((error: unknown) => {
+          end(error instanceof BitcloakError ? error : forged('a frame cannot be read'));
+        });
+    };
     socket.onopen = () => {
       clearTimeout(timer);
-      socket.send(connection.hello());
-      this.#socket = socket;
-      this.#emit({ kind: 'connected' });
-      if (!this.#needsSnapshot) this.#ready.resolve(undefined);
+      inTurn(async () => {
+        if (this.#isClosed) return end(ended('closed'));
+        await connection.hello(this.#request());
+        this.#connection = connection;
+        this.#emit({ kind: 'connected' });
+        if (!this.#needsSnapshot) this.#ready.resolve(undefined);
+      });
     };
     socket.onmessage = ({ data }) => {
-      try {
-        this.#take(connection.read(data));
-      } catch (error) {
-        end(error instanceof BitcloakError ? error : forged('a frame cannot be read'));
-      }
+      inTurn(async () => {
+        this.#take(await connection.read(data));
+      });
     };
-    socket.onerror = () => end(ended('the connection failed'));
+    socket.onerror = () => {
+      inTurn(() => {
+        end(ended('the connection failed'));
+      });
+    };
     socket.onclose = ({ code, reason }) => {
-      end(ended(`closed with ${code} ${reason.slice(0, 100).replaceAll(/[^\x20-\x7e]/g, '?')}`));
+      inTurn(() => {
+        end(ended(`closed with ${code} ${reason.slice(0, 100).replaceAll(/[^\x20-\x7e]/g, '?')}`));
+      });
     };
     return promise;
   }
@@ -264,38 +281,60 @@ export class AccountStream implements AsyncIterable<StreamEvent> {
   }
 }
 
-/** The frames of one connection. */
+/** One connection, and the frames that it has seen. */
 class Connection {
+  /** Of the enclave. */
   frames = 0;
-  readonly #session: OpenSession;
+  readonly #session: ClientSession;
+  readonly #socket: Socket;
   readonly #sequence: number;
-  readonly #body: string;
+  #alive = 0;
+  #sending: Promise<void> = Promise.resolve();
 
-  constructor(session: OpenSession, request: StreamRequest) {
+  constructor(session: ClientSession, socket: Socket) {
     this.#session = session;
+    this.#socket = socket;
     this.#sequence = session.takeSequence();
-    this.#body = JSON.stringify(request);
   }
 
-  hello(): string {
-    const { keys } = this.#session;
-    const [sequence, body] = [this.#sequence, this.#body];
-    return JSON.stringify({ session: keys.id, sequence, body, mac: keys.requestMac('POST', PATH, sequence, body) });
+  async hello(request: StreamRequest): Promise<void> {
+    this.#socket.send(await this.#session.sealHello(this.#sequence, JSON.stringify(request)));
+  }
+
+  /** Frames go out in the order in which they are counted. */
+  alive(): void {
+    const sealed = this.#session.sealAlive(this.#sequence, this.#alive++, ALIVE_FRAME);
+    this.#sending = this.#sending
+      .then(async () => {
+        this.#socket.send(await sealed);
+      })
+      // A connection that is gone shows by itself.
+      .catch(() => undefined);
+  }
+
+  /** What was said before goes out before. */
+  close(): void {
+    void this.#sending.then(() => {
+      this.#socket.close(1000);
+    });
   }
 
   /** Throws `REPLY_FORGED` for what the enclave did not say, or said in another place. */
-  read(data: unknown): StreamBody {
-    if (typeof data !== 'string' || data.length > REPLY_BYTES_MAX) throw forged('a frame is no text of this size');
-    const { body, mac } = parseChecked<Frame>(FRAME_SCHEMA, data);
-    if (!isMac(this.#session.keys.frameMac(this.#sequence, this.frames, body), mac)) {
-      throw forged('the mark of a frame is not that of the session');
-    }
+  async read(data: unknown): Promise<StreamBody> {
+    if (!(data instanceof ArrayBuffer) || data.byteLength > REPLY_BYTES_MAX) throw forged('a frame is not of this size');
+    const text = await this.#session.openFrame(this.#sequence, this.frames, new Uint8Array(data));
+    if (text === undefined) throw forged('a frame is not sealed by the session, or is out of its place');
     this.frames++;
-    const json = JSON.parse(body) as { kind?: unknown; snapshot?: unknown; report?: { kind?: unknown } };
+    const json = JSON.parse(text) as { kind?: unknown; snapshot?: unknown; report?: { kind?: unknown } };
     if (json.kind === 'snapshot') checked(SNAPSHOT_SCHEMA, json.snapshot);
     else checked(REPORT_SCHEMAS.get(json.report?.kind) ?? { type: 'object', required: ['known'] }, json.report);
     return decodeStreamBody(json);
   }
+}
+
+function randomBetween(least: number, most: number): number {
+  const [high = 0, low = 0] = randomBytes(2);
+  return least + ((most - least) * (256 * high + low)) / 65_536;
 }
 
 function ended(why: string): BitcloakError {

@@ -50,5 +50,3 @@ export const REPORT_SCHEMAS: ReadonlyMap<unknown, object> = new Map([
   ['credited', ofNote],
   ['debited', ofNote],
 ]);
-
-export const FRAME_SCHEMA = strict({ body: { type: 'string' }, mac: { type: 'string' } });

@@ -1,5 +1,6 @@
 import { ORDER_TYPES, REASONS, SELF_TRADES, SIDES, TIMES_IN_FORCE } from '@bitcloak/protocol/orders';
 import { AMOUNT_MAX, ASSET_BITS, FIELD_MODULUS, TIME_MAX } from '@bitcloak/protocol/parameters';
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import type { MarketTerms } from './market.ts';
 import type { NewOrder, NewWithdrawal, SignedOrder } from './orders.ts';
 import type { AccountSnapshot, BalanceRecord, FillRecord, OrderRecord, Report, WithdrawalRecord } from './records.ts';
@@ -47,9 +48,6 @@ const order = strictObject({
   salt: decimal,
 });
 const signature = strictObject({ r8x: decimal, r8y: decimal, s: decimal });
-
-export const SESSION_SCHEMA = strictObject({ owner: decimal, clientKey: hex(32), time, signature });
-export const SESSION_REPLY_SCHEMA = strictObject({ session: hex(16), expiry: time });
 
 export const NEW_ORDER_SCHEMA = strictObject(
   {
@@ -221,10 +219,7 @@ export type OperatorInfo = {
   readonly withdrawalFees: ReadonlyMap<bigint, bigint>;
 };
 
-/** A frame of a stream: its body is JSON of a `StreamBody`. */
-export type Frame = { readonly body: string; readonly mac: string };
-
-/** What a client asks for when it opens a stream. */
+/** What a client asks for when it opens a stream: its first frame. */
 export type StreamRequest = {
   /** The last report that it has; from the newest state on unless given. */
   readonly after?: number;
@@ -232,19 +227,12 @@ export type StreamRequest = {
   readonly cancelOnDisconnect?: boolean;
 };
 export const STREAM_REQUEST_SCHEMA = strictObject({}, { after: integer(0), cancelOnDisconnect: { type: 'boolean' } });
-/** The first frame of a client: the request as JSON in `body`, authenticated like a POST to the stream's path. */
-export const STREAM_HELLO_SCHEMA = strictObject({
-  session: hex(16),
-  sequence: integer(1),
-  body: { type: 'string', maxLength: 200 },
-  mac: hex(32),
-});
 
 /** Why the operator ends a stream: the code of the WebSocket's close. */
 export const STREAM_CLOSE = {
   /** It shuts down. */
   goingAway: 1001,
-  /** The first frame does not authenticate, or came too late. */
+  /** The first frame is none of an open session, or came too late. */
   refused: 4001,
   /** A frame that is not one of those that a client may send. */
   unexpected: 4003,
@@ -254,7 +242,7 @@ export const STREAM_CLOSE = {
   tooMany: 4029,
 } as const;
 
-/** What a client may send on a stream, now and then, to show that it lives. */
+/** What a client may say on a stream, now and then, to show that it lives. */
 export const ALIVE_FRAME = '{"kind":"alive"}';
 
 /** `snapshot` comes first where the reports after `after` are not all there any more, or none was named. */
@@ -324,15 +312,6 @@ export type OrderBook = {
   readonly buy: readonly BookLevel[];
   readonly sell: readonly BookLevel[];
 };
-export type StreamHello = {
-  readonly session: string;
-  readonly sequence: number;
-  readonly body: string;
-  readonly mac: string;
-};
-
-export type WireSession = { owner: string; clientKey: string; time: number; signature: WireSigned['signature'] };
-
 export function encodeSignature({ r8, s }: SignedOrder['signature']): WireSigned['signature'] {
   return { r8x: r8.x.toString(), r8y: r8.y.toString(), s: s.toString() };
 }
@@ -377,8 +356,8 @@ export function decodeSigned({ order: wire, signature: mark }: WireSigned): Sign
   };
 }
 
-export const hexOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
-export const bytesOf = (digits: string) => new Uint8Array(Buffer.from(digits, 'hex'));
+export const hexOf = (bytes: Uint8Array) => bytesToHex(bytes);
+export const bytesOf = (digits: string) => hexToBytes(digits);
 
 export function encodeInfo(info: OperatorInfo): object {
   const { encryptionKey, apiKey, withdrawalFees, ...rest } = info;
