@@ -1,5 +1,5 @@
 import swagger from '@fastify/swagger';
-import { REQUEST_BYTES, type InnerRequest } from '@bitcloak/trading/sealing';
+import type { InnerRequest } from '@bitcloak/trading/sealing';
 import { API } from '@bitcloak/trading/wire';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { addAccountRoutes } from './accountRoutes.ts';
@@ -7,6 +7,7 @@ import type { DeadMan } from './deadMan.ts';
 import type { Desk } from './desk.ts';
 import { answerErrors, STRICT, type ApiReport } from './errors.ts';
 import { addOrderRoutes } from './orderRoutes.ts';
+import { askRouter, InnerMessage, type InnerAnswer } from './innerRequest.ts';
 import { Refusal } from './refusal.ts';
 
 declare module 'fastify' {
@@ -15,10 +16,6 @@ declare module 'fastify' {
     owner: bigint;
   }
 }
-
-const OWNER_HEADER = 'owner';
-
-export type InnerAnswer = { readonly status: number; readonly body: Buffer };
 
 /** What owners ask for. It does not listen: nothing gets here but what `ask` was called with, which the seal's route alone does. */
 export class InnerApi {
@@ -29,17 +26,22 @@ export class InnerApi {
   }
 
   static async build(desk: Desk, deadMan: DeadMan, report: (line: ApiReport) => void): Promise<InnerApi> {
-    const app = Fastify({ ...STRICT, bodyLimit: REQUEST_BYTES });
-    app.removeContentTypeParser('text/plain');
+    const app = Fastify(STRICT);
     answerErrors(app, report);
     await app.register(swagger, { openapi: { openapi: '3.1.0' } });
     app.setNotFoundHandler(() => {
       throw new Refusal(404, 'USAGE', 'path: expected one of the API');
     });
     app.decorateRequest('owner', 0n);
-    app.addHook('onRequest', (request, _reply, done) => {
-      request.owner = BigInt(request.headers[OWNER_HEADER] as string);
-      done();
+    const parseJson = app.getDefaultJsonParser('error', 'error');
+    app.addHook('preValidation', (request, _reply, done) => {
+      const { owner, text } = InnerMessage.of(request.raw);
+      request.owner = owner;
+      if (text === '') return done();
+      void parseJson(request, text, (error, body) => {
+        request.body = body;
+        done(error ?? undefined);
+      });
     });
     await app.register(
       async (scope) => {
@@ -52,22 +54,8 @@ export class InnerApi {
     return new InnerApi(app);
   }
 
-  ask(owner: bigint, { method, path, body }: InnerRequest): Promise<InnerAnswer> {
-    const json = body === '' ? {} : { 'content-type': 'application/json' };
-    const request = {
-      method: method as 'GET',
-      url: path,
-      headers: { [OWNER_HEADER]: owner.toString(), ...json },
-      ...(body === '' ? {} : { payload: body }),
-      validate: false,
-    };
-    // With a callback it throws here what it would otherwise throw where nobody catches it: a path that is no URL, for one.
-    return new Promise((resolve, reject) => {
-      this.#app.inject(request, (error, reply) => {
-        if (reply === undefined) reject(error as Error);
-        else resolve({ status: reply.statusCode, body: reply.rawPayload });
-      });
-    });
+  ask(owner: bigint, request: InnerRequest): Promise<InnerAnswer> {
+    return askRouter(this.#app.routing, owner, request);
   }
 
   /** OpenAPI's `paths`. */

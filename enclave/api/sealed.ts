@@ -1,16 +1,11 @@
 import { SEALED_TYPE } from '@bitcloak/trading/http';
-import {
-  KIND,
-  packReply,
-  SEALED_REQUEST_BYTES,
-  unpackRequest,
-  type InnerRequest,
-} from '@bitcloak/trading/sealing';
+import { KIND, packReply, SEALED_REQUEST_BYTES, unpackRequest, type InnerRequest } from '@bitcloak/trading/sealing';
 import type { FastifyInstance } from 'fastify';
 import { answers } from './answers.ts';
 import type { DeadMan } from './deadMan.ts';
 import { bodyOf, failureOf, type ApiReport } from './errors.ts';
-import type { InnerAnswer, InnerApi } from './inner.ts';
+import type { InnerApi } from './inner.ts';
+import type { InnerAnswer } from './innerRequest.ts';
 import { costOf } from './limits.ts';
 import type { Rates } from './rates.ts';
 import { failed, Refusal } from './refusal.ts';

@@ -543,7 +543,8 @@ export class TradingClient {
           throw lost === undefined ? error : new RefusedAfterLoss(error);
         }
         // It never was sent.
-        if (error instanceof BitcloakError && !(error instanceof OperatorRefusal) && error.code === 'USAGE') throw error;
+        if (error instanceof BitcloakError && !(error instanceof OperatorRefusal) && error.code === 'USAGE')
+          throw error;
         this.#channel.dropIfOver(session, error);
         lost = error;
       }

@@ -124,7 +124,8 @@ export function unpackRequest(padded: Uint8Array): InnerRequest {
   const end = content.indexOf(LINE_END);
   const line = /^(GET|POST|PATCH|DELETE) (\/[\x21-\x7e]*)$/.exec(textOf(content.subarray(0, Math.max(end, 0))));
   const [, method, path] = line ?? [];
-  if (method === undefined || path === undefined) throw new RangeError('request: expected a method and a path of the API');
+  if (method === undefined || path === undefined)
+    throw new RangeError('request: expected a method and a path of the API');
   return { method, path, body: textOf(content.subarray(end + 1)) };
 }
 

@@ -321,7 +321,8 @@ class Connection {
 
   /** Throws `REPLY_FORGED` for what the enclave did not say, or said in another place. */
   async read(data: unknown): Promise<StreamBody> {
-    if (!(data instanceof ArrayBuffer) || data.byteLength > REPLY_BYTES_MAX) throw forged('a frame is not of this size');
+    if (!(data instanceof ArrayBuffer) || data.byteLength > REPLY_BYTES_MAX)
+      throw forged('a frame is not of this size');
     const text = await this.#session.openFrame(this.#sequence, this.frames, new Uint8Array(data));
     if (text === undefined) throw forged('a frame is not sealed by the session, or is out of its place');
     this.frames++;
