@@ -8,7 +8,7 @@ import { REGISTRY_ABI } from '@bitcloak/chain/generated/abi';
 import type { Call } from '@bitcloak/chain/pool';
 import { RegistryClient, type Era, type Nonce } from '@bitcloak/chain/registry';
 import { ERA_SECONDS_MAX, LOCK_SECONDS_MAX, MEASUREMENT_DELAY_SECONDS } from '@bitcloak/protocol/parameters';
-import { AbiCoder, Contract, Interface, isCallException, Wallet, ZeroAddress, ZeroHash } from 'ethers';
+import { AbiCoder, type Contract, Interface, isCallException, Wallet, ZeroAddress, ZeroHash } from 'ethers';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { BOOT, dstackEvidence, intelQuote, simulatedEvidence, simulatedMeasurements } from '../support/attestation.ts';
 import { openChain, readArtifact, type Chain } from '../support/chain.ts';

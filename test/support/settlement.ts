@@ -88,7 +88,14 @@ export class SettlementBench {
 
   async registerFor(operator: number, era: Era, signer: Wallet): Promise<ContractTransactionReceipt> {
     const { chainId } = this.bench;
-    const evidence = developmentEvidence(chainId, this.registry.address, operator, era, await this.registry.nonce(), signer);
+    const evidence = developmentEvidence(
+      chainId,
+      this.registry.address,
+      operator,
+      era,
+      await this.registry.nonce(),
+      signer,
+    );
     return this.asAdmin(this.registry.registerEraCall(operator, era, evidence));
   }
 
