@@ -55,7 +55,13 @@ export class InnerApi {
   }
 
   ask(owner: bigint, request: InnerRequest): Promise<InnerAnswer> {
-    return askRouter(this.#app.routing, owner, request);
+    return askRouter(
+      (message, response) => {
+        this.#app.routing(message, response);
+      },
+      owner,
+      request,
+    );
   }
 
   /** OpenAPI's `paths`. */

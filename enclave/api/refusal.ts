@@ -67,6 +67,9 @@ const SENTENCES: Readonly<Record<Reason, string>> = {
   batchPending: 'a batch is being settled',
 };
 
+/** Every word that the exchange may refuse something with. */
+export const REFUSAL_REASONS = Object.keys(SENTENCES) as Reason[];
+
 const STATUSES: ReadonlyMap<Reason, number> = new Map<Reason, number>([
   ['ownerUnknown', 403],
   ['clientOrderIdTaken', 409],

@@ -51,19 +51,29 @@ export function addSealedRoute(
   const description = 'A request of a session, sealed: see the routes that are marked so.';
   const options = sealedOptions(SEALED_REQUEST_BYTES, description);
   scope.post<{ Body?: Buffer }>('/sealed', options, async ({ body }, reply) => {
-    const request = wholeBody(body, SEALED_REQUEST_BYTES);
-    const { session, sequence, plaintext } = gate.sessions.unseal(KIND.request, request);
-    const { owner } = session;
-    gate.deadMan.touch(owner);
-    // Whatever goes wrong from here on is said under seal.
-    const answer = await answerTo(owner, plaintext, gate, inner).catch((error: unknown) => {
-      if (!(error instanceof Refusal)) report(failureOf(error as Error));
-      return answerOf(error instanceof Refusal ? error : failed());
-    });
-    const padded = packReply(answer.status, answer.body);
-    gate.rates.spend(owner, costOf(padded.length));
-    return reply.type(SEALED_TYPE).send(session.seal(KIND.reply, sequence, padded));
+    const answer = await answerSealed(wholeBody(body, SEALED_REQUEST_BYTES), gate, inner, report);
+    return reply.type(SEALED_TYPE).send(answer);
   });
+}
+
+/** Throws a refusal for what it cannot open, or has opened before. @param bytes as many as a request has. */
+export async function answerSealed(
+  bytes: Uint8Array,
+  gate: Gate,
+  inner: InnerApi,
+  report: (line: ApiReport) => void,
+): Promise<Buffer> {
+  const { session, sequence, plaintext } = gate.sessions.unseal(KIND.request, bytes);
+  const { owner } = session;
+  gate.deadMan.touch(owner);
+  // Whatever goes wrong from here on is said under seal.
+  const answer = await answerTo(owner, plaintext, gate, inner).catch((error: unknown) => {
+    if (!(error instanceof Refusal)) report(failureOf(error as Error));
+    return answerOf(error instanceof Refusal ? error : failed());
+  });
+  const padded = packReply(answer.status, answer.body);
+  gate.rates.spend(owner, costOf(padded.length));
+  return session.seal(KIND.reply, sequence, padded);
 }
 
 /** Throws a refusal for what does not get as far as the routes. */

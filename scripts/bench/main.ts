@@ -18,6 +18,15 @@ const BENCHMARKS: Readonly<Record<string, Entry>> = {
     },
     load: () => import('./attest.ts'),
   },
+  channel: {
+    summary: 'sealed orders per second through the enclave, what the seal adds to a request, and what a session costs',
+    options: {
+      orders: { default: '10000', help: 'orders of the measurement, after a tenth as many that only warm up' },
+      accounts: { default: '64', help: 'trading accounts' },
+      requests: { default: '2000', help: 'requests with and without a seal, taking turns' },
+    },
+    load: () => import('./channel.ts'),
+  },
   circuits: {
     summary: 'constraints, public signals, wires, terms, domain and headroom of every circuit',
     options: {},

@@ -11,21 +11,23 @@ import { signOrder, type OrderTerms } from '@bitcloak/trading/orders';
 import type { TradedMarket } from '@bitcloak/trading/steps';
 import { API, encodeSigned } from '@bitcloak/trading/wire';
 import type { Options, Report, Say } from './benchmark.ts';
+import type { ChannelCosts } from './channelWork.ts';
 import { grouped, rounded } from './measure.ts';
-import { accountsOf, type ChildMessage } from './ordersChild.ts';
+import { accountsOf, type ChildMessage, type ParentMessage } from './ordersChild.ts';
 
 const CHILD = fileURLToPath(import.meta.resolve('./ordersChild.ts'));
 const AIM_PER_CORE = 900;
 const AIM_MS = 5;
 /** Requests that are under way at once. */
-const CONCURRENCY = 64;
-const AGGRESSIVE_PERCENT = 10;
+export const CONCURRENCY = 64;
+export const AGGRESSIVE_PERCENT = 10;
 const PRICE = 200_000;
 const SPREAD = 400;
 
 type Prepared = { readonly account: number; readonly clientOrderId: string; readonly body: string };
 
-class Enclave {
+/** An enclave in a process of its own. */
+export class Enclave {
   readonly #child: ChildProcess;
   readonly url: string;
   readonly operatorId: bigint;
@@ -46,9 +48,18 @@ class Enclave {
 
   /** What the enclave has computed so far, all its threads together. */
   async cpuMs(): Promise<number> {
-    this.#child.send('cpu');
-    const [message] = (await once(this.#child, 'message')) as [ChildMessage & { kind: 'cpu' }];
-    return message.milliseconds;
+    return (await this.#ask<'cpu'>({ kind: 'cpu' })).milliseconds;
+  }
+
+  /** What the seals of so many requests cost, measured in that process. */
+  async channelCosts(requests: number): Promise<ChannelCosts> {
+    return (await this.#ask<'channel'>({ kind: 'channel', requests })).costs;
+  }
+
+  async #ask<Kind extends ChildMessage['kind']>(message: ParentMessage): Promise<ChildMessage & { kind: Kind }> {
+    this.#child.send(message);
+    const [answer] = (await once(this.#child, 'message')) as [ChildMessage & { kind: Kind }];
+    return answer;
   }
 
   async close(): Promise<void> {
@@ -57,7 +68,7 @@ class Enclave {
   }
 }
 
-class Load {
+export class Load {
   readonly #enclave: Enclave;
   readonly #keys: readonly SpendingKey[];
   readonly #market: TradedMarket;
@@ -118,7 +129,7 @@ class Load {
 }
 
 /** As many orders a second as it takes. */
-async function measureIntake(enclave: Enclave, load: Load, accounts: number, count: number, say: Say) {
+export async function measureIntake(enclave: Enclave, load: Load, accounts: number, count: number, say: Say) {
   say(`signing ${grouped(count)} orders`);
   const orders = Array.from({ length: count }, (_, index) => {
     const [sells, takes] = [index % 2 === 0, index % 100 < AGGRESSIVE_PERCENT];

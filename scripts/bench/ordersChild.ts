@@ -10,12 +10,17 @@ import { AMOUNT_MAX } from '@bitcloak/protocol/parameters';
 import { Interface } from 'ethers';
 import { startDevnet } from '../devnet/devnet.ts';
 import { startDevnetEnclave } from '../devnet/enclave.ts';
+import { measureChannel, type ChannelCosts } from './channelWork.ts';
 import { seededBytes } from './random.ts';
 
 /** What the child tells its parent. */
 export type ChildMessage =
   | { readonly kind: 'ready'; readonly url: string; readonly operatorId: bigint; readonly tokens: readonly Token[] }
-  | { readonly kind: 'cpu'; readonly milliseconds: number };
+  | { readonly kind: 'cpu'; readonly milliseconds: number }
+  | { readonly kind: 'channel'; readonly costs: ChannelCosts };
+
+/** What the parent asks for. */
+export type ParentMessage = { readonly kind: 'cpu' } | { readonly kind: 'channel'; readonly requests: number };
 
 export const SEED = 'bitcloak orders';
 const LOCK_SECONDS = 30n * 86_400n;
@@ -80,13 +85,24 @@ async function serve(accounts: number): Promise<void> {
       await pool.send(pool.depositCall(asset, VALUE, stealthOf(note), maker.ciphertext()));
     }
   }
-  process.on('message', (message) => {
-    if (message !== 'cpu') return;
-    const { user, system } = process.cpuUsage();
-    process.send?.({ kind: 'cpu', milliseconds: (user + system) / 1000 } satisfies ChildMessage);
+  const tell = (message: ChildMessage) => process.send?.(message);
+  process.on('message', (message: ParentMessage) => {
+    if (message.kind === 'cpu') {
+      const { user, system } = process.cpuUsage();
+      tell({ kind: 'cpu', milliseconds: (user + system) / 1000 });
+      return;
+    }
+    const [key] = accountsOf(operatorId, 1);
+    if (key === undefined) throw new RangeError('there is no account');
+    const { chainId, pool: poolAddress, registry } = manifest;
+    const { number, operator, era } = enclave;
+    const peer = { chainId, pool: poolAddress, registry, operator: number, era: 1n, operatorId };
+    void measureChannel({ operator, peer, apiKey: era.apiKey, key }, message.requests).then((costs) =>
+      tell({ kind: 'channel', costs }),
+    );
   });
   process.once('disconnect', () => void enclave.close().then(() => devnet.close()));
-  process.send?.({ kind: 'ready', url: enclave.url, operatorId, tokens: manifest.tokens } satisfies ChildMessage);
+  tell({ kind: 'ready', url: enclave.url, operatorId, tokens: manifest.tokens });
 }
 
 if (process.send !== undefined && process.argv[1] === import.meta.filename) await serve(Number(process.argv[2]));

@@ -14,6 +14,7 @@ import { ProcessProver } from '@bitcloak/prover/processProver';
 import { Wallet as Account, type HDNodeWallet } from 'ethers';
 import { startEnclave, type EnclaveReport, type EnclaveSettings, type MarketSettings } from '../../enclave/enclave.ts';
 import type { ExchangeRules } from '../../enclave/exchange/commands.ts';
+import type { Operator } from '../../enclave/operator/operator.ts';
 import type { EraKeys, KeyProvider } from '../../enclave/tee/keys.ts';
 
 export type DevnetEnclaveOptions = {
@@ -35,6 +36,7 @@ export type DevnetEnclave = {
   readonly number: number;
   readonly url: string;
   readonly era: EraKeys;
+  readonly operator: Operator;
   close(): Promise<void>;
 };
 
@@ -83,6 +85,7 @@ export async function startDevnetEnclave(options: DevnetEnclaveOptions): Promise
       number: OPERATOR,
       url: enclave.url,
       era: keys.era(ERA),
+      operator: enclave.operator,
       async close() {
         await enclave.close();
         await prover.close();

@@ -4,6 +4,7 @@ import { limitOf } from '@bitcloak/trading/market';
 import { signOrder, withdrawalLimit, type NewOrder } from '@bitcloak/trading/orders';
 import {
   FRAME_BYTES,
+  packReply,
   REPLY_BYTES,
   SEALED_ALIVE_BYTES,
   SEALED_HELLO_BYTES,
@@ -11,6 +12,8 @@ import {
   TAG_BYTES,
 } from '@bitcloak/trading/sealing';
 import { decodeOrderReply, encodeSigned } from '@bitcloak/trading/wire';
+import { bodyOf } from '../../enclave/api/errors.ts';
+import { REFUSAL_REASONS, refusalFor } from '../../enclave/api/refusal.ts';
 import { ApiBench, jsonOf, type Reply, type TestSession } from '../support/api.ts';
 import type { Trader } from '../support/settlement.ts';
 
@@ -191,6 +194,14 @@ describe('what a session shows on the wire', function () {
         contents.every((bytes) => !bytes.includes(word)),
         word,
       );
+    }
+  });
+
+  it('is the same for whatever else may be refused', () => {
+    assert.ok(REFUSAL_REASONS.length > 30);
+    for (const reason of REFUSAL_REASONS) {
+      const refusal = JSON.stringify(bodyOf(refusalFor(reason)));
+      assert.equal(packReply(422, Buffer.from(refusal)).length, REPLY_BYTES, reason);
     }
   });
 

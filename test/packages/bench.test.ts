@@ -60,7 +60,19 @@ describe('npm run bench', function () {
   it('lists the benchmarks and refuses what is none', async () => {
     const help = await bench('--help');
     assert.equal(help.status, 0);
-    for (const name of ['attest', 'circuits', 'engine', 'gas', 'orders', 'prove', 'recover', 'scan', 'settle', 'tree'])
+    for (const name of [
+      'attest',
+      'channel',
+      'circuits',
+      'engine',
+      'gas',
+      'orders',
+      'prove',
+      'recover',
+      'scan',
+      'settle',
+      'tree',
+    ])
       assert.match(help.stdout, new RegExp(`^${name} `, 'm'));
     for (const words of [['circles'], ['__proto__'], ['circuits', '--rounds', '3'], ['tree', '--leaves', '0']]) {
       const { status, stdout, stderr } = await bench(...words);

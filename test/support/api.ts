@@ -173,7 +173,7 @@ export class TestStream {
         reject(new Error('the stream does not open'));
       });
     });
-    socket.send((await session.sealed.sealHello(sequence, JSON.stringify(request))) as Uint8Array<ArrayBuffer>);
+    socket.send(await session.sealed.sealHello(sequence, JSON.stringify(request)));
     return stream;
   }
 
@@ -182,7 +182,7 @@ export class TestStream {
   }
 
   send(frame: string | Uint8Array): void {
-    this.#socket.send(frame as Uint8Array<ArrayBuffer>);
+    this.#socket.send(frame);
   }
 
   /** Sealed in the next place. */

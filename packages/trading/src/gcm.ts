@@ -20,14 +20,14 @@ export class GcmKey {
   /** The ciphertext with its tag behind it. */
   async seal(nonce: Uint8Array, head: Uint8Array, plaintext: Uint8Array): Promise<Uint8Array> {
     const parameters = { name: NAME, iv: nonce as Bytes, additionalData: head as Bytes, tagLength: 8 * TAG_BYTES };
-    return new Uint8Array(await crypto.subtle.encrypt(parameters, this.#key, plaintext as Bytes));
+    return new Uint8Array(await crypto.subtle.encrypt(parameters, this.#key, plaintext));
   }
 
   /** @returns undefined for what was not sealed with this key, nonce and head. */
   async open(nonce: Uint8Array, head: Uint8Array, sealed: Uint8Array): Promise<Uint8Array | undefined> {
     const parameters = { name: NAME, iv: nonce as Bytes, additionalData: head as Bytes, tagLength: 8 * TAG_BYTES };
     try {
-      return new Uint8Array(await crypto.subtle.decrypt(parameters, this.#key, sealed as Bytes));
+      return new Uint8Array(await crypto.subtle.decrypt(parameters, this.#key, sealed));
     } catch {
       return undefined;
     }

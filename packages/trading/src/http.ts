@@ -50,14 +50,17 @@ export async function exchange(
   }
 }
 
+type Reader = { read(): Promise<{ readonly value?: Uint8Array }>; cancel(): Promise<void> };
+
 /** The whole of an answer. Throws RangeError where it is longer than `bytesMax`. */
 export async function readBytes(response: Response, bytesMax: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  const reader = response.body?.getReader();
+  // Not every browser can iterate a stream.
+  const reader = response.body?.getReader() as Reader | undefined;
   for (;;) {
-    const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };
-    if (done || value === undefined) break;
+    const value = (await reader?.read())?.value;
+    if (value === undefined) break;
     size += value.length;
     if (size > bytesMax) {
       await reader?.cancel();
