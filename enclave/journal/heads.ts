@@ -29,9 +29,11 @@ export class Heads {
   }
 
   has(head: Uint8Array): boolean {
+    // An empty one would be found everywhere.
+    if (head.length !== HEAD_BYTES) return false;
     const known = this.#bytes.subarray(0, this.#count * HEAD_BYTES);
     for (let at = known.indexOf(head); at >= 0; at = known.indexOf(head, at + 1)) {
-      if (head.length === HEAD_BYTES && at % HEAD_BYTES === 0) return true;
+      if (at % HEAD_BYTES === 0) return true;
     }
     return false;
   }
