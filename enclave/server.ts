@@ -1,32 +1,21 @@
 import { connect } from '@bitcloak/chain/manifest';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
-import { BitcloakError, ERROR_EXIT_CODES } from '@bitcloak/protocol/errors';
 import { ProcessProver } from '@bitcloak/prover/processProver';
+import { onStop, print, runService } from '@bitcloak/service/run';
 import { Wallet } from 'ethers';
 import { startEnclave } from './enclave.ts';
-import { HELP, readSettings, type Settings } from './settings.ts';
+import { HELP, readSettings, type KeySource, type Settings } from './settings.ts';
 import { DstackProvider } from './tee/dstack.ts';
 import { seedFileKeys, teeKeys, type KeyProvider } from './tee/keys.ts';
 import { TsmProvider } from './tee/tsm.ts';
 
 const POLL_MS = 1_000;
 
-/** Runs until it is told to stop, or fails. @returns the failure, where one ended it. */
-async function serve(settings: Settings): Promise<BitcloakError | undefined> {
-  const {
-    manifest,
-    operator,
-    gasKey,
-    provers,
-    limits,
-    host,
-    port,
-    trustedProxies,
-    keySource: _keySource,
-    ...rest
-  } = settings;
+/** Runs until it is told to stop. Throws what ended it before. */
+async function serve(settings: Settings): Promise<void> {
+  const { keySource, manifest, operator, gasKey, provers, limits, host, port, trustedProxies, ...rest } = settings;
   const { chainId, pool, registry } = manifest;
-  const keys = await keysOf(settings, operatorIdOf(chainId, pool, registry, operator));
+  const keys = await keysOf(keySource, chainId, operatorIdOf(chainId, pool, registry, operator));
   const provider = await connect(manifest);
   const prover = new ProcessProver({ processes: provers });
   try {
@@ -38,42 +27,28 @@ async function serve(settings: Settings): Promise<BitcloakError | undefined> {
       prover,
       api: { host, port, limits, ...(trustedProxies === undefined ? {} : { trustedProxies }) },
       pollMs: POLL_MS,
-      report: (line) => {
-        console.log(JSON.stringify(line));
-      },
+      report: print,
     });
-    const stop = () => {
-      process.off('SIGINT', stop).off('SIGTERM', stop);
+    onStop(() => {
       void enclave.close();
-    };
-    process.on('SIGINT', stop).on('SIGTERM', stop);
-    return await enclave.ended;
+    });
+    const failure = await enclave.ended;
+    if (failure !== undefined) throw failure;
   } finally {
     await prover.close();
     provider.destroy();
   }
 }
 
-function keysOf({ keySource, manifest }: Settings, operatorId: bigint): KeyProvider | Promise<KeyProvider> {
-  switch (keySource.kind) {
+function keysOf(source: KeySource, chainId: bigint, operatorId: bigint): KeyProvider | Promise<KeyProvider> {
+  switch (source.kind) {
     case 'file':
-      return seedFileKeys(keySource.path, manifest.chainId, operatorId);
+      return seedFileKeys(source.path, chainId, operatorId);
     case 'dstack':
-      return teeKeys(new DstackProvider(keySource.socket), operatorId);
+      return teeKeys(new DstackProvider(source.socket), operatorId);
     case 'tsm':
       return teeKeys(new TsmProvider(), operatorId);
   }
 }
 
-if (process.argv.includes('--help')) {
-  console.log(HELP);
-} else {
-  try {
-    const failure = await serve(readSettings(process.env));
-    if (failure !== undefined) throw failure;
-  } catch (error) {
-    const known = error instanceof BitcloakError;
-    console.error(known ? `${error.code}: ${error.message}` : 'the enclave failed to start');
-    process.exit(known ? ERROR_EXIT_CODES[error.code] : 1);
-  }
-}
+await runService('the enclave', HELP, () => serve(readSettings(process.env)));

@@ -1,8 +1,7 @@
-import { readFileSync, statSync } from 'node:fs';
 import { readManifest, type Manifest, type Token } from '@bitcloak/chain/manifest';
 import { parseAddress, type ShieldedAddress } from '@bitcloak/notes/address';
-import { BitcloakError } from '@bitcloak/protocol/errors';
 import { SETTLEMENT_FILLS_MAX } from '@bitcloak/protocol/parameters';
+import { ServiceSettings, type Environment } from '@bitcloak/service/settings';
 import { checkJson } from '@bitcloak/trading/checks';
 import type { ApiLimits } from './api/limits.ts';
 import type { MarketSettings } from './enclave.ts';
@@ -66,8 +65,6 @@ export type Settings = {
   readonly trustedProxies: readonly string[] | undefined;
 };
 
-export type Environment = Readonly<Record<string, string | undefined>>;
-
 const INTEGER = { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER };
 const DECIMAL = { type: 'string', maxLength: 40, pattern: '^(0|[1-9][0-9]*)$' };
 const TEXT = { type: 'string', maxLength: 2_000 };
@@ -119,117 +116,101 @@ type WireRules = Record<'settleSeconds' | 'roundSeconds' | 'orderSecondsMax' | '
 
 /** Throws `USAGE`, naming the variable, for settings that are none, and `NETWORK_UNKNOWN` for a manifest that is none. */
 export function readSettings(environment: Environment): Settings {
-  const setting = (name: string) => environment[`BITCLOAK_ENCLAVE_${name}`];
-  const needed = (name: string): string => setting(name) ?? usage(name, 'a value');
-  const count = (name: string, fallback: number | undefined, max: number, min = 0): number => {
-    const text = setting(name) ?? (fallback === undefined ? needed(name) : String(fallback));
-    const isCount = /^[0-9]{1,9}$/.test(text) && Number(text) >= min && Number(text) <= max;
-    return isCount ? Number(text) : usage(name, `a whole number from ${min} to ${max}`);
-  };
-  const manifest = readManifest(needed('MANIFEST'));
-  const perSecond = count('OWNER_PER_SECOND', 100, 1_000_000, 1);
-  const clockSkew = count('CLOCK_SKEW_SECONDS', 900, 86_400);
+  const settings = new ServiceSettings('BITCLOAK_ENCLAVE_', environment);
+  const manifest = readManifest(settings.needed('MANIFEST'));
+  const perSecond = settings.count('OWNER_PER_SECOND', 100, 1_000_000, 1);
+  const clockSkew = settings.count('CLOCK_SKEW_SECONDS', 900, 86_400);
   return {
-    manifest: { ...manifest, endpoint: setting('ENDPOINT') ?? manifest.endpoint },
-    directory: needed('DIRECTORY'),
-    operator: count('OPERATOR', undefined, 999_999_999, 1),
-    keySource: readKeySource(setting('TEE') ?? 'file', setting('SEED_FILE')),
-    markets: readMarkets(needed('MARKETS'), manifest.tokens),
-    rules: { ...readRules(needed('RULES'), manifest.tokens), fills: count('FILLS', 4, SETTLEMENT_FILLS_MAX, 2) },
-    treasury: readTreasury(needed('TREASURY')),
-    gasKey: readGasKey(needed('GAS_KEY_FILE')),
-    cadence: readCadence(setting('CADENCE') ?? 'interval:600'),
-    confirmations: count('CONFIRMATIONS', 2, 10_000),
+    manifest: { ...manifest, endpoint: settings.text('ENDPOINT') ?? manifest.endpoint },
+    directory: settings.needed('DIRECTORY'),
+    operator: settings.count('OPERATOR', undefined, 999_999_999, 1),
+    keySource: readKeySource(settings),
+    markets: readMarkets(settings, manifest.tokens),
+    rules: { ...readRules(settings, manifest.tokens), fills: settings.count('FILLS', 4, SETTLEMENT_FILLS_MAX, 2) },
+    treasury: readTreasury(settings),
+    gasKey: settings.privateKey('GAS_KEY_FILE'),
+    cadence: readCadence(settings),
+    confirmations: settings.count('CONFIRMATIONS', 2, 10_000),
     clockSkewSecondsMax: clockSkew === 0 ? undefined : clockSkew,
-    provers: count('PROVERS', 1, 64, 1),
-    host: setting('HOST') ?? '127.0.0.1',
-    port: count('PORT', 8560, 65_535),
+    provers: settings.count('PROVERS', 1, 64, 1),
+    host: settings.text('HOST') ?? '127.0.0.1',
+    port: settings.count('PORT', 8560, 65_535),
     limits: {
-      addressPerMinute: count('ADDRESS_PER_MINUTE', 6_000, 100_000_000, 1),
+      addressPerMinute: settings.count('ADDRESS_PER_MINUTE', 6_000, 100_000_000, 1),
       owner: { perSecond, burst: 2 * perSecond },
     },
-    trustedProxies: setting('TRUSTED_PROXIES')?.split(','),
+    trustedProxies: settings.list('TRUSTED_PROXIES'),
   };
 }
 
-function usage(name: string, expected: string): never {
-  throw new BitcloakError('USAGE', `BITCLOAK_ENCLAVE_${name}: expected ${expected}`);
-}
-
-function readText(name: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return usage(name, `a file that can be read, got ${path}`);
-  }
-}
-
-function readJson(name: string, path: string, schema: object): unknown {
-  const text = readText(name, path);
+function readJson(settings: ServiceSettings, name: string, schema: object): unknown {
+  const text = settings.file(name);
   try {
     const json: unknown = JSON.parse(text);
     checkJson(schema, json, 'file');
     return json;
   } catch (error) {
-    return usage(name, `another file (${(error as Error).message})`);
+    return settings.refuse(name, `another file (${(error as Error).message})`);
   }
 }
 
-function tokenOf(name: string, tokens: readonly Token[], symbol: string): Token {
-  return tokens.find((token) => token.symbol === symbol) ?? usage(name, 'assets by their symbols in the manifest');
+function tokenOf(settings: ServiceSettings, name: string, tokens: readonly Token[], symbol: string): Token {
+  return (
+    tokens.find((token) => token.symbol === symbol) ?? settings.refuse(name, 'assets by their symbols in the manifest')
+  );
 }
 
-function readMarkets(path: string, tokens: readonly Token[]): MarketSettings[] {
-  const list = readJson('MARKETS', path, MARKETS_SCHEMA) as WireMarket[];
+function readMarkets(settings: ServiceSettings, tokens: readonly Token[]): MarketSettings[] {
+  const list = readJson(settings, 'MARKETS', MARKETS_SCHEMA) as WireMarket[];
   return list.map(({ base, quote, lotBase, tickQuote, reference: url, ...numbers }) => {
     const { market, pair, makerFee, takerFee, ...rules } = numbers;
-    const [baseToken, quoteToken] = [base, quote].map((symbol) => tokenOf('MARKETS', tokens, symbol)) as [Token, Token];
+    const of = (symbol: string) => tokenOf(settings, 'MARKETS', tokens, symbol);
+    const [baseToken, quoteToken] = [of(base), of(quote)];
     const assets = { base: baseToken.asset, quote: quoteToken.asset };
     const units = { lotBase: BigInt(lotBase), tickQuote: BigInt(tickQuote) };
     const terms = { market, pair, ...assets, ...units, makerFee, takerFee };
     if (url === undefined) return { terms, rules };
-    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) usage('MARKETS', `a URL as the reference of ${pair}`);
+    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
+      settings.refuse('MARKETS', `a URL as the reference of ${pair}`);
     return { terms, rules, reference: { url, baseDecimals: baseToken.decimals, quoteDecimals: quoteToken.decimals } };
   });
 }
 
-function readRules(path: string, tokens: readonly Token[]): Omit<ExchangeRules, 'fills'> {
-  const { withdrawalFees, noteMins, ...seconds } = readJson('RULES', path, RULES_SCHEMA) as WireRules;
-  const assetOf = (symbol: string) => tokenOf('RULES', tokens, symbol).asset;
+function readRules(settings: ServiceSettings, tokens: readonly Token[]): Omit<ExchangeRules, 'fills'> {
+  const { withdrawalFees, noteMins, ...seconds } = readJson(settings, 'RULES', RULES_SCHEMA) as WireRules;
+  const assetOf = (symbol: string) => tokenOf(settings, 'RULES', tokens, symbol).asset;
   const fees = withdrawalFees.map(({ asset, fee }) => [assetOf(asset), BigInt(fee)] as const);
   const mins = noteMins.map(({ asset, value }) => [assetOf(asset), BigInt(value)] as const);
   return { ...seconds, withdrawalFees: fees, noteMins: mins };
 }
 
-function readKeySource(text: string, seedFile: string | undefined): KeySource {
-  if (text === 'file') return { kind: 'file', path: seedFile ?? usage('SEED_FILE', 'a value') };
+function readKeySource(settings: ServiceSettings): KeySource {
+  const text = settings.text('TEE') ?? 'file';
+  if (text === 'file') return { kind: 'file', path: settings.needed('SEED_FILE') };
   const socket = text === 'dstack' ? DSTACK_SOCKET : /^dstack:(.+)$/s.exec(text)?.[1];
-  if (socket === undefined && text !== 'tsm') return usage('TEE', 'dstack, dstack:SOCKET, tsm or file');
-  if (seedFile !== undefined) return usage('SEED_FILE', 'none where the keys are from elsewhere');
+  if (socket === undefined && text !== 'tsm') return settings.refuse('TEE', 'dstack, dstack:SOCKET, tsm or file');
+  if (settings.text('SEED_FILE') !== undefined) {
+    return settings.refuse('SEED_FILE', 'none where the keys are from elsewhere');
+  }
   return socket === undefined ? { kind: 'tsm' } : { kind: 'dstack', socket };
 }
 
-function readTreasury(text: string): ShieldedAddress {
+function readTreasury(settings: ServiceSettings): ShieldedAddress {
+  const text = settings.needed('TREASURY');
   try {
     return parseAddress(text);
   } catch {
-    return usage('TREASURY', 'a shielded address');
+    return settings.refuse('TREASURY', 'a shielded address');
   }
 }
 
-function readGasKey(path: string): string {
-  const text = readText('GAS_KEY_FILE', path).trim();
-  if ((statSync(path).mode & 0o077) !== 0) usage('GAS_KEY_FILE', "a file that is its owner's alone (mode 0600)");
-  const digits = /^(?:0x)?([0-9a-fA-F]{64})$/.exec(text)?.[1];
-  return digits === undefined ? usage('GAS_KEY_FILE', 'a private key of 32 bytes in hexadecimal') : `0x${digits}`;
-}
-
-function readCadence(text: string): Cadence {
+function readCadence(settings: ServiceSettings): Cadence {
+  const text = settings.text('CADENCE') ?? 'interval:600';
   const interval = /^interval:([1-9][0-9]{0,5})$/.exec(text)?.[1];
   if (interval !== undefined) return { kind: 'interval', seconds: Number(interval) };
   const [, matches, seconds] = /^count:([1-9][0-9]{0,5}):([1-9][0-9]{0,5})$/.exec(text) ?? [];
   if (matches === undefined || seconds === undefined) {
-    return usage('CADENCE', 'interval:SECONDS or count:MATCHES:SECONDS');
+    return settings.refuse('CADENCE', 'interval:SECONDS or count:MATCHES:SECONDS');
   }
   return { kind: 'count', matches: Number(matches), secondsMax: Number(seconds) };
 }

@@ -11,6 +11,8 @@ import {IRegistry} from "../interfaces/IRegistry.sol";
 contract DcapQuoteVerifier is IQuoteVerifier {
     bytes4 private constant TDX = 0x81000000;
     bytes12 private constant DOMAIN = "bitcloak.era";
+    /// LASS, SEPT_VE_DISABLE, PKS, KL and PERFMON, lowest byte first. None that opens the trust domain to debugging, lets it migrate or is reserved.
+    bytes8 private constant ATTRIBUTES_ALLOWED = 0x000000d800000080;
 
     /// Places in what the DCAP verifier answers.
     uint256 private constant TEE_AT = 2;
@@ -55,8 +57,7 @@ contract DcapQuoteVerifier is IQuoteVerifier {
         (bool success, bytes memory output) = DCAP.verifyAndAttestOnChain(evidence);
         if (!success || output.length < BODY_AT + BODY_BYTES || bytes4(_word(output, TEE_AT)) != TDX) return 0;
         if ((STATUSES >> uint8(output[STATUS_AT])) & 1 == 0) return 0;
-        // A debugger reads what is inside.
-        if (output[ATTRIBUTES_AT] & 0x01 != 0) return 0;
+        if (bytes8(_word(output, ATTRIBUTES_AT)) & ~ATTRIBUTES_ALLOWED != 0) return 0;
         (bytes32 measurement, bool holds) = _measurement(output);
         if (!holds || !MEASUREMENTS.isAllowed(measurement)) return 0;
         if (_word(output, REPORT_DATA_AT) != bytes32(bytes.concat(bytes20(era.signer), DOMAIN))) return 0;

@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
 import { orderHashOf, orderStateOf, type Order } from '@bitcloak/notes/order';
-import { BASIS_POINTS } from '@bitcloak/protocol/orders';
-import { AMOUNT_MAX, SETTLEMENT_FILLS_MAX, SETTLEMENT_HORIZON_SECONDS, TIME_MAX } from '@bitcloak/protocol/parameters';
 import { feeOf, isCovered, legOf, signedLots, type MarketTerms } from '@bitcloak/trading/market';
 import type { NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/trading/orders';
 import type { BalanceRecord, OrderRecord } from '@bitcloak/trading/records';
@@ -26,6 +24,7 @@ import type {
   Working,
 } from './commands.ts';
 import { Funds, type FundNote } from './funds.ts';
+import { areRulesValid, areTermsValid, capacityOf, RULES_AT_FIRST } from './rules.ts';
 import { chooseBatch, inTurn } from './settling.ts';
 
 /** A signed order with so many fills matches no more: what it has matched is settled with what is left of the states that are watched. */
@@ -34,22 +33,8 @@ export const ORDER_FILLS_MAX = 8;
 /** Post-only orders of one owner that are refused, because they would trade, in an hour; then all are until the next. */
 export const POST_ONLY_REFUSALS_PER_HOUR = 16;
 
-/** A batch is valid for so long. */
-export const BATCH_SECONDS = Number(SETTLEMENT_HORIZON_SECONDS) / 2;
-
 /** Of the heads that settlements were signed with so many are known: the newest that is on the chain is among them. */
 const ANCHORS_KEPT = 64;
-
-const RULES_AT_FIRST: ExchangeRules = {
-  settleSeconds: BATCH_SECONDS + 1,
-  roundSeconds: 1,
-  fills: SETTLEMENT_FILLS_MAX,
-  orderSecondsMax: 0,
-  lockSecondsMax: 0,
-  withdrawalFees: [],
-  noteMins: [],
-  ordersMax: 0,
-};
 
 /** Plain data of which an exchange can be made again. */
 export type ExchangeSnapshot = {
@@ -301,16 +286,7 @@ export class Exchange {
   }
 
   #configure(rules: ExchangeRules): ExchangeEvent[] {
-    const { settleSeconds, roundSeconds, fills, orderSecondsMax, lockSecondsMax, withdrawalFees, noteMins } = rules;
-    const { ordersMax } = rules;
-    const isTime = (seconds: number) =>
-      Number.isSafeInteger(seconds) && seconds >= 1 && seconds <= Number(TIME_MAX) / 4;
-    const areAmounts = [...withdrawalFees, ...noteMins].every(([, amount]) => amount >= 0n && amount <= AMOUNT_MAX);
-    const areTimes = [settleSeconds, roundSeconds, orderSecondsMax, lockSecondsMax].every(isTime);
-    const isSize = Number.isInteger(fills) && fills >= 2 && fills <= SETTLEMENT_FILLS_MAX;
-    if (!areTimes || !areAmounts || !isQuantity(ordersMax) || !isSize) return refuse('rulesInvalid');
-    // A note is in one fill of a settlement, so the orders that it pays for are settled one after another.
-    if (ordersMax > roundsOf(rules)) return refuse('rulesInvalid');
+    if (!areRulesValid(rules)) return refuse('rulesInvalid');
     this.#rules = rules;
     return [];
   }
@@ -361,11 +337,6 @@ export class Exchange {
       ticket.stateInserted = states.includes(orderStateOf(ticket.orderHash, ticket.filled, ticket.k));
     }
     return [];
-  }
-
-  /** So many signed orders with trades, and as many withdrawals, may wait at most; each settlement takes some of either. */
-  get #capacity(): number {
-    return roundsOf(this.#rules) * this.#rules.fills;
   }
 
   #noteMin(asset: bigint): bigint {
@@ -433,7 +404,7 @@ export class Exchange {
     const lotsSigned = signedLots(terms, side, order) as bigint;
     if (this.#funds.orders(owner, order.sellAsset) >= this.#rules.ordersMax) return refuse('ordersTooMany');
     if (this.available(owner, order.sellAsset) < shareOf(order, lots, lotsSigned)) return refuse('fundsInsufficient');
-    if (this.#unsettled.trade.size >= this.#capacity) return refuse('settlementBusy');
+    if (this.#unsettled.trade.size >= capacityOf(this.#rules)) return refuse('settlementBusy');
 
     const dated: Pick<EngineOrder, 'timeInForce' | 'expiry'> | undefined =
       // The engine refuses one that has an expiry.
@@ -556,7 +527,7 @@ export class Exchange {
     if (available < amount) return refuse('fundsInsufficient');
     // Less than a note that would be credited is worth a fill only where it is all.
     if (amount < this.#noteMin(asset) && amount < available) return refuse('withdrawalInvalid');
-    if (this.#unsettled.withdrawal.size >= this.#capacity) return refuse('settlementBusy');
+    if (this.#unsettled.withdrawal.size >= capacityOf(this.#rules)) return refuse('settlementBusy');
     const ticket = this.#open({ order, signature }, orderHash);
     const times = { time: this.#time, status: 'waiting', settlement: 0 } as const;
     const withdrawal = this.#blotter.addWithdrawal(owner, { clientOrderId, asset, amount, fee, ...times });
@@ -847,24 +818,11 @@ function found<T>(value: T | undefined, what: string, id: number): T {
   return value;
 }
 
-/** Settlements that come, one after another, in the time that a match has. */
-function roundsOf({ settleSeconds, roundSeconds }: ExchangeRules): number {
-  return Math.floor((settleSeconds - BATCH_SECONDS) / roundSeconds);
-}
-
 function refuse(reason: Refusal): ExchangeEvent[] {
   return [{ kind: 'refused', reason }];
 }
 
 const isQuantity = (value: number) => Number.isSafeInteger(value) && value > 0;
-
-/** Whether amounts can be computed with, and a batch of trades leaves nothing but fees. */
-function areTermsValid(terms: MarketTerms, number: number): boolean {
-  const { market, base, quote, lotBase, tickQuote, makerFee, takerFee } = terms;
-  const isFee = (fee: number) => Number.isSafeInteger(fee) && fee >= 0 && fee <= BASIS_POINTS;
-  const areAmounts = lotBase > 0n && tickQuote > 0n && lotBase <= AMOUNT_MAX && tickQuote <= AMOUNT_MAX;
-  return market === number && base !== quote && areAmounts && isFee(makerFee) && isFee(takerFee);
-}
 
 /** What open lots of a signed order may sell, rounded up. Lots that were signed for may be more than a `number` counts. */
 function shareOf({ sellMax }: Order, open: number, lotsSigned: bigint): bigint {

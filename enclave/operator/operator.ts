@@ -9,7 +9,7 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { Amendment, NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/trading/orders';
 import type { Provider } from 'ethers';
 import type { ExchangeEvent, Refusal } from '../exchange/commands.ts';
-import { BATCH_SECONDS } from '../exchange/exchange.ts';
+import { BATCH_SECONDS } from '../exchange/rules.ts';
 import { EnclaveWallet, type EnclaveSnapshot } from '../wallet/enclaveWallet.ts';
 import { Cancellations } from './cancellations.ts';
 import { isDue, type Cadence } from './cadence.ts';

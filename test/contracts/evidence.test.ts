@@ -99,7 +99,7 @@ describe('evidence for the registry', function () {
       chainId: 31337n,
       verifier: BigInt(await verifier.getAddress()),
       registry: registry.address,
-      operator: OPERATOR,
+      operator: BigInt(OPERATOR),
       era,
       nonce: nonce.hash,
       measurement: MEASUREMENT,
@@ -167,7 +167,7 @@ describe('evidence for the registry', function () {
         { chainId: 1n },
         { verifier: 5n },
         { registry: 5n },
-        { operator: 2 },
+        { operator: 2n },
         { nonce: ZeroHash },
         { measurement: OTHER },
         { era: { ...era, number: era.number + 1n } },
@@ -431,14 +431,20 @@ describe('evidence for the registry', function () {
       longer[47] = 1;
       const form = Uint8Array.from(config);
       form[0] = 2;
-      const debug = Uint8Array.of(1, 0, 0, 0x10, 0, 0, 0, 0);
+      // Bit by bit, lowest first.
+      const attributes = (bit: number) => {
+        const set = Uint8Array.of(0, 0, 0, 0x10, 0, 0, 0, 0);
+        set[bit >> 3]! |= 1 << (bit & 7);
+        return { tdAttributes: set };
+      };
+      for (const bit of [27, 28, 30, 31, 63]) assert.equal(await other({ quote: attributes(bit) }), ACCEPTED);
       for (const quote of [
         { mrTd: zeros },
         { mrConfigId: zeros },
         { mrConfigId: longer },
         { mrConfigId: form },
         { rtmrs: [zeros, zeros, zeros, zeros] },
-        { tdAttributes: debug },
+        ...[0, 1, 7, 8, 26, 29, 32, 62].map(attributes),
         { reportData: new Uint8Array(64) },
       ]) {
         assert.equal(await other({ quote }), refused(era), Object.keys(quote)[0]);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Order } from '@bitcloak/notes/order';
-import { BATCH_SECONDS } from '../../enclave/exchange/exchange.ts';
+import { BATCH_SECONDS } from '../../enclave/exchange/rules.ts';
 import {
   ALICE,
   assertConsistent,

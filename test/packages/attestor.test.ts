@@ -85,7 +85,7 @@ describe('an attestor', function () {
       chainId: ERA.chainId,
       verifier: VERIFIER,
       registry: ERA.registry,
-      operator: 1,
+      operator: 1n,
       era: ERA,
       nonce: `0x${hexOf(NONCE)}`,
       measurement,
@@ -93,6 +93,27 @@ describe('an attestor', function () {
     };
     assert.equal(attestorOf(statement, signature), signer.address);
     assert.notEqual(attestorOf({ ...statement, validUntil: 1n }, signature), signer.address);
+  });
+
+  it('signs for an operator whose number is too large for a double', async () => {
+    const operator = 2n ** 53n + 1n;
+    const reportData = eraReportData({ ...ERA, operator }, NONCE);
+    const evidence = simulatedEvidence({ quote: { reportData } });
+    const { signature, measurement } = await askAttestor(url, request({ evidence, era: { ...ERA, operator } }));
+    const { chainId, registry } = ERA;
+    const validUntil = BigInt(NOW + DAY);
+    const nonce = `0x${hexOf(NONCE)}`;
+    const statement: Attestation = {
+      chainId,
+      verifier: VERIFIER,
+      registry,
+      operator,
+      era: ERA,
+      nonce,
+      measurement,
+      validUntil,
+    };
+    assert.equal(attestorOf(statement, signature), signer.address);
     assert.deepEqual(reports.at(-1), { kind: 'signed' });
   });
 
@@ -157,6 +178,9 @@ describe('an attestor', function () {
     assert.equal((await post('x'.repeat(3_000_000))).status, 413);
     assert.equal((await post('x', 'text/plain')).status, 415);
     assert.equal((await fetch(`${url}/health`)).status, 200);
+    const nowhere = await fetch(`${url}/nowhere`);
+    assert.equal(nowhere.status, 404);
+    assert.deepEqual(await nowhere.json(), { code: 'USAGE', message: 'path: expected one of the attestor' });
   });
 
   it('that does not answer as it should is none', async () => {
@@ -235,7 +259,7 @@ describe('an attestor', function () {
         chainId: 31337n,
         verifier: BigInt(verifier.target as string),
         registry: registry.address,
-        operator: 1,
+        operator: 1n,
         era,
         nonce: nonce.hash,
         measurement: replies[0]?.measurement ?? '',

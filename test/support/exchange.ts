@@ -7,8 +7,9 @@ import { limitOf, type MarketTerms } from '@bitcloak/trading/market';
 import { withdrawalLimit, type Amendment, type NewOrder, type NewWithdrawal } from '@bitcloak/trading/orders';
 import type { Report } from '@bitcloak/trading/records';
 import type { Batch, ExchangeCommand, ExchangeEvent, ExchangeRules } from '../../enclave/exchange/commands.ts';
-import { BATCH_SECONDS, Exchange } from '../../enclave/exchange/exchange.ts';
+import { Exchange } from '../../enclave/exchange/exchange.ts';
 import type { FundNote } from '../../enclave/exchange/funds.ts';
+import { BATCH_SECONDS } from '../../enclave/exchange/rules.ts';
 
 export const [COIN, DOLLAR, EURO] = [NATIVE_ASSET, 0xd011a4n, 0xe040n];
 export const OPERATOR_ID = 77n;

@@ -11,7 +11,7 @@ import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { limitOf, type Limit, type MarketTerms } from '@bitcloak/trading/market';
 import { signOrder, type NewOrder, type SignedOrder } from '@bitcloak/trading/orders';
 import { Journal } from '../../enclave/journal/journal.ts';
-import { BATCH_SECONDS } from '../../enclave/exchange/exchange.ts';
+import { BATCH_SECONDS } from '../../enclave/exchange/rules.ts';
 import { Machine } from '../../enclave/operator/machine.ts';
 import type { Cadence } from '../../enclave/operator/cadence.ts';
 import { Operator, type Round } from '../../enclave/operator/operator.ts';

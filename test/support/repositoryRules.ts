@@ -15,14 +15,15 @@ const LINES_MAX = 1000;
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   protocol: [],
   attestation: ['protocol'],
+  service: ['protocol'],
   crypto: ['protocol'],
   notes: ['protocol', 'crypto'],
   prover: ['protocol', 'crypto', 'notes'],
   chain: ['protocol', 'crypto', 'notes'],
   trading: ['protocol', 'crypto', 'notes'],
   wallet: ['protocol', 'crypto', 'notes', 'prover', 'chain', 'trading'],
-  relayer: ['protocol', 'crypto', 'notes', 'chain'],
-  attestor: ['protocol', 'attestation', 'crypto', 'notes', 'chain'],
+  relayer: ['protocol', 'crypto', 'notes', 'chain', 'service'],
+  attestor: ['protocol', 'attestation', 'crypto', 'notes', 'chain', 'service'],
   cli: ['protocol', 'attestation', 'crypto', 'notes', 'prover', 'chain', 'trading', 'wallet', 'relayer'],
 };
 

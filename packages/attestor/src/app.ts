@@ -1,7 +1,7 @@
-import rateLimit from '@fastify/rate-limit';
 import { encodeEra, encodeEvidence } from '@bitcloak/attestation/wire';
 import { BitcloakError, type ErrorCode } from '@bitcloak/protocol/errors';
-import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import { openServer } from '@bitcloak/service/http';
+import type { FastifyError, FastifyInstance } from 'fastify';
 import {
   decodeRequest,
   EvidenceRefusal,
@@ -21,33 +21,27 @@ export type AttestorService = {
 /** What the service tells who runs it. Evidence is public: the registry has it in the end. */
 export type AttestorReport = { readonly kind: 'signed' } | { readonly kind: 'refused'; readonly code: string };
 
-/** Evidence takes some 60 KB, with a large event log and CRLs some hundreds. */
-const BODY_BYTES_MAX = 2 * 1024 * 1024;
-const HEAD_AND_BODY_MS_MAX = 30_000;
-const CONNECTIONS_MAX = 200;
+const LIMITS = {
+  /** Evidence takes some 60 KB, with a large event log and CRLs some hundreds. */
+  bodyBytesMax: 2 * 1024 * 1024,
+  headAndBodyMsMax: 30_000,
+  connectionsMax: 200,
+};
 
 /** The attestor's HTTP service, not listening yet. */
 export async function buildAttestor(service: AttestorService): Promise<FastifyInstance> {
   const { attestor, ratePerMinute, trustedProxies, report = () => undefined } = service;
-  const app = Fastify({
-    logger: false,
-    bodyLimit: BODY_BYTES_MAX,
-    requestTimeout: HEAD_AND_BODY_MS_MAX,
-    exposeHeadRoutes: false,
-    trustProxy: trustedProxies === undefined ? false : [...trustedProxies],
-  });
-  app.server.maxConnections = CONNECTIONS_MAX;
-  app.removeContentTypeParser('text/plain');
-  app.setErrorHandler((error: FastifyError, _request, reply) => {
-    const { status, ...body } = refusalOf(error);
-    report({ kind: 'refused', code: body.code });
-    void reply.status(status).send(body);
-  });
-  await app.register(rateLimit, {
-    max: ratePerMinute,
-    timeWindow: 60_000,
-    errorResponseBuilder: () => new BitcloakError('RATE_LIMITED', 'too many requests; try again in a minute'),
-  });
+  const app = await openServer(
+    { ...LIMITS, ratePerMinute, trustedProxies },
+    {
+      answer: answerTo,
+      tooMany: () => new BitcloakError('RATE_LIMITED', 'too many requests; try again in a minute'),
+      notFound: () => new BitcloakError('USAGE', 'path: expected one of the attestor'),
+      report: (error) => {
+        report({ kind: 'refused', code: answerTo(error).body.code });
+      },
+    },
+  );
   app.get('/health', () => ({ status: 'ok' }));
   app.post('/v1/attestations', async ({ body }): Promise<AttestationReply> => {
     const reply = await attestor.attest(decodeRequest(body));
@@ -57,18 +51,23 @@ export async function buildAttestor(service: AttestorService): Promise<FastifyIn
   return app;
 }
 
-function refusalOf(error: FastifyError) {
+const STATUSES: Partial<Record<ErrorCode, number>> = { RATE_LIMITED: 429, USAGE: 404 };
+
+function answerTo(error: FastifyError): {
+  status: number;
+  body: { code: ErrorCode; message: string; checks?: object };
+} {
   if (error instanceof EvidenceRefusal) {
     const { code, message, checks } = error;
-    return { status: 422, code, message, checks };
+    return { status: 422, body: { code, message, checks } };
   }
   if (error instanceof BitcloakError) {
     const { code, message } = error;
-    return { status: code === 'RATE_LIMITED' ? 429 : 400, code, message };
+    return { status: STATUSES[code] ?? 400, body: { code, message } };
   }
-  const { statusCode = 500 } = error;
-  const code: ErrorCode = statusCode < 500 ? 'USAGE' : 'ATTESTOR_FAILED';
-  return { status: statusCode, code, message: statusCode < 500 ? error.message : 'the attestor failed' };
+  const { statusCode = 500, message } = error;
+  if (statusCode < 500) return { status: statusCode, body: { code: 'USAGE', message } };
+  return { status: statusCode, body: { code: 'ATTESTOR_FAILED', message: 'the attestor failed' } };
 }
 
 /** More than any answer has. */

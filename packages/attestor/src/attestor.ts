@@ -92,7 +92,7 @@ export class Attestor {
       chainId,
       verifier,
       registry,
-      operator: Number(era.operator),
+      operator: era.operator,
       era: { number, signer: era.signer, encryptionKey, apiKey },
       nonce: `0x${nonce}`,
       measurement,

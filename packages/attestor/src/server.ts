@@ -1,7 +1,7 @@
-import { readFileSync, statSync } from 'node:fs';
 import { readTrust, type Trust } from '@bitcloak/attestation/trust';
-import { BitcloakError, ERROR_EXIT_CODES } from '@bitcloak/protocol/errors';
-import { getAddress, Wallet } from 'ethers';
+import { onStop, print, runService } from '@bitcloak/service/run';
+import { ServiceSettings, type Environment } from '@bitcloak/service/settings';
+import { isAddress, Wallet } from 'ethers';
 import { buildAttestor } from './app.ts';
 import { Attestor } from './attestor.ts';
 
@@ -20,66 +20,34 @@ const HELP = `Starts an attestor, which verifies evidence of enclaves and signs 
   BITCLOAK_ATTESTOR_RATE_PER_MINUTE   requests of one address in a minute, 30 unless given
   BITCLOAK_ATTESTOR_TRUSTED_PROXIES   addresses of proxies, with commas, whose word on a client's address counts`;
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 function readSettings(environment: Environment) {
-  const setting = (name: string) => environment[`BITCLOAK_ATTESTOR_${name}`];
-  const needed = (name: string): string => setting(name) ?? usage(name, 'a value');
-  const count = (name: string, fallback: number | undefined, max: number): number => {
-    const text = setting(name) ?? (fallback === undefined ? needed(name) : String(fallback));
-    return /^[0-9]{1,9}$/.test(text) && Number(text) <= max ? Number(text) : usage(name, `a whole number up to ${max}`);
-  };
+  const settings = new ServiceSettings('BITCLOAK_ATTESTOR_', environment);
   const address = (name: string): bigint => {
-    try {
-      return BigInt(getAddress(needed(name)));
-    } catch {
-      return usage(name, 'an address');
-    }
+    const text = settings.needed(name);
+    return isAddress(text) ? BigInt(text) : settings.refuse(name, 'an address');
   };
   return {
-    chainId: BigInt(count('CHAIN_ID', undefined, 999_999_999)),
+    chainId: BigInt(settings.count('CHAIN_ID', undefined, 999_999_999)),
     registry: address('REGISTRY'),
     verifier: address('VERIFIER'),
-    trust: trustOf(needed('TRUST')),
-    key: keyOf(needed('KEY_FILE')),
-    validSecondsMax: count('VALID_SECONDS', 7 * 86_400, 30 * 86_400),
-    host: setting('HOST') ?? '127.0.0.1',
-    port: count('PORT', 8570, 65_535),
-    ratePerMinute: count('RATE_PER_MINUTE', 30, 1_000_000),
-    trustedProxies: setting('TRUSTED_PROXIES')?.split(','),
+    trust: trustOf(settings),
+    key: settings.privateKey('KEY_FILE'),
+    validSecondsMax: settings.count('VALID_SECONDS', 7 * 86_400, 30 * 86_400),
+    host: settings.text('HOST') ?? '127.0.0.1',
+    port: settings.count('PORT', 8570, 65_535),
+    ratePerMinute: settings.count('RATE_PER_MINUTE', 30, 1_000_000),
+    trustedProxies: settings.list('TRUSTED_PROXIES'),
   };
 }
 
-function trustOf(path: string): Trust {
-  let json: unknown;
+function trustOf(settings: ServiceSettings): Trust {
+  const text = settings.file('TRUST');
   try {
-    json = JSON.parse(readFileSync(path, 'utf8'));
-  } catch {
-    return usage('TRUST', `a JSON file, got ${path}`);
-  }
-  try {
-    return readTrust(json);
+    return readTrust(JSON.parse(text));
   } catch (error) {
-    return usage('TRUST', `what is trusted (${(error as Error).message})`);
+    return settings.refuse('TRUST', `a JSON file of what is trusted (${(error as Error).message})`);
   }
 }
-
-function keyOf(path: string): string {
-  try {
-    if ((statSync(path).mode & 0o077) === 0) return new Wallet(readFileSync(path, 'utf8').trim()).privateKey;
-  } catch {
-    // What is in the file is not to be told.
-  }
-  return usage('KEY_FILE', `a private key in a file that is its owner's alone (mode 0600), got ${path}`);
-}
-
-function usage(name: string, expected: string): never {
-  throw new BitcloakError('USAGE', `BITCLOAK_ATTESTOR_${name}: expected ${expected}`);
-}
-
-const print = (line: object) => {
-  console.log(JSON.stringify(line));
-};
 
 async function serve(environment: Environment): Promise<void> {
   const { key, host, port, ratePerMinute, trustedProxies, ...options } = readSettings(environment);
@@ -91,21 +59,9 @@ async function serve(environment: Environment): Promise<void> {
     report: print,
   });
   print({ kind: 'listening', url: await app.listen({ host, port }), attestor: signer.address });
-  const stop = () => {
-    process.off('SIGINT', stop).off('SIGTERM', stop);
+  onStop(() => {
     void app.close();
-  };
-  process.on('SIGINT', stop).on('SIGTERM', stop);
+  });
 }
 
-if (process.argv.includes('--help')) {
-  console.log(HELP);
-} else {
-  try {
-    await serve(process.env);
-  } catch (error) {
-    const known = error instanceof BitcloakError;
-    console.error(known ? `${error.code}: ${error.message}` : 'the attestor failed to start');
-    process.exit(known ? ERROR_EXIT_CODES[error.code] : 1);
-  }
-}
+await runService('the attestor', HELP, () => serve(process.env));

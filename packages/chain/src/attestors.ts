@@ -25,7 +25,7 @@ export type Attestation = {
   /** The verifier's address. */
   readonly verifier: bigint;
   readonly registry: bigint;
-  readonly operator: number;
+  readonly operator: bigint;
   readonly era: Omit<Era, 'expiry'>;
   readonly nonce: Nonce['hash'];
   /** `measurementDigest` of the enclave's, 32 bytes in hex with 0x. */

@@ -1,4 +1,3 @@
-import rateLimit from '@fastify/rate-limit';
 import { formatAccount } from '@bitcloak/chain/manifest';
 import { callError } from '@bitcloak/chain/pool';
 import {
@@ -14,8 +13,9 @@ import {
   type WireTransfer,
 } from '@bitcloak/chain/relayWire';
 import { ERROR_EXIT_CODES } from '@bitcloak/protocol/errors';
+import { openServer } from '@bitcloak/service/http';
 import type { BaseWallet } from 'ethers';
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+import type { FastifyError, FastifyInstance } from 'fastify';
 import { Policy, type PolicyOptions } from './policy.ts';
 import { SendQueue, type SendReport } from './queue.ts';
 import { Refusal, toRefusal } from './refusal.ts';
@@ -38,12 +38,15 @@ export type RelayerOptions = PolicyOptions & {
 /** What the service tells its operator: public hashes and codes, never who asked or what was handed in. */
 export type RelayerReport = SendReport | { readonly kind: 'refused'; readonly code: string; readonly status: number };
 
-/** A transfer takes some 3,200 bytes. */
-const BODY_BYTES_MAX = 8192;
-const HEAD_AND_BODY_MS_MAX = 10_000;
-const CONNECTIONS_MAX = 1_000;
 /** For everything that a request waits for. */
 const HANDLER_MS_MAX = 30_000;
+const LIMITS = {
+  /** A transfer takes some 3,200. */
+  bodyBytesMax: 8192,
+  headAndBodyMsMax: 10_000,
+  handlerMsMax: HANDLER_MS_MAX,
+  connectionsMax: 1_000,
+};
 const POLL_MS = 2_000;
 const REBROADCAST_MS = 30_000;
 const CLOSE_MS_MAX = 60_000;
@@ -63,7 +66,22 @@ export async function buildRelayer(options: RelayerOptions): Promise<FastifyInst
   const policy = new Policy(options, BigInt(account.address));
   const { pollMs = POLL_MS, rebroadcastMs = REBROADCAST_MS } = options;
   const queue = new SendQueue({ endpoint: options.endpoint, account, pollMs, rebroadcastMs, report });
-  const app = await openServer(options, report);
+  const { ratePerMinute, trustedProxies } = options;
+  const app = await openServer(
+    { ...LIMITS, ratePerMinute, trustedProxies },
+    {
+      answer: (error) => {
+        const { status, code, message } = refusalOf(error);
+        return { status, body: { code, message } };
+      },
+      tooMany: () => new Refusal(429, 'RELAYER_REFUSED', 'too many requests from this address; try again in a minute'),
+      notFound: () => new Refusal(404, 'USAGE', 'path: expected one of the relayer'),
+      report: (error) => {
+        const { code, status } = refusalOf(error);
+        report({ kind: 'refused', code, status });
+      },
+    },
+  );
   const underWay = new Set<Promise<string>>();
   closeGracefully(app, async () => {
     while (underWay.size > 0) await Promise.allSettled(underWay);
@@ -111,47 +129,6 @@ function infoOf({ chainId, pool, keyring, fees }: RelayerOptions, account: bigin
   const { main, agreement } = keyring.viewing;
   const address = { owner: main.owner, viewingKey: agreement.publicKey };
   return { chainId, pool: pool.address, account, address, fees };
-}
-
-/** Fastify with every limit, and with errors of one form. */
-async function openServer(options: RelayerOptions, report: (line: RelayerReport) => void): Promise<FastifyInstance> {
-  const app = Fastify({
-    // What the operator is told goes through `report`: a request log would hold addresses and times.
-    logger: false,
-    bodyLimit: BODY_BYTES_MAX,
-    requestTimeout: HEAD_AND_BODY_MS_MAX,
-    handlerTimeout: HANDLER_MS_MAX,
-    exposeHeadRoutes: false,
-    return503OnClosing: false,
-    trustProxy: options.trustedProxies === undefined ? false : [...options.trustedProxies],
-    // Fastify's own settings would drop unknown fields and turn numbers into strings.
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, useDefaults: false, allErrors: false } },
-    frameworkErrors: (error, _request, reply) => {
-      answer(error, reply);
-    },
-  });
-  app.server.maxConnections = CONNECTIONS_MAX;
-  app.removeContentTypeParser('text/plain');
-  app.setErrorHandler((error: FastifyError, _request, reply) => {
-    const { code, status } = answer(error, reply);
-    report({ kind: 'refused', code, status });
-  });
-  await app.register(rateLimit, {
-    max: options.ratePerMinute,
-    timeWindow: 60_000,
-    errorResponseBuilder: () =>
-      new Refusal(429, 'RELAYER_REFUSED', 'too many requests from this address; try again in a minute'),
-  });
-  app.setNotFoundHandler({ preHandler: app.rateLimit() }, () => {
-    throw new Refusal(404, 'USAGE', 'path: expected one of the relayer');
-  });
-  return app;
-}
-
-function answer(error: FastifyError, reply: FastifyReply): Refusal {
-  const refusal = refusalOf(error);
-  void reply.status(refusal.status).send({ code: refusal.code, message: refusal.message });
-  return refusal;
 }
 
 /** What is refused before a handler runs has Fastify's errors: a schema's message names the field, never its value. */

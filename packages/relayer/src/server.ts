@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { decodeFees, type RelayFee } from '@bitcloak/chain/relayWire';
 import { connect, readManifest, type Manifest } from '@bitcloak/chain/manifest';
 import { PoolClient } from '@bitcloak/chain/pool';
 import { Keyring } from '@bitcloak/notes/keys';
 import { seedOf } from '@bitcloak/notes/mnemonic';
-import { BitcloakError, ERROR_EXIT_CODES } from '@bitcloak/protocol/errors';
+import { onStop, print, runService } from '@bitcloak/service/run';
+import { ServiceSettings, type Environment } from '@bitcloak/service/settings';
 import { HDNodeWallet } from 'ethers';
 import { buildRelayer } from './app.ts';
 
@@ -32,55 +32,32 @@ type Settings = {
   trustedProxies: string[] | undefined;
 };
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
 const ACCOUNT_PATH = "m/44'/60'/0'/0/0";
 
 function readSettings(environment: Environment): Settings {
-  const setting = (name: string) => environment[`BITCLOAK_RELAYER_${name}`];
-  const needed = (name: string): string => setting(name) ?? usage(name, 'a value');
-  const count = (name: string, fallback: number, max: number): number => {
-    const text = setting(name) ?? String(fallback);
-    return /^[0-9]{1,9}$/.test(text) && Number(text) <= max ? Number(text) : usage(name, `a whole number up to ${max}`);
-  };
-  const manifest = readManifest(needed('MANIFEST'));
-  const mnemonicFile = setting('MNEMONIC_FILE');
+  const settings = new ServiceSettings('BITCLOAK_RELAYER_', environment);
+  const manifest = readManifest(settings.needed('MANIFEST'));
   return {
-    manifest: { ...manifest, endpoint: setting('ENDPOINT') ?? manifest.endpoint },
-    fees: readFees(needed('FEES')),
-    mnemonic: mnemonicFile === undefined ? needed('MNEMONIC') : readText('MNEMONIC_FILE', mnemonicFile),
-    host: setting('HOST') ?? '127.0.0.1',
-    port: count('PORT', 8546, 65_535),
-    ratePerMinute: count('RATE_PER_MINUTE', 60, 1_000_000),
-    gasMax: BigInt(count('GAS_MAX', 1_500_000, 16_000_000)),
-    trustedProxies: setting('TRUSTED_PROXIES')?.split(','),
+    manifest: { ...manifest, endpoint: settings.text('ENDPOINT') ?? manifest.endpoint },
+    fees: readFees(settings),
+    mnemonic:
+      settings.text('MNEMONIC_FILE') === undefined ? settings.needed('MNEMONIC') : settings.file('MNEMONIC_FILE'),
+    host: settings.text('HOST') ?? '127.0.0.1',
+    port: settings.count('PORT', 8546, 65_535),
+    ratePerMinute: settings.count('RATE_PER_MINUTE', 60, 1_000_000),
+    gasMax: BigInt(settings.count('GAS_MAX', 1_500_000, 16_000_000)),
+    trustedProxies: settings.list('TRUSTED_PROXIES'),
   };
 }
 
-function readFees(path: string): Map<bigint, RelayFee> {
-  const text = readText('FEES', path);
+function readFees(settings: ServiceSettings): Map<bigint, RelayFee> {
+  const text = settings.file('FEES');
   try {
     return decodeFees(JSON.parse(text));
   } catch (error) {
-    return usage('FEES', `a list of fees (${(error as Error).message})`);
+    return settings.refuse('FEES', `a list of fees (${(error as Error).message})`);
   }
 }
-
-function readText(name: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return usage(name, `a file that can be read, got ${path}`);
-  }
-}
-
-function usage(name: string, expected: string): never {
-  throw new BitcloakError('USAGE', `BITCLOAK_RELAYER_${name}: expected ${expected}`);
-}
-
-const print = (line: object) => {
-  console.log(JSON.stringify(line));
-};
 
 async function serve(settings: Settings): Promise<void> {
   const seed = seedOf(settings.mnemonic);
@@ -99,23 +76,11 @@ async function serve(settings: Settings): Promise<void> {
     report: print,
   });
   print({ kind: 'listening', url: await app.listen({ host: settings.host, port: settings.port }) });
-  const stop = () => {
-    process.off('SIGINT', stop).off('SIGTERM', stop);
+  onStop(() => {
     void app.close().then(() => {
       endpoint.destroy();
     });
-  };
-  process.on('SIGINT', stop).on('SIGTERM', stop);
+  });
 }
 
-if (process.argv.includes('--help')) {
-  console.log(HELP);
-} else {
-  try {
-    await serve(readSettings(process.env));
-  } catch (error) {
-    const known = error instanceof BitcloakError;
-    console.error(known ? `${error.code}: ${error.message}` : 'the relayer failed to start');
-    process.exit(known ? ERROR_EXIT_CODES[error.code] : 1);
-  }
-}
+await runService('the relayer', HELP, () => serve(readSettings(process.env)));
