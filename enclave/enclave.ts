@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Manifest } from '@bitcloak/chain/manifest';
-import { PoolClient } from '@bitcloak/chain/pool';
+import { PoolClient, sendCall } from '@bitcloak/chain/pool';
 import { RegistryClient } from '@bitcloak/chain/registry';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
 import type { ShieldedAddress } from '@bitcloak/notes/address';
@@ -12,7 +12,7 @@ import type { Prover } from '@bitcloak/prover/prover';
 import { SETTLE_SECONDS_MAX } from '@bitcloak/trading/client';
 import type { MarketTerms } from '@bitcloak/trading/market';
 import { PAIR_PATTERN } from '@bitcloak/trading/wire';
-import { computeAddress, type Provider, type Signer } from 'ethers';
+import type { Provider, Signer } from 'ethers';
 import type { FastifyInstance } from 'fastify';
 import { buildApi } from './api/app.ts';
 import type { ApiReport } from './api/errors.ts';
@@ -20,13 +20,16 @@ import type { ApiLimits } from './api/limits.ts';
 import type { MarketRules } from './engine/market.ts';
 import type { ExchangeCommand, ExchangeRules } from './exchange/commands.ts';
 import { Journal } from './journal/journal.ts';
+import { listen } from './listen.ts';
 import type { Cadence } from './operator/cadence.ts';
 import { Machine } from './operator/machine.ts';
 import { failureOf, isFatal, Operator, SETTLE_SECONDS_MIN, type OperatorReport } from './operator/operator.ts';
 import { Settler } from './operator/settler.ts';
 import { ReferenceFeed, type ReferenceSource } from './references.ts';
+import { Registrar, type AttestationSettings } from './registration/registrar.ts';
 import { beginning, refuseRollback } from './rollback.ts';
 import type { KeyProvider } from './tee/keys.ts';
+import { RENEWAL_MS, waitForEra, type EraReport } from './waiting.ts';
 
 /** A market to be traded. What is set of a number once stays: other terms are another market. */
 export type MarketSettings = {
@@ -44,9 +47,11 @@ export type EnclaveSettings = {
     /** Pays the gas of settlements, connected to a provider; it signs nothing else, and nothing else may use it. */
     readonly signer: Signer;
   };
-  /** Number in the registry, which holds an active era with the public halves of `keys`. */
+  /** Number in the registry. Nothing is traded before that holds an active era with the public halves of `keys`. */
   readonly operator: number;
   readonly keys: KeyProvider;
+  /** How it shows what it is; without it, it cannot, and the era must be active already. */
+  readonly attestation?: AttestationSettings;
   /** For the journal; is made where it is not there. */
   readonly directory: string;
   readonly markets: readonly MarketSettings[];
@@ -74,6 +79,8 @@ export type EnclaveSettings = {
   readonly pollMs: number;
   /** Between two looks at the reference prices; 1,000 unless given. */
   readonly referenceMs?: number;
+  /** Between two looks whether evidence has to be renewed; 60,000 unless given. */
+  readonly renewalMs?: number;
   /** Commands after which a snapshot is taken, so that a start replays about as many; 50,000 unless given. */
   readonly snapshotCommands?: number;
   readonly report: (report: EnclaveReport) => void;
@@ -82,6 +89,7 @@ export type EnclaveSettings = {
 /** What an enclave tells who runs it: nothing of owners, orders or amounts, nor how many there are. */
 export type EnclaveReport =
   | OperatorReport
+  | EraReport
   | ApiReport
   | { readonly kind: 'listening'; readonly url: string }
   /** A source of reference prices stopped, or began again, to answer. */
@@ -106,7 +114,8 @@ const SNAPSHOT_COMMANDS = 50_000;
 const REFERENCE_MS = 1_000;
 
 /**
- * Starts an operator's enclave, and listens. Throws `ERA_INACTIVE` where the registry does not hold its keys, `JOURNAL_ROLLED_BACK`,
+ * Starts an operator's enclave, and listens: where it can show what it is, and the registry does not hold its keys yet, with its evidence alone until that does.
+ * Throws `ERA_INACTIVE` where it cannot show anything, `JOURNAL_ROLLED_BACK`,
  * `JOURNAL_CORRUPT` and `JOURNAL_BUSY`, `USAGE` for settings that cannot be, or that contradict the journal, and what the endpoint throws.
  */
 export async function startEnclave(settings: EnclaveSettings): Promise<RunningEnclave> {
@@ -114,7 +123,16 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
   const { chainId, pool: poolAddress, registry: registryAddress, startBlock } = chain.manifest;
   settings.markets.forEach(checkMarket);
   const operatorId = operatorIdOf(chainId, poolAddress, registryAddress, number);
-  const era = await activeEra(settings);
+  const registrar = new Registrar({
+    chainId,
+    registry: new RegistryClient(registryAddress, chain.signer),
+    provider: chain.provider,
+    startBlock,
+    operator: number,
+    keys,
+    attestation: settings.attestation,
+  });
+  const era = (await registrar.activeEra()) ?? (await waitForEra(settings, registrar));
   const pool = new PoolClient(poolAddress, chain.signer);
   const source = { pool, provider: chain.provider, startBlock, operator: number };
   const { journalKey: key } = keys;
@@ -143,6 +161,7 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
       operatorId,
       eraKeys: eraNumbers(era).map((each) => keys.era(each).encryptionKey),
       cadence,
+      activeUntil: () => registrar.activeUntil(era),
       clockSkewSecondsMax,
     });
     // Before the first look at the chain nobody is known, and no order could come in.
@@ -157,12 +176,13 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
       encryptionKey: encryptionKey.publicKey,
       apiKey: apiKey.publicKey,
     };
-    const running = new Enclave(settings, operator);
+    const running = new Enclave(settings, operator, registrar, era);
     const { limits, trustedProxies, clock } = settings.api;
     const api = await buildApi({
       operator,
       identity,
       apiKey,
+      attest: (asked, nonce) => registrar.attest(asked, nonce),
       ...(limits === undefined ? {} : { limits }),
       ...(trustedProxies === undefined ? {} : { trustedProxies }),
       ...(clock === undefined ? {} : { clock }),
@@ -191,15 +211,6 @@ function checkMarket({ terms }: MarketSettings, index: number, all: readonly Mar
   if (terms.lotBase <= 0n || terms.tickQuote <= 0n) fail('lots and ticks of at least one base unit');
   const isFee = (fee: number) => Number.isInteger(fee) && fee >= 0 && fee < BASIS_POINTS;
   if (!isFee(terms.makerFee) || !isFee(terms.takerFee)) fail('fees in basis points');
-}
-
-/** The newest era of the operator, whose keys are these. */
-async function activeEra({ chain, operator, keys }: EnclaveSettings): Promise<bigint> {
-  const registry = new RegistryClient(chain.manifest.registry, chain.provider);
-  const era = await registry.era(operator);
-  const signer = era === 0n ? undefined : BigInt(computeAddress(keys.era(era).signer.publicKey));
-  if (signer !== undefined && (await registry.isActive(operator, signer))) return era;
-  throw new BitcloakError('ERA_INACTIVE', `the registry holds no active era of operator ${operator} with these keys`);
 }
 
 function eraNumbers(newest: bigint): bigint[] {
@@ -241,38 +252,37 @@ async function configure(machine: Machine, { markets, rules, cadence }: EnclaveS
   }
 }
 
-async function listen(api: FastifyInstance, { host, port }: EnclaveSettings['api']): Promise<string> {
-  try {
-    return await api.listen({ host, port });
-  } catch (error) {
-    await api.close();
-    const { code = 'unknown failure' } = error as { code?: string };
-    throw new BitcloakError('USAGE', `${host}:${port}: expected an address to listen at (${code})`, { cause: error });
-  }
-}
-
 /** All that runs, and how it ends. */
 class Enclave {
   readonly #settings: EnclaveSettings;
   readonly #operator: Operator;
+  readonly #registrar: Registrar;
+  readonly #era: bigint;
   readonly #stop = new AbortController();
+  readonly #stopped: Promise<unknown>;
   readonly #ended = Promise.withResolvers<BitcloakError | undefined>();
   #api: FastifyInstance | undefined;
   #work: Promise<unknown> = Promise.resolve();
   #failure: BitcloakError | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(settings: EnclaveSettings, operator: Operator) {
+  constructor(settings: EnclaveSettings, operator: Operator, registrar: Registrar, era: bigint) {
     this.#settings = settings;
     this.#operator = operator;
+    this.#registrar = registrar;
+    this.#era = era;
+    this.#stopped = new Promise((resolve) => {
+      this.#stop.signal.addEventListener('abort', resolve);
+    });
   }
 
   async run(api: FastifyInstance): Promise<RunningEnclave> {
-    const { api: where, pollMs, report } = this.#settings;
+    const { api: where, pollMs, renewalMs = RENEWAL_MS, report } = this.#settings;
     this.#api = api;
     const url = await listen(api, where);
     this.#work = Promise.all([
       this.#operate(),
+      this.#repeat(renewalMs, () => this.#keepEra()),
       this.#repeat(pollMs, () => this.#snapshot(this.#settings.snapshotCommands ?? SNAPSHOT_COMMANDS)),
       ...this.#settings.markets.map((market) => this.#follow(market)),
     ]).catch((error: unknown) => {
@@ -337,6 +347,25 @@ class Enclave {
         report(failureOf(error));
       }
     });
+  }
+
+  /** Renews the era's evidence in good time. Keys of another era are not read while this one goes on. */
+  async #keepEra(): Promise<void> {
+    const { chain, report } = this.#settings;
+    try {
+      const call = await this.#registrar.renewal(this.#era);
+      if (call !== undefined) {
+        const sent = this.#operator.send(() => sendCall(chain.signer, call));
+        const receipt = await Promise.race([sent, this.#stopped.then(() => undefined)]);
+        if (receipt !== undefined) report({ kind: 'renewed', transaction: receipt.hash });
+      }
+      const newest = await this.#registrar.activeEra();
+      if (newest === undefined || newest <= this.#era) return;
+      const message = `era ${newest} has this enclave's keys too: it has to be started again, with them`;
+      this.fail(new BitcloakError('ERA_INACTIVE', message));
+    } catch (error) {
+      report(failureOf(error));
+    }
   }
 
   /** Where there are so many commands since the last one. A start without it takes longer, and nothing else. */

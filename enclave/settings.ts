@@ -1,3 +1,4 @@
+import { INTEL_PCS, type CollateralSource } from '@bitcloak/attestation/collateralSource';
 import { readManifest, type Manifest, type Token } from '@bitcloak/chain/manifest';
 import { parseAddress, type ShieldedAddress } from '@bitcloak/notes/address';
 import { SETTLEMENT_FILLS_MAX } from '@bitcloak/protocol/parameters';
@@ -17,6 +18,9 @@ export const HELP = `Starts an operator's enclave. It is configured by the envir
   BITCLOAK_ENCLAVE_TEE                 where the keys are from: dstack or dstack:SOCKET for the guest agent of a dstack machine; tsm for keys that end with
                                        the process; file for those of the seed file, unless given
   BITCLOAK_ENCLAVE_SEED_FILE           32 bytes, mode 0600, that all keys are derived from: on development chains only, and with file only
+  BITCLOAK_ENCLAVE_COLLATERAL          URL of a PCCS that has what verifies quotes; Intel's own service unless given
+  BITCLOAK_ENCLAVE_ATTESTORS           URLs of attestors, with commas, that the registry believes; none where it takes quotes themselves
+  BITCLOAK_ENCLAVE_EVIDENCE_SECONDS    that evidence is asked to hold for; 604800 unless given. It is renewed when half of them are over
   BITCLOAK_ENCLAVE_MARKETS             JSON file: a list of { "market", "pair", "base", "quote", "lotBase", "tickQuote", "makerFee", "takerFee",
                                        "ticksMax", "lotsMin", "lotsMax", "referenceSecondsMax", "referenceMoveMax", "reference"? }: assets by their
                                        symbols in the manifest, base units as strings, fees in basis points, "reference" a URL that answers
@@ -50,6 +54,9 @@ export type Settings = {
   readonly directory: string;
   readonly operator: number;
   readonly keySource: KeySource;
+  readonly collateral: CollateralSource;
+  readonly attestors: readonly string[];
+  readonly evidenceSeconds: number;
   readonly markets: readonly MarketSettings[];
   readonly rules: ExchangeRules;
   readonly treasury: ShieldedAddress;
@@ -125,6 +132,9 @@ export function readSettings(environment: Environment): Settings {
     directory: settings.needed('DIRECTORY'),
     operator: settings.count('OPERATOR', undefined, 999_999_999, 1),
     keySource: readKeySource(settings),
+    collateral: readCollateralSource(settings),
+    attestors: (settings.list('ATTESTORS') ?? []).map((url) => checkUrl(settings, 'ATTESTORS', url)),
+    evidenceSeconds: settings.count('EVIDENCE_SECONDS', 604_800, 2_592_000, 3_600),
     markets: readMarkets(settings, manifest.tokens),
     rules: { ...readRules(settings, manifest.tokens), fills: settings.count('FILLS', 4, SETTLEMENT_FILLS_MAX, 2) },
     treasury: readTreasury(settings),
@@ -170,8 +180,7 @@ function readMarkets(settings: ServiceSettings, tokens: readonly Token[]): Marke
     const units = { lotBase: BigInt(lotBase), tickQuote: BigInt(tickQuote) };
     const terms = { market, pair, ...assets, ...units, makerFee, takerFee };
     if (url === undefined) return { terms, rules };
-    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
-      settings.refuse('MARKETS', `a URL as the reference of ${pair}`);
+    checkUrl(settings, 'MARKETS', url);
     return { terms, rules, reference: { url, baseDecimals: baseToken.decimals, quoteDecimals: quoteToken.decimals } };
   });
 }
@@ -193,6 +202,16 @@ function readKeySource(settings: ServiceSettings): KeySource {
     return settings.refuse('SEED_FILE', 'none where the keys are from elsewhere');
   }
   return socket === undefined ? { kind: 'tsm' } : { kind: 'dstack', socket };
+}
+
+function readCollateralSource(settings: ServiceSettings): CollateralSource {
+  const base = settings.text('COLLATERAL');
+  return base === undefined ? INTEL_PCS : { base: checkUrl(settings, 'COLLATERAL', base) };
+}
+
+function checkUrl(settings: ServiceSettings, name: string, url: string): string {
+  if (/^https?:$/.test(URL.parse(url)?.protocol ?? '')) return url;
+  return settings.refuse(name, 'a URL such as https://localhost:8081');
 }
 
 function readTreasury(settings: ServiceSettings): ShieldedAddress {

@@ -8,6 +8,7 @@ import { API } from '@bitcloak/trading/wire';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Operator } from '../operator/operator.ts';
 import { networkOf } from './addresses.ts';
+import { addAttestationRoute, type Attest } from './attestationRoute.ts';
 import { DeadMan } from './deadMan.ts';
 import { Desk } from './desk.ts';
 import { answerErrors, STRICT, type ApiReport } from './errors.ts';
@@ -26,6 +27,7 @@ export type ApiOptions = {
   readonly identity: Identity;
   /** The era's, of `identity`. */
   readonly apiKey: HpkeKey;
+  readonly attest: Attest;
   /** Those of API_LIMITS unless given. */
   readonly limits?: Partial<ApiLimits>;
   /** Proxies in front of the service that tell it a client's address; none unless given, and then nobody's word on it counts. */
@@ -101,6 +103,7 @@ export async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
     sessions: gate.sessions,
     openingsPerMinute: limits.openingsPerMinute,
     isWorking: () => isWorking,
+    isActive: () => operator.isActive,
     clock,
     describe: () => describeAll(app.swagger(), inner.describe()),
   };
@@ -108,6 +111,7 @@ export async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
   await app.register(
     async (scope) => {
       addPublicRoutes(scope, publicOptions);
+      addAttestationRoute(scope, options.attest, limits.attestationsPerMinute);
       addStreamRoute(scope, streams);
       addSealedRoute(scope, gate, inner, options.report);
     },

@@ -6,6 +6,8 @@ export type ApiLimits = {
   readonly addressPerMinute: number;
   /** Sessions that one address may try to open in a minute: each costs the check of a signature. */
   readonly openingsPerMinute: number;
+  /** Quotes that one address may ask for in a minute. */
+  readonly attestationsPerMinute: number;
   /** Authenticated requests and streams of one owner; a long answer counts as several. */
   readonly owner: Rate;
   readonly connections: number;
@@ -32,6 +34,7 @@ export const costOf = (bytes: number) => Math.floor(bytes / REQUEST_BYTES);
 export const API_LIMITS: ApiLimits = {
   addressPerMinute: 6_000,
   openingsPerMinute: 60,
+  attestationsPerMinute: 20,
   owner: { perSecond: 100, burst: 200 },
   connections: 10_000,
   sessionsPerOwner: 16,

@@ -29,6 +29,8 @@ export type PublicOptions = {
   readonly openingsPerMinute: number;
   /** Whether anything can still be traded. */
   readonly isWorking: () => boolean;
+  /** Whether the registry lets the enclave settle. */
+  readonly isActive: () => boolean;
   /** Unix milliseconds. */
   readonly clock: () => number;
   /** OpenAPI's document of all routes. */
@@ -73,12 +75,16 @@ export function addPublicRoutes(scope: FastifyInstance, options: PublicOptions):
   );
 }
 
+/** What is said while the registry does not hold the enclave's keys as active. */
+export const INACTIVE = "the registry holds no active era with the enclave's keys";
+
 /** Everybody reads it, so nothing here moves with trading: neither memory nor how busy the process is. */
-export function addHealthRoutes(scope: FastifyInstance, { state, isWorking, clock }: PublicOptions): void {
+export function addHealthRoutes(scope: FastifyInstance, { state, isWorking, isActive, clock }: PublicOptions): void {
   const healthSchema = { type: 'object', additionalProperties: false, properties: { status: { type: 'string' } } };
   scope.get('/health', { schema: { response: answers(healthSchema) } }, async () => {
-    if (isWorking()) return { status: 'ok' };
-    throw new Refusal(503, 'ENCLAVE_FAILED', 'the journal does not write; nothing can be traded');
+    if (!isWorking()) throw new Refusal(503, 'ENCLAVE_FAILED', 'the journal does not write; nothing can be traded');
+    if (!isActive()) throw new Refusal(503, 'ERA_INACTIVE', INACTIVE);
+    return { status: 'ok' };
   });
 
   scope.get('/metrics', { schema: { response: { '2xx': { type: 'string' } } } }, async (_request, reply) => {
@@ -86,6 +92,7 @@ export function addHealthRoutes(scope: FastifyInstance, { state, isWorking, cloc
       uptime_seconds: process.uptime(),
       newest_block_age_seconds: clock() / 1000 - state().time,
       journal_writes: Number(isWorking()),
+      era_active: Number(isActive()),
     };
     const lines = Object.entries(values).map(([name, value]) => {
       return `# TYPE bitcloak_enclave_${name} gauge\nbitcloak_enclave_${name} ${value}\n`;

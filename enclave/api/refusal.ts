@@ -44,6 +44,7 @@ const SENTENCES: Readonly<Record<Reason, string>> = {
   postOnlyLimited:
     'too many post-only orders were refused in this hour because they would trade; try again in the next',
   settlementBusy: 'as much waits to be settled as can be settled in time; try again later',
+  eraEnding: 'the registry would not let the enclave settle it in time; try again when its evidence is renewed',
   wouldTrade: 'the order is post-only and would trade on arrival',
   engineFull: 'the books are full; try again later',
   orderUnknown: 'no such order is open',
@@ -76,6 +77,7 @@ const STATUSES: ReadonlyMap<Reason, number> = new Map<Reason, number>([
   ['orderRepeated', 409],
   ['ordersTooMany', 429],
   ['engineFull', 503],
+  ['eraEnding', 503],
 ]);
 
 /** What a client is told of an order that he does not have: the same whether another owner has it or nobody. */

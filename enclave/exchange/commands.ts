@@ -53,6 +53,8 @@ export type ExchangeCommand =
   | { readonly kind: 'setReference'; readonly market: number; readonly ticks: number; readonly time: number }
   /** Unix seconds. */
   | { readonly kind: 'setTime'; readonly time: number }
+  /** Unix seconds until which the registry lets the operator settle. What cannot be settled by then is not taken on. */
+  | { readonly kind: 'setActiveUntil'; readonly until: number }
   /** `told`: its owner made it; otherwise a settlement did. */
   | { readonly kind: 'credit'; readonly note: FundNote; readonly told: boolean }
   /** A note that the chain has spent. */
@@ -98,6 +100,7 @@ export type Refusal =
   | 'withdrawalInvalid'
   | 'postOnlyLimited'
   | 'settlementBusy'
+  | 'eraEnding'
   | 'batchPending';
 
 export type ExchangeEvent =

@@ -24,7 +24,7 @@ import type {
   Working,
 } from './commands.ts';
 import { Funds, type FundNote } from './funds.ts';
-import { areRulesValid, areTermsValid, capacityOf, RULES_AT_FIRST } from './rules.ts';
+import { areRulesValid, areTermsValid, BATCH_SECONDS, capacityOf, RULES_AT_FIRST } from './rules.ts';
 import { chooseBatch, inTurn } from './settling.ts';
 
 /** A signed order with so many fills matches no more: what it has matched is settled with what is left of the states that are watched. */
@@ -41,6 +41,7 @@ export type ExchangeSnapshot = {
   readonly begun: Beginning;
   readonly engine: EngineSnapshot;
   readonly rules: ExchangeRules;
+  readonly activeUntil: number;
   readonly markets: readonly MarketTerms[];
   readonly owners: readonly bigint[];
   readonly tickets: readonly Ticket[];
@@ -66,6 +67,7 @@ export class Exchange {
   readonly #blotter: Blotter;
   #begun: Beginning = { sequence: 0, time: 0 };
   #rules = RULES_AT_FIRST;
+  #activeUntil = Number.MAX_SAFE_INTEGER;
   readonly #markets = new Map<number, MarketTerms>();
   /** The engine's number of each owner who ever traded. */
   readonly #accounts = new Map<bigint, number>();
@@ -91,6 +93,7 @@ export class Exchange {
     if (snapshot === undefined) return;
     this.#begun = snapshot.begun;
     this.#rules = snapshot.rules;
+    this.#activeUntil = snapshot.activeUntil;
     for (const terms of snapshot.markets) this.#markets.set(terms.market, terms);
     snapshot.owners.forEach((owner, account) => this.#accounts.set(owner, account));
     for (const note of snapshot.notes) this.#funds.credit({ ...note });
@@ -114,6 +117,7 @@ export class Exchange {
       begun: this.#begun,
       engine: this.#engine.snapshot(),
       rules: this.#rules,
+      activeUntil: this.#activeUntil,
       markets: [...this.#markets.values()],
       owners: [...this.#accounts.keys()],
       tickets: [...this.#tickets.values()].map((ticket) => ({ ...ticket })),
@@ -148,6 +152,11 @@ export class Exchange {
   }
 
   /** What is being settled. */
+  /** Unix seconds until which the registry lets the operator settle, as it was told last. */
+  get activeUntil(): number {
+    return this.#activeUntil;
+  }
+
   get batch(): Batch | undefined {
     return this.#batch;
   }
@@ -243,9 +252,15 @@ export class Exchange {
         if (events[0]?.kind === 'marketAdded') this.#markets.set(command.terms.market, command.terms);
         return this.#follow(events);
       }
-      case 'setTrading':
       case 'setReference':
+        // It matches pegged orders.
+        if (!this.#canTrade) return refuse('eraEnding');
         return this.#follow(this.#engine.apply(command));
+      case 'setTrading':
+        return this.#follow(this.#engine.apply(command));
+      case 'setActiveUntil':
+        this.#activeUntil = command.until;
+        return [];
       case 'setTime':
         return this.#setTime(command.time);
       case 'credit':
@@ -339,6 +354,11 @@ export class Exchange {
     return [];
   }
 
+  /** Whether what is matched now can be settled while the registry lets the operator settle. */
+  get #canTrade(): boolean {
+    return this.#time + this.#rules.settleSeconds < this.#activeUntil;
+  }
+
   #noteMin(asset: bigint): bigint {
     return this.#rules.noteMins.find(([named]) => named === asset)?.[1] ?? 1n;
   }
@@ -405,6 +425,7 @@ export class Exchange {
     if (this.#funds.orders(owner, order.sellAsset) >= this.#rules.ordersMax) return refuse('ordersTooMany');
     if (this.available(owner, order.sellAsset) < shareOf(order, lots, lotsSigned)) return refuse('fundsInsufficient');
     if (this.#unsettled.trade.size >= capacityOf(this.#rules)) return refuse('settlementBusy');
+    if (!this.#canTrade) return refuse('eraEnding');
 
     const dated: Pick<EngineOrder, 'timeInForce' | 'expiry'> | undefined =
       // The engine refuses one that has an expiry.
@@ -471,6 +492,7 @@ export class Exchange {
     if (used.kind !== 'unused') return refuse(used.kind === 'ordersTooMany' ? used.kind : 'orderRepeated');
     const complaint = this.#checkSigned(order);
     if (complaint !== undefined) return refuse(complaint);
+    if (!this.#canTrade) return refuse('eraEnding');
     const terms = this.#terms(working.market);
     if (order.owner !== owner || !isCovered(terms, working.side, price, open, order)) return refuse('orderNotCovered');
     // The engine keeps the time at which the order leaves the book.
@@ -528,6 +550,7 @@ export class Exchange {
     // Less than a note that would be credited is worth a fill only where it is all.
     if (amount < this.#noteMin(asset) && amount < available) return refuse('withdrawalInvalid');
     if (this.#unsettled.withdrawal.size >= capacityOf(this.#rules)) return refuse('settlementBusy');
+    if (this.#time + BATCH_SECONDS >= this.#activeUntil) return refuse('eraEnding');
     const ticket = this.#open({ order, signature }, orderHash);
     const times = { time: this.#time, status: 'waiting', settlement: 0 } as const;
     const withdrawal = this.#blotter.addWithdrawal(owner, { clientOrderId, asset, amount, fee, ...times });

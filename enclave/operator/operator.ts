@@ -37,6 +37,8 @@ export type OperatorOptions = {
   readonly operatorId: bigint;
   readonly eraKeys: readonly AgreementKey[];
   readonly cadence: Cadence;
+  /** Unix seconds until which the registry lets the era's signer settle. */
+  readonly activeUntil: () => Promise<bigint>;
   /** How far blocks may be ahead of the clock before the chain is taken for a wrong one; undefined where its time is not that of the world. */
   readonly clockSkewSecondsMax: number | undefined;
 };
@@ -76,6 +78,7 @@ export class Operator {
   readonly #cancellations = new Cancellations();
   /** Of block time, when the last batch was planned. */
   #plannedAt = 0;
+  readonly #transactions: (() => Promise<void>)[] = [];
   /** What is left of a batch that came to nothing before it was signed does not wait for the next time. */
   #plansAgain = false;
 
@@ -122,6 +125,19 @@ export class Operator {
     await Promise.all([repeat(() => this.watch()), repeat(settling)]);
   }
 
+  /** Whether the registry lets this enclave settle. */
+  get isActive(): boolean {
+    const { time, activeUntil } = this.machine.state;
+    return time < activeUntil;
+  }
+
+  /** Sends a transaction between two settlements: the account that pays the gas has one sequence of them. Throws what `call` throws. */
+  send<T>(call: () => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#transactions.push(() => call().then(resolve, reject));
+    return promise;
+  }
+
   /** Reads the chain, then settles what is due. */
   async round(): Promise<Round> {
     const { time } = await this.watch();
@@ -133,6 +149,7 @@ export class Operator {
     const { machine, settler } = this.#options;
     const wallet = this.#wallet;
     if (wallet === undefined) return undefined;
+    for (const transaction of this.#transactions.splice(0)) await transaction();
     await this.#plan();
     const { batch } = machine.state;
     if (batch === undefined) return undefined;
@@ -154,6 +171,9 @@ export class Operator {
   async watch(): Promise<{ time: number }> {
     const { fold: wallet, head } = await this.#follower.advance();
     this.#checkTime(head.timestamp);
+    const until = Number(await this.#options.activeUntil());
+    const { machine } = this.#options;
+    if (until !== machine.state.activeUntil) await machine.execute({ kind: 'setActiveUntil', until });
     this.#wallet = wallet;
     await this.#catchUp(wallet, head.timestamp);
     return { time: head.timestamp };

@@ -49,6 +49,7 @@ async function serve(accounts: number): Promise<void> {
     manifest,
     endpoint,
     account: devnet.operatorAccount,
+    attestation: devnet.attestation,
     port: 0,
     changes: {
       // It matches, and never settles: proofs have a benchmark of their own.

@@ -14,6 +14,7 @@ const path = join(root, 'packages/chain/src/generated/abi.ts');
 const CONTRACTS = {
   POOL_ABI: 'pool/Pool.sol/Pool.json',
   REGISTRY_ABI: 'registry/Registry.sol/Registry.json',
+  ATTESTORS_ABI: 'registry/AttestorQuoteVerifier.sol/AttestorQuoteVerifier.json',
   VERIFIER_ABI: 'pool/Verifier.sol/Verifier.json',
 };
 

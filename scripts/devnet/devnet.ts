@@ -15,6 +15,7 @@ import { HDNodeWallet, parseEther } from 'ethers';
 import hre from 'hardhat';
 import type { EnclaveReport } from '../../enclave/enclave.ts';
 import { deployContract, deployPool } from '../deploy/contracts.ts';
+import { DevnetAttestation } from './attestation.ts';
 import { startDevnetEnclave } from './enclave.ts';
 
 /** Where `--network devnet` looks for the manifest. */
@@ -45,6 +46,8 @@ export type Devnet = {
   readonly timelock: string;
   /** Registers the operator and pays the gas of its settlements. */
   readonly operatorAccount: HDNodeWallet;
+  /** The simulated machine, and the attestors that the registry believes. */
+  readonly attestation: DevnetAttestation;
   close(): Promise<void>;
 };
 
@@ -52,7 +55,7 @@ function account(index: number): HDNodeWallet {
   return HDNodeWallet.fromPhrase(DEVELOPMENT_MNEMONIC, undefined, `m/44'/60'/0'/0/${index}`);
 }
 
-/** Starts a chain, deploys the pool and a test token, and runs a relayer, a keeper and an operator's enclave. Listens on 127.0.0.1 only: its accounts are everybody's. */
+/** Starts a chain, deploys the pool and a test token, and runs a relayer, a keeper, attestors and an operator's enclave. Listens on 127.0.0.1 only: its accounts are everybody's. */
 export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   const mining = { auto: true, interval: options.blockMs };
   const server = await hre.network.createServer(
@@ -65,9 +68,11 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
   const signer = (index: number) => account(index).connect(endpoint);
 
   const deployer = signer(ACCOUNT.deployer);
+  const attestation = await DevnetAttestation.open();
   const { pool, registry, timelock, startBlock } = await deployPool(deployer, {
     guardian: account(ACCOUNT.guardian).address,
     governor: account(ACCOUNT.governor).address,
+    attestors: attestation.settings,
     bucketAgeSeconds: options.bucketAgeSeconds,
   });
   const token = BigInt(await (await deployContract(deployer, 'DevelopmentToken')).getAddress());
@@ -104,6 +109,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     ],
     relayer: relayerUrl,
   };
+  await attestation.serve(deployed, endpoint);
   const stop = new AbortController();
   const keeper = options.keeper
     ? runKeeper({
@@ -128,6 +134,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
           manifest: deployed,
           endpoint,
           account: signer(ACCOUNT.operator),
+          attestation,
           port: enclavePort,
           ...(onEnclave === undefined ? {} : { onReport: onEnclave }),
         });
@@ -138,9 +145,11 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     endpoint,
     timelock,
     operatorAccount: signer(ACCOUNT.operator),
+    attestation,
     async close() {
       stop.abort();
       await enclave?.close();
+      await attestation.close();
       await keeper;
       await relayer.close();
       endpoint.destroy();

@@ -1,27 +1,31 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readTrust } from '@bitcloak/attestation/trust';
+import { askEnclave } from '@bitcloak/attestor/askEnclave';
+import { eraRegistration } from '@bitcloak/attestor/eraRegistration';
 import type { Endpoint } from '@bitcloak/chain/endpoint';
 import type { Manifest, Token } from '@bitcloak/chain/manifest';
 import { sendCall } from '@bitcloak/chain/pool';
-import { developmentEvidence, RegistryClient, type Era } from '@bitcloak/chain/registry';
-import { HpkeKey } from '@bitcloak/crypto/hpkeKey';
-import { AgreementKey } from '@bitcloak/crypto/x25519';
+import { RegistryClient } from '@bitcloak/chain/registry';
+import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { Keyring } from '@bitcloak/notes/keys';
 import { newMnemonic, seedOf } from '@bitcloak/notes/mnemonic';
 import { ERA_SECONDS_MAX, LOCK_SECONDS_MAX } from '@bitcloak/protocol/parameters';
 import { ProcessProver } from '@bitcloak/prover/processProver';
-import { Wallet as Account, type HDNodeWallet } from 'ethers';
+import type { HDNodeWallet } from 'ethers';
 import { startEnclave, type EnclaveReport, type EnclaveSettings, type MarketSettings } from '../../enclave/enclave.ts';
 import type { ExchangeRules } from '../../enclave/exchange/commands.ts';
 import type { Operator } from '../../enclave/operator/operator.ts';
-import type { EraKeys, KeyProvider } from '../../enclave/tee/keys.ts';
+import { teeKeys, type EraKeys } from '../../enclave/tee/keys.ts';
+import { EVIDENCE_SECONDS, type DevnetAttestation } from './attestation.ts';
 
 export type DevnetEnclaveOptions = {
   readonly manifest: Manifest;
   readonly endpoint: Endpoint;
   /** Registers the operator and pays the gas of its settlements. */
   readonly account: HDNodeWallet;
+  readonly attestation: DevnetAttestation;
   /** 0 for any free one. */
   readonly port: number;
   readonly onReport?: (report: EnclaveReport) => void;
@@ -43,20 +47,28 @@ export type DevnetEnclave = {
 const OPERATOR = 1;
 const ERA = 1n;
 
-/** Registers the first operator of the devnet's registry, with keys that end with this process, and starts its enclave. */
+/** Registers the first operator of the devnet's registry, starts its enclave, and has its keys registered by the evidence that it shows for them. */
 export async function startDevnetEnclave(options: DevnetEnclaveOptions): Promise<DevnetEnclave> {
-  const { manifest, endpoint, account, port, changes: { limits, rules, ...changes } = {} } = options;
-  const keys = newKeys();
-  await register(options, keys.era(ERA));
+  const { manifest, endpoint, account, attestation, port, changes: { limits, rules, ...changes } = {} } = options;
+  const registry = new RegistryClient(manifest.registry, endpoint);
+  await sendCall(account, registry.registerOperatorCall());
+  const operatorId = operatorIdOf(manifest.chainId, manifest.pool, manifest.registry, OPERATOR);
+  const keys = await teeKeys(attestation.machine, operatorId);
   const directory = mkdtempSync(join(tmpdir(), 'bitcloak-enclave-'));
   // One process at a time: each uses all cores already for most of a proof.
   const prover = new ProcessProver();
   const { spending, viewing } = new Keyring(seedOf(newMnemonic()));
+  const waiting = Promise.withResolvers<string>();
   try {
-    const enclave = await startEnclave({
+    const starting = startEnclave({
       chain: { manifest, provider: endpoint, signer: account },
       operator: OPERATOR,
       keys,
+      attestation: {
+        evidence: attestation.evidence(),
+        attestors: attestation.urls,
+        evidenceSeconds: EVIDENCE_SECONDS,
+      },
       directory,
       markets: [market(manifest)],
       rules: {
@@ -79,8 +91,12 @@ export async function startDevnetEnclave(options: DevnetEnclaveOptions): Promise
       api: { host: '127.0.0.1', port, ...(limits === undefined ? {} : { limits }) },
       pollMs: 500,
       ...changes,
-      report: options.onReport ?? (() => undefined),
+      report: (report) => {
+        if (report.kind === 'waiting') waiting.resolve(report.url);
+        options.onReport?.(report);
+      },
     });
+    const [enclave] = await Promise.all([starting, waiting.promise.then((url) => register(options, url))]);
     return {
       number: OPERATOR,
       url: enclave.url,
@@ -99,36 +115,25 @@ export async function startDevnetEnclave(options: DevnetEnclaveOptions): Promise
   }
 }
 
-function newKeys(): KeyProvider {
-  const random = () => crypto.getRandomValues(new Uint8Array(32));
-  const era: EraKeys = {
-    encryptionKey: new AgreementKey(random()),
-    apiKey: new HpkeKey(random()),
-    signer: new Account(Account.createRandom().privateKey).signingKey,
-  };
-  return { journalKey: random(), era: () => era };
-}
-
-async function register({ manifest, endpoint, account }: DevnetEnclaveOptions, keys: EraKeys): Promise<void> {
-  const registry = new RegistryClient(manifest.registry, endpoint);
-  await sendCall(account, registry.registerOperatorCall());
-  const signer = new Account(keys.signer);
-  const era: Era = {
-    signer: BigInt(signer.address),
-    encryptionKey: keys.encryptionKey.publicKey,
-    apiKey: keys.apiKey.publicKey,
-    number: ERA,
-    expiry: BigInt((await endpoint.getBlock('latest'))?.timestamp ?? 0) + ERA_SECONDS_MAX - 60n,
-  };
-  const evidence = developmentEvidence(
-    manifest.chainId,
-    manifest.registry,
-    OPERATOR,
-    era,
-    await registry.nonce(),
-    signer,
-  );
-  await sendCall(account, registry.registerEraCall(OPERATOR, era, evidence));
+/** What the operator's administrator does, with a wallet of his own. */
+async function register(
+  { manifest, endpoint, account, attestation }: DevnetEnclaveOptions,
+  url: string,
+): Promise<void> {
+  const time = BigInt((await endpoint.getBlock('latest'))?.timestamp ?? 0);
+  const { call } = await eraRegistration({
+    chainId: manifest.chainId,
+    registry: new RegistryClient(manifest.registry, endpoint),
+    provider: endpoint,
+    operator: OPERATOR,
+    attestors: attestation.urls,
+    trust: readTrust(attestation.trust),
+    ask: (nonce, era) => askEnclave(url, nonce, era),
+    expiry: time + ERA_SECONDS_MAX - 60n,
+    evidenceSeconds: BigInt(EVIDENCE_SECONDS),
+    clock: Math.floor(Date.now() / 1000),
+  });
+  await sendCall(account, call);
 }
 
 /** A lot is a thousandth of a coin, a tick a cent for a whole coin. */

@@ -6,25 +6,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { mintCall } from '@bitcloak/chain/erc20';
 import { formatManifest, type Manifest } from '@bitcloak/chain/manifest';
 import { PoolClient, sendCall } from '@bitcloak/chain/pool';
-import { developmentEvidence, RegistryClient, type Era } from '@bitcloak/chain/registry';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { newMnemonic } from '@bitcloak/notes/mnemonic';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { ProcessProver } from '@bitcloak/prover/processProver';
 import { stateNullifier } from '@bitcloak/wallet/tradingChecks';
 import { Wallet } from '@bitcloak/wallet/wallet';
-import { Wallet as Account } from 'ethers';
-import { startEnclave, type RunningEnclave } from '../../enclave/enclave.ts';
-import { seedFileKeys } from '../../enclave/tee/keys.ts';
 import { startDevnet, type Devnet } from '../../scripts/devnet/devnet.ts';
+import { startDevnetEnclave, type DevnetEnclave } from '../../scripts/devnet/enclave.ts';
 import { giveGas } from '../../scripts/devnet/roundTrip.ts';
 import { ended, runCli, runJson, startCli } from '../support/cli.ts';
-import { seededBytes } from '../support/random.ts';
 
 const PASSPHRASE = 'correct horse';
 const OPERATOR = 1;
-/** One of the node's own that nothing else of the devnet uses. */
-const ACCOUNT = 8;
 const DAY_SECONDS = 86_400;
 const WAIT_MS_MAX = 180_000;
 
@@ -33,79 +27,28 @@ type Amount = { amount: string };
 type OrderJson = { id: number; status: string; open: string; price: string; clientOrderId: string; pair: string };
 type FillJson = { id: number; status: string; settlement: number | null; sold: Amount; bought: Amount };
 
-/** Registers the devnet's first operator and puts its enclave to work. */
-async function startOperator(
-  devnet: Devnet,
-  directory: string,
-  prover: ProcessProver,
-  failures: string[],
-): Promise<RunningEnclave> {
-  const { manifest, endpoint } = devnet;
-  const operatorAccount = await endpoint.getSigner(ACCOUNT);
-  const { chainId, pool, registry: registryAddress } = manifest;
-  const seed = join(directory, 'seed');
-  writeFileSync(seed, seededBytes('trade e2e')(32), { mode: 0o600 });
-  const keys = seedFileKeys(seed, chainId, operatorIdOf(chainId, pool, registryAddress, OPERATOR));
-  const registry = new RegistryClient(registryAddress, endpoint);
-  await sendCall(operatorAccount, registry.registerOperatorCall());
-  const signer = new Account(keys.era(1n).signer);
-  const now = (await endpoint.getBlock('latest'))?.timestamp ?? 0;
-  const era: Era = {
-    signer: BigInt(signer.address),
-    encryptionKey: keys.era(1n).encryptionKey.publicKey,
-    apiKey: keys.era(1n).apiKey.publicKey,
-    number: 1n,
-    expiry: BigInt(now + 20 * DAY_SECONDS),
-  };
-  const evidence = developmentEvidence(chainId, registryAddress, OPERATOR, era, await registry.nonce(), signer);
-  await sendCall(operatorAccount, registry.registerEraCall(OPERATOR, era, evidence));
-  const treasury = await Wallet.create(join(directory, 'treasury'), { mnemonic: newMnemonic() }, PASSPHRASE);
-  const [coin, dollar] = manifest.tokens.map(({ asset }) => asset) as [bigint, bigint];
-  return startEnclave({
-    chain: { manifest, provider: endpoint, signer: operatorAccount },
-    operator: OPERATOR,
-    keys,
-    directory,
-    markets: [
-      {
-        terms: {
-          market: 1,
-          pair: 'ETH-DUSD',
-          base: coin,
-          quote: dollar,
-          lotBase: 10n ** 15n,
-          tickQuote: 10n,
-          makerFee: 5,
-          takerFee: 10,
-        },
-        rules: {
-          ticksMax: 10_000_000,
-          lotsMin: 1,
-          lotsMax: 1_000_000,
-          referenceSecondsMax: 60,
-          referenceMoveMax: 500,
-        },
-      },
-    ],
-    rules: {
-      settleSeconds: 3_600,
-      roundSeconds: 60,
-      fills: 2,
-      orderSecondsMax: 2 * DAY_SECONDS,
-      lockSecondsMax: 30 * DAY_SECONDS,
-      withdrawalFees: [[NATIVE_ASSET, 10n ** 15n]],
-      noteMins: [],
-      ordersMax: 30,
-    },
-    cadence: { kind: 'count', matches: 1, secondsMax: 60 },
-    confirmations: 0,
-    clockSkewSecondsMax: undefined,
-    prover,
-    treasury: treasury.address,
-    api: { host: '127.0.0.1', port: 0 },
-    pollMs: 250,
-    report: (report) => {
+/** Puts the devnet's operator to work, with rules of this test. */
+async function startOperator(devnet: Devnet, failures: string[]): Promise<DevnetEnclave> {
+  const { manifest, endpoint, operatorAccount, attestation } = devnet;
+  return startDevnetEnclave({
+    manifest,
+    endpoint,
+    account: operatorAccount,
+    attestation,
+    port: 0,
+    onReport: (report) => {
       if (report.kind === 'failed') failures.push(`${report.code}: ${report.message}`);
+    },
+    changes: {
+      rules: {
+        roundSeconds: 60,
+        orderSecondsMax: 2 * DAY_SECONDS,
+        lockSecondsMax: 30 * DAY_SECONDS,
+        withdrawalFees: [[NATIVE_ASSET, 10n ** 15n]],
+        ordersMax: 30,
+      },
+      cadence: { kind: 'count', matches: 1, secondsMax: 60 },
+      pollMs: 250,
     },
   });
 }
@@ -121,7 +64,7 @@ describe('trading from the command line', function () {
   /** What the operator could not do. */
   const failures: string[] = [];
   let devnet: Devnet;
-  let enclave: RunningEnclave;
+  let enclave: DevnetEnclave;
   let manifest: Manifest;
 
   const place = (name: string) => join(directory, name);
@@ -149,7 +92,7 @@ describe('trading from the command line', function () {
     directory = mkdtempSync(join(tmpdir(), 'bitcloak-trade-e2e-'));
     const options = { port: 0, relayerPort: 0, prover, bucketAgeSeconds: 1n, blockMs: 1_000, keeper: true };
     devnet = await startDevnet(options);
-    enclave = await startOperator(devnet, directory, prover, failures);
+    enclave = await startOperator(devnet, failures);
     manifest = { ...devnet.manifest, operator: { number: OPERATOR, url: enclave.url } };
     writeFileSync(place('manifest.json'), formatManifest(manifest));
     for (const [name, mnemonic] of [
@@ -196,7 +139,8 @@ describe('trading from the command line', function () {
     await until(
       'the deposits are credited',
       async () =>
-        enclave.machine.state.notes().every(({ inserted }) => inserted) && enclave.machine.state.notes().length === 2,
+        enclave.operator.machine.state.notes().every(({ inserted }) => inserted) &&
+        enclave.operator.machine.state.notes().length === 2,
     );
     const { balances } = await cli<{ balances: { token: Json; available: Amount }[] }>('bob', 'trade', 'balances');
     assert.deepEqual(
@@ -256,7 +200,7 @@ describe('trading from the command line', function () {
   it('withdraws, and verifies by the chain what was settled', async () => {
     await refused('alice', 'OPERATOR_REFUSED', 10, 'trade', 'withdraw', '0.05', 'ETH');
     await cli('alice', 'trade', 'withdraw', '0.25', 'ETH');
-    const { state } = enclave.machine;
+    const { state } = enclave.operator.machine;
     await until('the settlements', async () => state.batch === undefined && state.waiting === 0);
     const { fills } = await cli<{ fills: FillJson[] }>('bob', 'trade', 'fills');
     assert.deepEqual([fills[0]?.status, fills[0]?.settlement], ['settled', 1]);

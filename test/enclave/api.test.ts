@@ -156,7 +156,11 @@ describe('the API of an enclave', function () {
       };
       const before = await look();
       assert.equal(before.health, '{"status":"ok"}');
-      assert.deepEqual(before.others, [['bitcloak_enclave_journal_writes', '1']], 'what moves otherwise is not told');
+      const others = [
+        ['bitcloak_enclave_journal_writes', '1'],
+        ['bitcloak_enclave_era_active', '1'],
+      ];
+      assert.deepEqual(before.others, others, 'what moves otherwise is not told');
       await place(ofAlice, alice, 'sell', 20, 50);
       await place(ofBob, bob, 'buy', 20, 30);
       for (let count = 0; count < 50; count++) await place(ofAlice, alice, 'sell', 100 + count, 1);

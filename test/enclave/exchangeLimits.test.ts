@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { BATCH_SECONDS } from '../../enclave/exchange/rules.ts';
 import { ALICE, BOB, COIN, DOLLAR, EXCHANGE_RULES, kinds, NOW, Pit } from '../support/exchange.ts';
 
 describe('an owner who has many orders', () => {
@@ -68,5 +69,46 @@ describe('a note', () => {
       [false, true],
     );
     assert.equal(exchange.time, NOW);
+  });
+});
+
+describe('what the registry would not let the operator settle', () => {
+  const opened = () => {
+    const pit = new Pit();
+    pit.credit(ALICE, COIN, 100_000n);
+    pit.credit(BOB, DOLLAR, 1_000_000n);
+    return pit;
+  };
+  const until = (seconds: number) => ({ kind: 'setActiveUntil', until: NOW + seconds }) as const;
+  const { settleSeconds } = EXCHANGE_RULES;
+
+  it('is not matched any more, whatever rests', () => {
+    const pit = opened();
+    const first = pit.request(ALICE, 'sell', 100, 2);
+    const placed = pit.submit(first);
+    pit.order(ALICE, 'sell', 100, 2);
+    pit.apply(until(settleSeconds + 1));
+    assert.deepEqual(kinds(pit.order(BOB, 'buy', 100, 1)), ['accepted', 'traded'], 'it could be settled yet');
+    pit.apply(until(settleSeconds));
+    assert.equal(pit.refused({ kind: 'order', ...pit.request(BOB, 'buy', 100, 1) }), 'eraEnding');
+    const dearer = { price: 110, lots: 2, ...pit.signed(ALICE, 'sell', 110, 2) };
+    assert.equal(pit.refused({ kind: 'amend', owner: ALICE, order: 2, amendment: dearer }), 'eraEnding');
+    assert.equal(pit.refused({ kind: 'setReference', market: 1, ticks: 100, time: NOW }), 'eraEnding');
+    assert.deepEqual(kinds(placed), ['accepted']);
+    assert.deepEqual(kinds(pit.apply({ kind: 'order', ...first })), ['repeated'], 'what was let in stays so');
+    assert.deepEqual(kinds(pit.amend(ALICE, 2, { price: 100, lots: 1 })), ['amended'], 'nothing new can come of it');
+    pit.restart();
+    assert.equal(pit.refused({ kind: 'order', ...pit.request(BOB, 'buy', 100, 1) }), 'eraEnding');
+    assert.deepEqual(kinds(pit.apply({ kind: 'cancel', owner: ALICE, order: 2 })), ['cancelled']);
+    pit.apply(until(10 * settleSeconds));
+    assert.deepEqual(kinds(pit.order(BOB, 'buy', 100, 1)), ['accepted', 'traded']);
+  });
+
+  it('can be taken out for as long as a settlement can be', () => {
+    const pit = opened();
+    pit.apply(until(BATCH_SECONDS + 1));
+    assert.deepEqual(kinds(pit.withdraw(ALICE, COIN, 1_000n, 7n)), ['withdrawing']);
+    pit.apply(until(BATCH_SECONDS));
+    assert.equal(pit.refused({ kind: 'withdraw', ...pit.withdrawal(ALICE, COIN, 1_000n, 7n) }), 'eraEnding');
   });
 });

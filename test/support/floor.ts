@@ -6,6 +6,7 @@ import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { LOCK_SECONDS_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import type { Prover } from '@bitcloak/prover/prover';
 import { PoolClient } from '@bitcloak/chain/pool';
+import { RegistryClient } from '@bitcloak/chain/registry';
 import { BrowserProvider, Network, type Contract, type JsonRpcSigner } from 'ethers';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { limitOf, type Limit, type MarketTerms } from '@bitcloak/trading/market';
@@ -100,6 +101,7 @@ export class Floor {
       operatorId,
       eraKeys: [this.eraKey],
       cadence: this.cadence,
+      activeUntil: () => new RegistryClient(bench.registry, account).activeUntil(operator, BigInt(signer.address)),
       clockSkewSecondsMax: this.clockSkewSecondsMax,
     });
   }

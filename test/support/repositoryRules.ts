@@ -31,10 +31,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const ROOM_MAY_IMPORT: Readonly<
   Record<string, { readonly rooms: readonly string[]; readonly packages: readonly string[] }>
 > = {
-  api: { rooms: ['exchange', 'operator'], packages: ['protocol', 'crypto', 'notes', 'trading'] },
+  api: { rooms: ['exchange', 'operator'], packages: ['protocol', 'attestation', 'crypto', 'notes', 'trading'] },
   engine: { rooms: [], packages: ['protocol'] },
   exchange: { rooms: ['engine'], packages: ['protocol', 'crypto', 'notes', 'trading'] },
   journal: { rooms: [], packages: ['protocol', 'wallet'] },
+  registration: { rooms: ['tee'], packages: ['protocol', 'attestation', 'attestor', 'chain'] },
   tee: { rooms: [], packages: ['protocol', 'attestation', 'crypto'] },
   wallet: { rooms: [], packages: ['protocol', 'crypto', 'notes', 'chain'] },
   operator: {

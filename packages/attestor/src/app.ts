@@ -1,14 +1,7 @@
-import { encodeEra, encodeEvidence } from '@bitcloak/attestation/wire';
 import { BitcloakError, type ErrorCode } from '@bitcloak/protocol/errors';
 import { openServer } from '@bitcloak/service/http';
 import type { FastifyError, FastifyInstance } from 'fastify';
-import {
-  decodeRequest,
-  EvidenceRefusal,
-  type AttestationReply,
-  type AttestationRequest,
-  type Attestor,
-} from './attestor.ts';
+import { decodeRequest, EvidenceRefusal, type AttestationReply, type Attestor } from './attestor.ts';
 
 export type AttestorService = {
   readonly attestor: Attestor;
@@ -68,49 +61,4 @@ function answerTo(error: FastifyError): {
   const { statusCode = 500, message } = error;
   if (statusCode < 500) return { status: statusCode, body: { code: 'USAGE', message } };
   return { status: statusCode, body: { code: 'ATTESTOR_FAILED', message: 'the attestor failed' } };
-}
-
-/** More than any answer has. */
-const ANSWER_BYTES_MAX = 65_536;
-
-/** Asks an attestor. Throws `ATTESTOR_FAILED` where it does not answer as it should, and what it refuses with. */
-export async function askAttestor(
-  base: string,
-  { evidence, era, nonce, validUntil }: AttestationRequest,
-  msMax = 30_000,
-): Promise<AttestationReply> {
-  const failed = (why: string, cause?: unknown) =>
-    new BitcloakError('ATTESTOR_FAILED', `the attestor ${new URL(base).host}: ${why}`, { cause });
-  let status: number;
-  let text: string;
-  try {
-    const response = await fetch(`${base.replace(/\/$/, '')}/v1/attestations`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      redirect: 'error',
-      signal: AbortSignal.timeout(msMax),
-      body: JSON.stringify({ evidence: encodeEvidence(evidence), era: encodeEra(era), nonce, validUntil }),
-    });
-    status = response.status;
-    text = await response.text();
-  } catch (error) {
-    throw failed('no answer', error);
-  }
-  if (text.length > ANSWER_BYTES_MAX) throw failed('too long an answer');
-  const answer = parse(text);
-  if (status === 200 && isText(answer['measurement']) && isText(answer['signature'])) {
-    return { measurement: answer['measurement'], signature: answer['signature'] };
-  }
-  throw failed(isText(answer['message']) ? `${String(answer['code'])}, ${answer['message']}` : `status ${status}`);
-}
-
-const isText = (value: unknown): value is string => typeof value === 'string';
-
-function parse(text: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
-  }
 }

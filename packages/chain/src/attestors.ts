@@ -1,5 +1,16 @@
-import { AbiCoder, getAddress, hexlify, TypedDataEncoder, verifyTypedData, type TypedDataDomain } from 'ethers';
+import {
+  AbiCoder,
+  Contract,
+  getAddress,
+  hexlify,
+  TypedDataEncoder,
+  verifyTypedData,
+  type Provider,
+  type TypedDataDomain,
+} from 'ethers';
+import { ATTESTORS_ABI } from './generated/abi.ts';
 import { formatAccount } from './manifest.ts';
+import { callError } from './pool.ts';
 import type { Era, Nonce } from './registry.ts';
 
 /*
@@ -78,4 +89,32 @@ export function attestorEvidence(attestation: Attestation, signatures: readonly 
     ['bytes32', 'uint40', 'bytes[]'],
     [attestation.measurement, attestation.validUntil, sorted.map(({ signature }) => signature)],
   );
+}
+
+/** A typed client of an AttestorQuoteVerifier. */
+export class AttestorsClient {
+  readonly address: bigint;
+  readonly #contract: Contract;
+
+  constructor(address: bigint, provider: Provider) {
+    this.address = address;
+    this.#contract = new Contract(formatAccount(address), ATTESTORS_ABI, provider);
+  }
+
+  /** So many attestors have to agree. */
+  async threshold(): Promise<number> {
+    return Number(await this.#read('THRESHOLD'));
+  }
+
+  async isAttestor(address: string): Promise<boolean> {
+    return (await this.#read('isAttestor', address)) as boolean;
+  }
+
+  async #read(method: string, ...values: unknown[]): Promise<unknown> {
+    try {
+      return (await this.#contract.getFunction(method).staticCall(...values)) as unknown;
+    } catch (error) {
+      throw callError(error);
+    }
+  }
 }

@@ -103,13 +103,24 @@ export class RegistryClient {
     return (await this.#read('era', operator)) as bigint;
   }
 
+  /** The contract that judges evidence. */
+  async quoteVerifier(): Promise<bigint> {
+    return BigInt((await this.#read('quoteVerifier')) as string);
+  }
+
+  /** The keys of an era of an operator, where they are active now. @param startBlock one before which there was no operator. */
+  async activeEra(operator: number, number: bigint, startBlock: number): Promise<Era | undefined> {
+    const era = await this.registeredEra(operator, number, startBlock);
+    return era !== undefined && (await this.isActive(operator, era.signer)) ? era : undefined;
+  }
+
   /**
-   * The keys of an era of an operator, where they are active now. Looks backwards for their registration.
+   * The keys of an era of an operator, whatever became of them. Looks backwards for their registration.
    *
    * @param number the era's.
    * @param startBlock one before which there was no operator.
    */
-  async activeEra(operator: number, number: bigint, startBlock: number): Promise<Era | undefined> {
+  async registeredEra(operator: number, number: bigint, startBlock: number): Promise<Era | undefined> {
     const provider = this.#contract.runner?.provider;
     if (provider == null) throw new BitcloakError('USAGE', 'a client of the registry needs a provider');
     const filter = { address: formatAccount(this.address), topics: [ERA_TOPIC, toBeHex(operator, 32)] };
@@ -125,7 +136,7 @@ export class RegistryClient {
           continue;
         }
         const era = logs.map(decodeEra).find((found) => found?.number === number);
-        if (era !== undefined) return (await this.isActive(operator, era.signer)) ? era : undefined;
+        if (era !== undefined) return era;
         to = fromBlock - 1;
       }
     } catch (error) {

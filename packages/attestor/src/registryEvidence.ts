@@ -1,0 +1,88 @@
+import { verifyEventLog } from '@bitcloak/attestation/eventLog';
+import type { EraBinding } from '@bitcloak/attestation/binding';
+import { hexOf } from '@bitcloak/attestation/bytes';
+import { measurementDigest, measurementsOf } from '@bitcloak/attestation/policy';
+import { parseQuote } from '@bitcloak/attestation/quote';
+import type { Evidence } from '@bitcloak/attestation/verify';
+import { attestorEvidence, attestorOf, AttestorsClient, type Attestation } from '@bitcloak/chain/attestors';
+import type { Nonce, RegistryClient, RegistryEvidence } from '@bitcloak/chain/registry';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import type { Provider } from 'ethers';
+import { askAttestor } from './askAttestor.ts';
+
+export type RegistryEvidenceRequest = {
+  readonly registry: RegistryClient;
+  readonly provider: Provider;
+  /** Base URLs; none where the registry takes the quote itself. */
+  readonly attestors: readonly string[];
+  readonly evidence: Evidence;
+  readonly era: EraBinding;
+  /** That the evidence's quote is about. */
+  readonly nonce: Nonce;
+  /** Unix seconds. */
+  readonly validUntil: bigint;
+};
+
+/** Evidence in the form that the registry takes. Throws `ATTESTOR_FAILED`, as below. */
+export async function registryEvidence(request: RegistryEvidenceRequest): Promise<RegistryEvidence> {
+  const { registry, provider, attestors, evidence, nonce } = request;
+  if (attestors.length === 0) return { nonceBlock: nonce.block, evidence: `0x${hexOf(evidence.quote)}` };
+  const verifier = new AttestorsClient(await registry.quoteVerifier(), provider);
+  return { nonceBlock: nonce.block, evidence: await attestedEvidence(request, verifier) };
+}
+
+/**
+ * Has evidence judged by attestors, all at once, and puts together what the registry takes, as soon as all have answered. Nobody's word is taken: a signature
+ * counts where it is one of an attestor of the registry's under this very statement. Throws `ATTESTOR_FAILED`, naming what each of the others said, where too few
+ * have signed.
+ */
+async function attestedEvidence(
+  { attestors, evidence, era, nonce, validUntil }: RegistryEvidenceRequest,
+  verifier: AttestorsClient,
+): Promise<string> {
+  const statement: Attestation = {
+    chainId: era.chainId,
+    verifier: verifier.address,
+    registry: era.registry,
+    operator: era.operator,
+    era,
+    nonce: nonce.hash,
+    measurement: `0x${measurementDigest(measuredBy(evidence))}`,
+    validUntil,
+  };
+  const threshold = await verifier.threshold();
+  const signed = new Map<string, string>();
+  const ask = async (url: string): Promise<void> => {
+    const wanted = { evidence, era, nonce: nonce.hash.slice(2), validUntil: Number(validUntil) };
+    const { signature } = await askAttestor(url, wanted);
+    const attestor = signerOf(statement, signature);
+    if (attestor === undefined || !(await verifier.isAttestor(attestor))) {
+      throw new BitcloakError(
+        'ATTESTOR_FAILED',
+        `the attestor ${new URL(url).host}: its signature is not one of the registry's attestors`,
+      );
+    }
+    signed.set(attestor, signature);
+  };
+  const outcomes = await Promise.allSettled(attestors.map(ask));
+  if (signed.size >= threshold) return attestorEvidence(statement, [...signed.values()].slice(0, threshold));
+  const failures = outcomes.flatMap((outcome) =>
+    outcome.status === 'rejected' ? [(outcome.reason as Error).message] : [],
+  );
+  const message = `${signed.size} of the ${threshold} attestors that are needed have signed; ${failures.join('; ')}`;
+  throw new BitcloakError('ATTESTOR_FAILED', message);
+}
+
+/** What a quote says of its program, whoever has signed it. */
+function measuredBy({ quote, eventLog }: Evidence) {
+  const { report } = parseQuote(quote);
+  return measurementsOf(report, eventLog === undefined ? undefined : verifyEventLog(eventLog, report));
+}
+
+function signerOf(statement: Attestation, signature: string): string | undefined {
+  try {
+    return attestorOf(statement, signature);
+  } catch {
+    return undefined;
+  }
+}

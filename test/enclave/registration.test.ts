@@ -1,0 +1,333 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hexOf } from '@bitcloak/attestation/bytes';
+import { readTrust } from '@bitcloak/attestation/trust';
+import { verifyEvidence } from '@bitcloak/attestation/verify';
+import { decodeEra, decodeEvidence } from '@bitcloak/attestation/wire';
+import { eraRegistration } from '@bitcloak/attestor/eraRegistration';
+import type { Manifest } from '@bitcloak/chain/manifest';
+import { sendCall } from '@bitcloak/chain/pool';
+import { RegistryClient } from '@bitcloak/chain/registry';
+import { operatorIdOf } from '@bitcloak/chain/settlement';
+import { Keyring } from '@bitcloak/notes/keys';
+import { API } from '@bitcloak/trading/wire';
+import { computeAddress as addressOfKey } from 'ethers';
+import { startEnclave, type EnclaveReport, type EnclaveSettings, type RunningEnclave } from '../../enclave/enclave.ts';
+import { EvidenceMaker } from '../../enclave/tee/evidence.ts';
+import { teeKeys } from '../../enclave/tee/keys.ts';
+import type { TeeProvider } from '../../enclave/tee/provider.ts';
+import { deployPool } from '../../scripts/deploy/contracts.ts';
+import { DevnetAttestation } from '../../scripts/devnet/attestation.ts';
+import { openChain, type Chain } from '../support/chain.ts';
+import { seededBytes } from '../support/random.ts';
+import { addressOf } from '../support/relayer.ts';
+
+const OPERATOR = 1;
+const ADMIN = 3;
+const GAS = 5;
+const DAY = 86_400n;
+const HOUR = 3_600n;
+const WAIT_MS = 20_000;
+
+describe('an enclave that shows what it is', function () {
+  this.timeout(60_000);
+  const random = seededBytes('registration');
+  const directory = mkdtempSync(join(tmpdir(), 'bitcloak-registration-'));
+  const treasury = new Keyring(random(64));
+  let chain: Chain;
+  let attestation: DevnetAttestation;
+  let manifest: Manifest;
+  let registry: RegistryClient;
+  let settings: EnclaveSettings;
+  let reports: EnclaveReport[] = [];
+  const running: RunningEnclave[] = [];
+
+  before(async () => {
+    chain = await openChain();
+    attestation = await DevnetAttestation.open();
+    const deployed = await deployPool(chain.signer(), {
+      guardian: chain.signer(1).address,
+      governor: chain.signer(2).address,
+      bucketAgeSeconds: 60n,
+      attestors: attestation.settings,
+    });
+    manifest = {
+      name: 'test',
+      endpoint: 'http://127.0.0.1:1',
+      chainId: 31337n,
+      genesisHash: '',
+      pool: BigInt(deployed.pool),
+      registry: BigInt(deployed.registry),
+      startBlock: deployed.startBlock,
+      tokens: [],
+      relayer: undefined,
+    };
+    registry = new RegistryClient(manifest.registry, chain.signer(ADMIN));
+    await sendCall(chain.signer(ADMIN), registry.registerOperatorCall());
+    await attestation.serve(manifest, chain.provider);
+    settings = {
+      chain: { manifest, provider: chain.provider, signer: chain.signer(GAS) },
+      operator: OPERATOR,
+      keys: await teeKeys(attestation.machine, operatorIdOf(31337n, manifest.pool, manifest.registry, OPERATOR)),
+      attestation: { evidence: attestation.evidence(), attestors: attestation.urls, evidenceSeconds: Number(2n * DAY) },
+      directory: join(directory, 'data'),
+      markets: [],
+      rules: {
+        settleSeconds: 3_600,
+        roundSeconds: 60,
+        fills: 2,
+        orderSecondsMax: 86_400,
+        lockSecondsMax: 86_400,
+        withdrawalFees: [],
+        noteMins: [],
+        ordersMax: 10,
+      },
+      cadence: { kind: 'count', matches: 1_000, secondsMax: 10 ** 9 },
+      confirmations: 0,
+      clockSkewSecondsMax: undefined,
+      prover: { prove: () => Promise.reject(new Error('nothing is to be proven')) },
+      treasury: addressOf(treasury),
+      api: { host: '127.0.0.1', port: 0 },
+      pollMs: 50,
+      renewalMs: 50,
+      report: (report) => reports.push(report),
+    };
+  });
+  after(async () => {
+    for (const enclave of running) await enclave.close();
+    await attestation.close();
+    await chain.close();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const until = async (what: string, isSo: () => boolean | Promise<boolean>) => {
+    const deadline = Date.now() + WAIT_MS;
+    while (!(await isSo())) {
+      assert.ok(Date.now() < deadline, `${what}: ${JSON.stringify(reports.at(-1))}`);
+      await sleep(20);
+    }
+  };
+  const start = async (changes: Partial<EnclaveSettings> = {}) => {
+    const enclave = await startEnclave({ ...settings, ...changes });
+    running.push(enclave);
+    return enclave;
+  };
+  const waitingAt = async () => {
+    await until('it waits', () => reports.some(({ kind }) => kind === 'waiting'));
+    return reports.flatMap((report) => (report.kind === 'waiting' ? [report.url] : []))[0] ?? '';
+  };
+  const get = async (url: string, path: string) => {
+    const response = await fetch(`${url}${path}`);
+    return { status: response.status, json: (await response.json()) as Record<string, unknown> };
+  };
+  const ask = async (url: string, nonce: Uint8Array, era?: bigint) => {
+    const { status, json } = await get(
+      url,
+      `${API}/attestation?nonce=${hexOf(nonce)}${era === undefined ? '' : `&era=${era}`}`,
+    );
+    assert.equal(status, 200, JSON.stringify(json));
+    return { era: decodeEra(json['era']), evidence: decodeEvidence(json['evidence']) };
+  };
+  const code = async (url: string, path: string) => {
+    const { status, json } = await get(url, path);
+    return `${status} ${String(json['code'])}`;
+  };
+  const health = async ({ url }: RunningEnclave) => (await get(url, '/health')).status;
+  const activeUntil = (number = 1n) => registry.activeUntil(OPERATOR, signerOf(number));
+  const signerOf = (number: bigint) => {
+    const { signer } = settings.keys.era(number);
+    return BigInt(addressOfKey(signer.publicKey));
+  };
+  /** As the operator's administrator does it. */
+  const register = async (url: string, expiry: bigint, attestors = attestation.urls) => {
+    const { call, era } = await eraRegistration({
+      chainId: 31337n,
+      registry,
+      provider: chain.provider,
+      operator: OPERATOR,
+      attestors,
+      trust: readTrust(attestation.trust),
+      ask: (nonce, number) => ask(url, nonce, number),
+      expiry: (await chain.now()) + expiry,
+      evidenceSeconds: 2n * DAY,
+      clock: Math.floor(Date.now() / 1000),
+    });
+    await sendCall(chain.signer(ADMIN), call);
+    return era;
+  };
+
+  it('waits with its evidence and nothing else for the registry to hold its keys', async () => {
+    const starting = start();
+    const url = await waitingAt();
+    for (const path of ['/health', `${API}/info`, `${API}/markets`]) {
+      assert.equal(await code(url, path), '503 ERA_INACTIVE', path);
+    }
+    for (const query of [
+      '',
+      '?nonce=ab',
+      `?nonce=${'AB'.repeat(32)}`,
+      `?nonce=${'ab'.repeat(32)}&era=0`,
+      `?nonce=${'ab'.repeat(32)}&more=1`,
+    ]) {
+      assert.equal(await code(url, `${API}/attestation${query}`), '400 USAGE', query);
+    }
+    const other = `${API}/attestation?nonce=${'ab'.repeat(32)}&era=2`;
+    assert.equal(await code(url, other), '404 ERA_INACTIVE', 'nobody needs the keys after the next');
+    await assert.rejects(register(url, 20n * DAY, attestation.urls.slice(0, 1)), {
+      code: 'ATTESTOR_FAILED',
+      message: /^1 of the 2 attestors/,
+    });
+    const era = await register(url, 20n * DAY);
+    const enclave = await starting;
+    assert.equal(era.signer, signerOf(1n));
+    await until('it listens', () => reports.at(-1)?.kind === 'listening');
+    assert.equal(await health(enclave), 200);
+  });
+
+  it('makes fresh evidence for whoever asks, which tells its keys and the nonce', async () => {
+    const [enclave] = running as [RunningEnclave];
+    const nonce = random(32);
+    const { era, evidence } = await ask(enclave.url, nonce);
+    assert.equal(era.number, 1n);
+    const trust = readTrust(attestation.trust);
+    const clock = Math.floor(Date.now() / 1000);
+    const judge = async (asked: Uint8Array, binding = era) => {
+      const report = await verifyEvidence(evidence, { ...trust, clock, binding, nonce: asked });
+      return report.accepted ? 'accepted' : report.error.code;
+    };
+    assert.equal(await judge(nonce), 'accepted');
+    assert.equal(await judge(random(32)), 'BINDING_REFUSED');
+    assert.equal(await judge(nonce, { ...era, apiKey: random(32) }), 'BINDING_REFUSED');
+    const info = await get(enclave.url, `${API}/info`);
+    assert.equal(info.json['apiKey'], hexOf(era.apiKey));
+    assert.equal((await ask(enclave.url, nonce, 2n)).era.signer, signerOf(2n), 'and for the era that follows');
+  });
+
+  it('does not make more of it than the machine can', async () => {
+    const asked = Promise.withResolvers<undefined>();
+    const slow: TeeProvider = {
+      key: (path) => attestation.machine.key(path),
+      quote: async (reportData) => {
+        await asked.promise;
+        return attestation.machine.quote(reportData);
+      },
+    };
+    const maker = new EvidenceMaker(slow, async () => assert.fail('no quote was made'));
+    const era = (await ask(running[0]?.url ?? '', random(32))).era;
+    const waiting = Array.from({ length: 16 }, () => maker.evidence(era, random(32)).catch(() => 'failed'));
+    await assert.rejects(maker.evidence(era, random(32)), { code: 'ENCLAVE_BUSY' });
+    asked.resolve(undefined);
+    await Promise.all(waiting);
+    await assert.rejects(maker.evidence(era, random(32)), { name: 'AssertionError' }, 'others can ask again');
+    const statuses = [];
+    for (let count = 0; count < 25; count++) {
+      statuses.push((await fetch(`${running[0]?.url ?? ''}${API}/attestation?nonce=${'ab'.repeat(32)}`)).status);
+    }
+    assert.ok(statuses.includes(429), 'nor for one address');
+  });
+
+  it('renews its evidence when half of its time is over, and no later than it must', async () => {
+    const before = await activeUntil();
+    await sleep(300);
+    assert.equal(await activeUntil(), before, 'not sooner');
+    await chain.setTime((await chain.now()) + DAY + HOUR);
+    await until('it is renewed', async () => (await activeUntil()) > before);
+    assert.ok(reports.some(({ kind }) => kind === 'renewed'));
+    assert.ok((await activeUntil()) >= (await chain.now()) + 2n * DAY - 60n);
+  });
+
+  it('takes on nothing that it could not settle, where nobody vouches for it any more', async () => {
+    const [enclave] = running as [RunningEnclave];
+    await enclave.close();
+    const alone = {
+      evidence: attestation.evidence(),
+      attestors: attestation.urls.slice(0, 1),
+      evidenceSeconds: Number(2n * DAY),
+    };
+    reports = [];
+    const next = await start({ attestation: alone });
+    const { machine } = next.operator;
+    assert.equal(machine.state.activeUntil, Number(await activeUntil()));
+    await chain.setTime((await activeUntil()) - HOUR);
+    await until('it says why', () =>
+      reports.some((report) => report.kind === 'failed' && report.code === 'ATTESTOR_FAILED'),
+    );
+    await until('it sees the time', async () => BigInt(machine.state.time) >= (await activeUntil()) - HOUR);
+    assert.equal(await health(next), 200);
+    const refused = await machine.execute({ kind: 'setReference', market: 1, ticks: 1, time: machine.state.time });
+    assert.deepEqual(refused, [{ kind: 'refused', reason: 'eraEnding' }]);
+    await chain.setTime(await activeUntil());
+    await until('it is not active', async () => (await health(next)) === 503);
+    assert.equal(await code(next.url, '/health'), '503 ERA_INACTIVE');
+    await next.close();
+    running.length = 0;
+  });
+
+  it('comes back by itself when they vouch for it again', async () => {
+    reports = [];
+    const enclave = await start();
+    assert.deepEqual(
+      reports.filter(({ kind }) => kind !== 'failed').map(({ kind }) => kind),
+      ['waiting', 'renewed', 'listening'],
+    );
+    assert.equal(await health(enclave), 200);
+  });
+
+  it('ends where a newer era has its keys, whose orders it could not read, and starts with that', async () => {
+    const [enclave] = running as [RunningEnclave];
+    await register(enclave.url, 20n * DAY);
+    const failure = await enclave.ended;
+    assert.equal(failure?.code, 'ERA_INACTIVE');
+    running.length = 0;
+    const next = await start();
+    const { json } = await get(next.url, `${API}/info`);
+    assert.equal(json['apiKey'], hexOf(settings.keys.era(2n).apiKey.publicKey));
+  });
+
+  it('is not active any more when its administrator revokes its keys', async () => {
+    const [enclave] = running as [RunningEnclave];
+    await sendCall(chain.signer(ADMIN), registry.revokeSignerCall(OPERATOR, signerOf(2n)));
+    await until('it knows', async () => (await health(enclave)) === 503);
+    assert.equal(enclave.operator.machine.state.activeUntil, 0);
+  });
+
+  it('is refused by its administrator where it shows keys of another operator, or another program', async () => {
+    const [enclave] = running as [RunningEnclave];
+    const base = {
+      chainId: 31337n,
+      registry,
+      provider: chain.provider,
+      operator: OPERATOR,
+      attestors: attestation.urls,
+      trust: readTrust(attestation.trust),
+      ask: (nonce: Uint8Array, number: bigint) => ask(enclave.url, nonce, number),
+      expiry: (await chain.now()) + DAY,
+      evidenceSeconds: DAY,
+      clock: Math.floor(Date.now() / 1000),
+    };
+    await assert.rejects(
+      eraRegistration({
+        ...base,
+        ask: async (nonce) => ({
+          ...(await ask(enclave.url, nonce, 3n)),
+          era: (await ask(enclave.url, nonce, 2n)).era,
+        }),
+      }),
+      { code: 'BINDING_REFUSED' },
+    );
+    const { trust } = base;
+    const measurements = { allowed: trust.measurements.allowed.map((set) => ({ ...set, mrTd: '00'.repeat(48) })) };
+    await assert.rejects(eraRegistration({ ...base, trust: { ...trust, measurements } }), {
+      code: 'MEASUREMENT_REFUSED',
+    });
+    await assert.rejects(
+      eraRegistration({ ...base, ask: async (_nonce, number) => ask(enclave.url, random(32), number) }),
+      {
+        code: 'BINDING_REFUSED',
+      },
+    );
+  });
+});
