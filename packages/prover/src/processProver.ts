@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { BitcloakError, ERROR_EXIT_CODES, type ErrorCode } from '@bitcloak/protocol/errors';
 import type { Circuit } from '@bitcloak/protocol/parameters';
+import { PROVER_CHILD } from './places.ts';
 import type { Proof, Prover } from './prover.ts';
 import type { ProofAnswer, ProofRequest } from './proverChild.ts';
 import type { CircuitInput } from './witness.ts';
@@ -23,7 +23,6 @@ type Job = {
 
 type Worker = { readonly child: ChildProcess; readonly ended: Promise<void>; job: Job | undefined };
 
-const CHILD = fileURLToPath(import.meta.resolve('./proverChild.ts'));
 const PROOF_MS_MAX = 120_000;
 
 /**
@@ -76,7 +75,7 @@ export class ProcessProver implements Prover {
   #start(): Worker | undefined {
     const { processes = 1, circuitsDirectory } = this.#options;
     if (this.#workers.size >= processes) return undefined;
-    const child = fork(CHILD, circuitsDirectory === undefined ? [] : [circuitsDirectory], {
+    const child = fork(PROVER_CHILD, circuitsDirectory === undefined ? [] : [circuitsDirectory], {
       serialization: 'advanced',
       // What a library might print of a witness is nobody's business.
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],

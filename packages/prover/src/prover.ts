@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { PUBLIC_SIGNALS, type Circuit } from '@bitcloak/protocol/parameters';
 import * as snarkjs from 'snarkjs';
+import { CIRCUITS_DIRECTORY } from './places.ts';
 import { checkVerifyingKey, type VerifyingKey } from './verifyingKey.ts';
 import { toWtns, WitnessGenerator, type CircuitInput } from './witness.ts';
 
@@ -16,8 +17,6 @@ export interface Prover {
 }
 
 type Artifacts = { generator: WitnessGenerator; zkey: Uint8Array; verifyingKey: VerifyingKey };
-
-const CIRCUITS_DIRECTORY = resolve(import.meta.dirname, '../../../circuits');
 
 /** Proves with snarkjs on this machine, with the pinned keys of `circuits/`. */
 export class LocalProver implements Prover {
