@@ -5,7 +5,7 @@ import { ProcessProver } from '@bitcloak/prover/processProver';
 import { onStop, print, runService } from '@bitcloak/service/run';
 import { Wallet } from 'ethers';
 import { startEnclave } from './enclave.ts';
-import { HELP, readSettings, type Settings } from './settings.ts';
+import { GAS_KEY_VARIABLE, HELP, readSettings, type Settings } from './settings.ts';
 import { DstackProvider } from './tee/dstack.ts';
 import { EvidenceMaker } from './tee/evidence.ts';
 import { seedFileKeys, teeKeys, type KeyProvider } from './tee/keys.ts';
@@ -62,4 +62,9 @@ async function machineOf(
   return { keys: await teeKeys(tee, operatorId), evidence };
 }
 
-await runService('the enclave', HELP, () => serve(readSettings(process.env)));
+await runService('the enclave', HELP, () => {
+  const settings = readSettings(process.env);
+  // The processes that prove get this environment, and pay no gas.
+  Reflect.deleteProperty(process.env, GAS_KEY_VARIABLE);
+  return serve(settings);
+});

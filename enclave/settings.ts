@@ -1,5 +1,5 @@
 import { INTEL_PCS, type CollateralSource } from '@bitcloak/attestation/collateralSource';
-import { readManifest, type Manifest, type Token } from '@bitcloak/chain/manifest';
+import { parseManifest, readManifest, type Manifest, type Token } from '@bitcloak/chain/manifest';
 import { parseAddress, type ShieldedAddress } from '@bitcloak/notes/address';
 import { SETTLEMENT_FILLS_MAX } from '@bitcloak/protocol/parameters';
 import { ServiceSettings, type Environment } from '@bitcloak/service/settings';
@@ -10,7 +10,10 @@ import type { ExchangeRules } from './exchange/commands.ts';
 import type { Cadence } from './operator/cadence.ts';
 import { DSTACK_SOCKET } from './tee/dstack.ts';
 
-export const HELP = `Starts an operator's enclave. It is configured by the environment:
+/** Holds the gas key itself. Whoever reads it takes it out of the environment. */
+export const GAS_KEY_VARIABLE = 'BITCLOAK_ENCLAVE_GAS_KEY';
+
+export const HELP = `Starts an operator's enclave. It is configured by the environment; where a JSON file is asked for, the JSON itself does too:
 
   BITCLOAK_ENCLAVE_MANIFEST            manifest of the network, a JSON file
   BITCLOAK_ENCLAVE_DIRECTORY           for the journal; is made where it is not there
@@ -30,6 +33,7 @@ export const HELP = `Starts an operator's enclave. It is configured by the envir
                                        spend what it left; ordersMax for an owner and asset, ordersMax × roundSeconds + 1800 ≤ settleSeconds
   BITCLOAK_ENCLAVE_TREASURY            shielded address that gets fees and dust
   BITCLOAK_ENCLAVE_GAS_KEY_FILE        file with the private key, in hexadecimal, of the account that pays the gas, mode 0600
+  BITCLOAK_ENCLAVE_GAS_KEY             that key itself, in place of its file, on machines that have secrets as variables
   BITCLOAK_ENCLAVE_CADENCE             interval:SECONDS, or count:MATCHES:SECONDS for so many matches and at the latest after so long; interval:600
                                        unless given
   BITCLOAK_ENCLAVE_FILLS               fills of every settlement, 2 to 16; 4 unless given
@@ -124,7 +128,7 @@ type WireRules = Record<'settleSeconds' | 'roundSeconds' | 'orderSecondsMax' | '
 /** Throws `USAGE`, naming the variable, for settings that are none, and `NETWORK_UNKNOWN` for a manifest that is none. */
 export function readSettings(environment: Environment): Settings {
   const settings = new ServiceSettings('BITCLOAK_ENCLAVE_', environment);
-  const manifest = readManifest(settings.needed('MANIFEST'));
+  const manifest = readNetwork(settings);
   const perSecond = settings.count('OWNER_PER_SECOND', 100, 1_000_000, 1);
   const clockSkew = settings.count('CLOCK_SKEW_SECONDS', 900, 86_400);
   return {
@@ -138,7 +142,7 @@ export function readSettings(environment: Environment): Settings {
     markets: readMarkets(settings, manifest.tokens),
     rules: { ...readRules(settings, manifest.tokens), fills: settings.count('FILLS', 4, SETTLEMENT_FILLS_MAX, 2) },
     treasury: readTreasury(settings),
-    gasKey: settings.privateKey('GAS_KEY_FILE'),
+    gasKey: readGasKey(settings),
     cadence: readCadence(settings),
     confirmations: settings.count('CONFIRMATIONS', 2, 10_000),
     clockSkewSecondsMax: clockSkew === 0 ? undefined : clockSkew,
@@ -153,8 +157,21 @@ export function readSettings(environment: Environment): Settings {
   };
 }
 
+function readNetwork(settings: ServiceSettings): Manifest {
+  const inline = settings.inlineJson('MANIFEST');
+  return inline === undefined
+    ? readManifest(settings.needed('MANIFEST'))
+    : parseManifest(inline, 'BITCLOAK_ENCLAVE_MANIFEST');
+}
+
+function readGasKey(settings: ServiceSettings): string {
+  if (settings.text('GAS_KEY') === undefined) return settings.privateKey('GAS_KEY_FILE');
+  if (settings.text('GAS_KEY_FILE') !== undefined) settings.refuse('GAS_KEY_FILE', 'none beside GAS_KEY');
+  return settings.inlinePrivateKey('GAS_KEY');
+}
+
 function readJson(settings: ServiceSettings, name: string, schema: object): unknown {
-  const text = settings.file(name);
+  const text = settings.inlineJson(name) ?? settings.file(name);
   try {
     const json: unknown = JSON.parse(text);
     checkJson(schema, json, 'file');

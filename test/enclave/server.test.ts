@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, cpSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -21,7 +21,7 @@ import { ClientOpening } from '@bitcloak/trading/clientSession';
 import { API, decodeInfo, decodeMarket, hexOf } from '@bitcloak/trading/wire';
 import { HDNodeWallet, Wallet } from 'ethers';
 import { startEnclave, type EnclaveSettings } from '../../enclave/enclave.ts';
-import { HELP, readSettings } from '../../enclave/settings.ts';
+import { GAS_KEY_VARIABLE, HELP, readSettings } from '../../enclave/settings.ts';
 import { seedFileKeys } from '../../enclave/tee/keys.ts';
 import { deployPool } from '../../scripts/deploy/contracts.ts';
 import { ApiBench, jsonOf, send, TestSession } from '../support/api.ts';
@@ -303,6 +303,29 @@ describe('the enclave as a process', function () {
       assert.deepEqual(of('tsm'), { kind: 'tsm' });
       assert.throws(() => of('file'), /SEED_FILE/);
       assert.throws(() => readSettings({ ...environment, BITCLOAK_ENCLAVE_TEE: 'tsm' }), /SEED_FILE/);
+    });
+
+    it('and takes JSON and the gas key in place of their files', () => {
+      const { BITCLOAK_ENCLAVE_GAS_KEY_FILE: _file, ...others } = environment;
+      const inline = Object.fromEntries(
+        ['MANIFEST', 'MARKETS', 'RULES'].map((name) => {
+          const variable = `BITCLOAK_ENCLAVE_${name}`;
+          return [variable, readFileSync(environment[variable] ?? '', 'utf8')];
+        }),
+      );
+      const given = { ...others, ...inline, [GAS_KEY_VARIABLE]: gasKey };
+      assert.deepEqual(readSettings(given), readSettings(environment));
+      const refuses = (changes: Record<string, string>, code: string, message: RegExp) => {
+        assert.throws(() => readSettings({ ...given, ...changes }), { code, message });
+      };
+      refuses({ BITCLOAK_ENCLAVE_MANIFEST: '{"name":"x"' }, 'NETWORK_UNKNOWN', /^BITCLOAK_ENCLAVE_MANIFEST: /);
+      refuses({ BITCLOAK_ENCLAVE_MARKETS: '[{}]' }, 'USAGE', /^BITCLOAK_ENCLAVE_MARKETS: /);
+      refuses(
+        { [GAS_KEY_VARIABLE]: gasKey.slice(0, -1) },
+        'USAGE',
+        /^BITCLOAK_ENCLAVE_GAS_KEY: expected a private key/,
+      );
+      refuses({ BITCLOAK_ENCLAVE_GAS_KEY_FILE: 'gas' }, 'USAGE', /^BITCLOAK_ENCLAVE_GAS_KEY_FILE: expected none/);
     });
 
     it('and understands the right ones', () => {

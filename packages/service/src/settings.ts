@@ -44,12 +44,27 @@ export class ServiceSettings {
     }
   }
 
+  /** The JSON that stands in the variable itself, where it is no path. */
+  inlineJson(name: string): string | undefined {
+    const text = this.text(name);
+    return text !== undefined && /^[[{]/.test(text) ? text : undefined;
+  }
+
   /** A private key, with 0x, from a file that nobody else can read. */
   privateKey(name: string): string {
     const text = this.file(name).trim();
     if ((statSync(this.needed(name)).mode & 0o077) !== 0) {
       this.refuse(name, "a file that is its owner's alone (mode 0600)");
     }
+    return this.#privateKeyOf(name, text);
+  }
+
+  /** A private key, with 0x, that stands in the variable itself. */
+  inlinePrivateKey(name: string): string {
+    return this.#privateKeyOf(name, this.needed(name));
+  }
+
+  #privateKeyOf(name: string, text: string): string {
     const digits = /^(?:0x)?([0-9a-fA-F]{64})$/.exec(text)?.[1];
     return digits === undefined ? this.refuse(name, 'a private key of 32 bytes in hexadecimal') : `0x${digits}`;
   }
