@@ -28,6 +28,8 @@ export type Bundle = {
   readonly digest: string;
   readonly files: number;
   readonly bytes: number;
+  /** The sources that its programs are made of, from the root of the checkout. */
+  readonly inputs: readonly string[];
 };
 
 /**
@@ -41,7 +43,7 @@ export type Bundle = {
 export async function bundleEnclave(checkout: string, output: string): Promise<Bundle> {
   // Paths from the root are written into comments: a link in the root's own path would lengthen them.
   const root = realpathSync(checkout);
-  const files = await programs(root);
+  const { files, inputs } = await programs(root);
   const copy = (name: string, from = name) => files.set(name, readFileSync(join(root, from)));
   copy(THREADS, 'node_modules/web-worker/cjs/node.js');
   for (const circuit of CIRCUITS) {
@@ -58,16 +60,19 @@ export async function bundleEnclave(checkout: string, output: string): Promise<B
   files.set(SUMS, Buffer.from(sums));
   write(output, files);
   const bytes = [...files.values()].reduce((sum, { length }) => sum + length, 0);
-  return { digest: sha256(sums), files: files.size, bytes };
+  return { digest: sha256(sums), files: files.size, bytes, inputs };
 }
 
-async function programs(root: string): Promise<Map<string, Uint8Array>> {
-  const { outputFiles } = await build({
+type Programs = { readonly files: Map<string, Uint8Array>; readonly inputs: string[] };
+
+async function programs(root: string): Promise<Programs> {
+  const { outputFiles, metafile } = await build({
     absWorkingDir: root,
     entryPoints: PROGRAMS,
     outdir: root,
     outExtension: { '.js': '.mjs' },
     write: false,
+    metafile: true,
     bundle: true,
     platform: 'node',
     format: 'esm',
@@ -84,7 +89,8 @@ async function programs(root: string): Promise<Map<string, Uint8Array>> {
     plugins: [placesOfBundle(root), threadsApart],
     logLevel: 'error',
   });
-  return new Map(outputFiles.map(({ path, contents }) => [basename(path), contents]));
+  const files = new Map(outputFiles.map(({ path, contents }) => [basename(path), contents]));
+  return { files, inputs: Object.keys(metafile.inputs).sort() };
 }
 
 /** The programs find their files beside them, and not where they lie in the repository. */

@@ -1,8 +1,9 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bundleEnclave, SUMS } from './bundle.ts';
+import { runTool, USER_DIRECTORY } from './tool.ts';
 
-const USAGE = `npm run bundle [-- --output DIRECTORY]
+const USAGE = `npm run bundle -- [--output DIRECTORY]
 
 Writes the operator's enclave as plain files that Node 24 runs without any package, and says their digest. The same commit gives the same bytes wherever it
 is checked out.
@@ -10,12 +11,10 @@ is checked out.
 
 const ROOT = resolve(import.meta.dirname, '../..');
 
-const { values } = parseArgs({ options: { output: { type: 'string' }, help: { type: 'boolean', default: false } } });
-if (values.help) {
-  console.log(USAGE);
-} else {
-  const output = resolve(process.env['INIT_CWD'] ?? ROOT, values.output ?? resolve(ROOT, 'dist/enclave'));
+await runTool(USAGE, async () => {
+  const { values } = parseArgs({ options: { output: { type: 'string' } } });
+  const output = resolve(USER_DIRECTORY, values.output ?? join(ROOT, 'dist/enclave'));
   const { digest, files, bytes } = await bundleEnclave(ROOT, output);
   console.log(`${output}: ${files} files, ${(bytes / 1e6).toFixed(1)} MB`);
   console.log(`bundle digest (SHA-256 of ${SUMS}): ${digest}`);
-}
+});

@@ -53,25 +53,29 @@ const HEX_BYTES: Readonly<Partial<Record<keyof Measurements, number>>> = {
 
 const REQUIRED: readonly string[] = ['mrTd', 'rtmr0', 'rtmr1', 'rtmr2', 'composeHash'];
 
+function refusePolicy(what: string): never {
+  throw new BitcloakError('USAGE', `policy: ${what}`);
+}
+
 /** Throws `USAGE` for policies that cannot be meant. */
 export function checkPolicies(tcb: TcbPolicy, measurements: MeasurementPolicy): void {
-  const refuse = (what: string): never => {
-    throw new BitcloakError('USAGE', `policy: ${what}`);
-  };
   for (const field of ['graceSeconds', 'evaluationNumberMin', 'collateralSecondsMax'] as const) {
-    if (!Number.isSafeInteger(tcb[field]) || tcb[field] < 0) refuse(`${field}: expected a whole number`);
+    if (!Number.isSafeInteger(tcb[field]) || tcb[field] < 0) refusePolicy(`${field}: expected a whole number`);
   }
   for (const status of [...tcb.accepted, ...tcb.graced]) {
-    if (!TCB_STATUSES.includes(status)) refuse(`there is no status ${status}`);
-    if (status === 'Revoked') refuse('Revoked can never be accepted');
+    if (!TCB_STATUSES.includes(status)) refusePolicy(`there is no status ${status}`);
+    if (status === 'Revoked') refusePolicy('Revoked can never be accepted');
   }
-  for (const set of measurements.allowed) {
-    for (const [field, bytes] of Object.entries(HEX_BYTES)) {
-      const value = set[field as keyof Measurements];
-      if (value === undefined && !REQUIRED.includes(field)) continue;
-      if (value?.length !== 2 * bytes || !/^[0-9a-f]*$/.test(value)) {
-        refuse(`${field}: expected ${bytes} bytes of lowercase hex`);
-      }
+  measurements.allowed.forEach(checkMeasurementSet);
+}
+
+/** Throws `USAGE` for a set that nothing can be measured to be. */
+export function checkMeasurementSet(set: Measurements): void {
+  for (const [field, bytes] of Object.entries(HEX_BYTES)) {
+    const value = set[field as keyof Measurements];
+    if (value === undefined && !REQUIRED.includes(field)) continue;
+    if (value?.length !== 2 * bytes || !/^[0-9a-f]*$/.test(value)) {
+      refusePolicy(`${field}: expected ${bytes} bytes of lowercase hex`);
     }
   }
 }

@@ -1,0 +1,19 @@
+import { BitcloakError, ERROR_EXIT_CODES } from '@bitcloak/protocol/errors';
+
+/** Where the user is, who may have started this through npm. */
+export const USER_DIRECTORY = process.env['INIT_CWD'] ?? process.cwd();
+
+/** Runs a tool, or says how with `--help`. An error of the project's is one line, and the exit status that belongs to it. */
+export async function runTool(usage: string, work: () => Promise<void> | void): Promise<void> {
+  if (process.argv.includes('--help')) {
+    console.log(usage);
+    return;
+  }
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof BitcloakError)) throw error;
+    console.error(`${error.code}: ${error.message}`);
+    process.exitCode = ERROR_EXIT_CODES[error.code];
+  }
+}
