@@ -19,14 +19,30 @@ const ARTIFACTS = {
   TimelockController: '@openzeppelin/contracts/governance/TimelockController.sol',
 } as const;
 
+export type ContractName = keyof typeof ARTIFACTS;
+
+/** A contract as it was built. */
+export type Artifact = {
+  readonly abi: InterfaceAbi;
+  readonly bytecode: string;
+  readonly deployedBytecode: string;
+  /** Where the deployed code holds values that its constructor gave it. */
+  readonly immutableReferences: Readonly<
+    Record<string, readonly { readonly start: number; readonly length: number }[]>
+  >;
+};
+
+export function readArtifact(name: ContractName): Artifact {
+  return JSON.parse(readFileSync(resolve(root, 'artifacts', ARTIFACTS[name], `${name}.json`), 'utf8')) as Artifact;
+}
+
 /** Deploys one of the project's contracts from its artifact and waits until it is there. */
 export async function deployContract(
   signer: Signer,
-  name: keyof typeof ARTIFACTS,
+  name: ContractName,
   parameters: readonly unknown[] = [],
 ): Promise<BaseContract> {
-  const text = readFileSync(resolve(root, 'artifacts', ARTIFACTS[name], `${name}.json`), 'utf8');
-  const { abi, bytecode } = JSON.parse(text) as { abi: InterfaceAbi; bytecode: string };
+  const { abi, bytecode } = readArtifact(name);
   return (await new ContractFactory(abi, bytecode, signer).deploy(...parameters)).waitForDeployment();
 }
 

@@ -1,0 +1,50 @@
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { connect, readManifest } from '@bitcloak/chain/manifest';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import { runTool, USER_DIRECTORY } from '../bundle/tool.ts';
+import { allowedFrom, auditDeployment } from './deployment.ts';
+
+const USAGE = `npm run audit -- --network MANIFEST [--endpoint URL] [--measurement HEX]
+
+Compares the contracts of a network with those that this checkout builds, and says what they were deployed with.
+  --network      manifest of the network, a JSON file; .devnet/manifest.json while npm start runs
+  --endpoint     another one than the manifest's
+  --measurement  says whether an enclave that is measured so may register (see npm run measure)`;
+
+await runTool(USAGE, async () => {
+  const { values } = parseArgs({
+    options: {
+      network: { type: 'string', default: '' },
+      endpoint: { type: 'string' },
+      measurement: { type: 'string' },
+    },
+  });
+  const { network, endpoint, measurement } = values;
+  if (measurement !== undefined && !/^0x[0-9a-f]{64}$/.test(measurement)) {
+    throw new BitcloakError('USAGE', '--measurement: expected 0x and 32 bytes of lowercase hex');
+  }
+  const manifest = readManifest(resolve(USER_DIRECTORY, network));
+  const provider = await connect({ ...manifest, endpoint: endpoint ?? manifest.endpoint });
+  try {
+    const findings = await auditDeployment(manifest, provider);
+    for (const { role, name, address, settings } of findings) {
+      console.log(`${role} ${address}: ${name === undefined ? 'NOT the code of this checkout' : `${name}, as built`}`);
+      for (const [field, value] of Object.entries(settings)) console.log(`  ${field} ${value}`);
+    }
+    const registry = findings[0]?.settings['REGISTRY'];
+    if (registry === undefined || BigInt(registry) !== manifest.registry) {
+      console.log('the registry of the manifest is NOT the one that the pool asks');
+      process.exitCode = 1;
+    }
+    if (findings.some(({ name }) => name === undefined)) process.exitCode = 1;
+    if (measurement === undefined) return;
+    const from = await allowedFrom(findings, provider, measurement);
+    const isAllowed = from !== 0 && from <= Date.now() / 1000;
+    const since = `allowed from ${new Date(from * 1000).toISOString()} on`;
+    console.log(`measurement ${measurement}: ${from === 0 ? 'NOT known' : since}`);
+    if (!isAllowed) process.exitCode = 1;
+  } finally {
+    provider.destroy();
+  }
+});
