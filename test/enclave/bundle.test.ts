@@ -23,7 +23,7 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { measurementDigest } from '@bitcloak/attestation/policy';
 import { mintCall } from '@bitcloak/chain/erc20';
-import { formatAccount, formatManifest } from '@bitcloak/chain/manifest';
+import { connect, formatAccount, formatManifest, type Manifest } from '@bitcloak/chain/manifest';
 import { PoolClient, sendCall } from '@bitcloak/chain/pool';
 import { developmentEvidence, RegistryClient, type Era } from '@bitcloak/chain/registry';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
@@ -31,6 +31,7 @@ import { formatAddress } from '@bitcloak/notes/address';
 import { Keyring } from '@bitcloak/notes/keys';
 import { stealthOf } from '@bitcloak/notes/note';
 import { OutputMaker } from '@bitcloak/notes/outputs';
+import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { ProcessProver } from '@bitcloak/prover/processProver';
 import { ClientOpening } from '@bitcloak/trading/clientSession';
 import { limitOf } from '@bitcloak/trading/market';
@@ -45,8 +46,9 @@ import { teeKeys } from '../../enclave/tee/keys.ts';
 import { TeeSimulator } from '../../enclave/tee/simulator.ts';
 import { sha256 } from '../../scripts/bootstrap/hash.mjs';
 import { bundleEnclave, SUMS, type Bundle } from '../../scripts/bundle/bundle.ts';
-import { startDevnet, type Devnet } from '../../scripts/devnet/devnet.ts';
+import { deployContract, deployPool } from '../../scripts/deploy/contracts.ts';
 import { jsonOf, send, TestSession } from '../support/api.ts';
+import { serveChain, type Chain } from '../support/chain.ts';
 import { countFresh } from '../support/proofCounts.ts';
 import { seededBytes } from '../support/random.ts';
 import { addressOf } from '../support/relayer.ts';
@@ -170,21 +172,42 @@ describe('the bundle of the enclave', function () {
     const gasKey = `0x${Buffer.from(random(32)).toString('hex')}`;
     const prover = new ProcessProver();
     const [treasury, seller, buyer] = [0, 1, 2].map(() => new Keyring(random(64))) as [Keyring, Keyring, Keyring];
-    let devnet: Devnet;
+    let chain: Chain;
+    let manifest: Manifest;
     let simulator: TeeSimulator | undefined;
     let pool: PoolClient;
     let operatorId: bigint;
 
     before(async () => {
-      const options = { port: 0, relayerPort: 0, prover, bucketAgeSeconds: 1n, blockMs: 0, keeper: false };
-      devnet = await startDevnet(options);
-      const { manifest, endpoint } = devnet;
-      pool = new PoolClient(manifest.pool, await endpoint.getSigner(TRADER_ACCOUNT));
+      const served = await serveChain();
+      chain = served.chain;
+      // Its measurement follows from the addresses, and the list of those that are allowed stands before them: here the keys' own word counts.
+      const deployed = await deployPool(chain.signer(), {
+        guardian: chain.signer(1).address,
+        governor: chain.signer(2).address,
+        bucketAgeSeconds: 1n,
+      });
+      const token = await (await deployContract(chain.signer(), 'DevelopmentToken')).getAddress();
+      manifest = {
+        name: 'test',
+        endpoint: served.url,
+        chainId: 31337n,
+        genesisHash: (await chain.provider.getBlock(0))?.hash ?? '',
+        pool: BigInt(deployed.pool),
+        registry: BigInt(deployed.registry),
+        startBlock: deployed.startBlock,
+        tokens: [
+          { symbol: 'ETH', asset: NATIVE_ASSET, decimals: 18 },
+          { symbol: 'DUSD', asset: BigInt(token), decimals: 6 },
+        ],
+        relayer: undefined,
+      };
+      pool = new PoolClient(manifest.pool, chain.signer(TRADER_ACCOUNT));
       operatorId = operatorIdOf(manifest.chainId, manifest.pool, manifest.registry, OPERATOR);
     });
     after(async () => {
       await simulator?.close();
-      await devnet.close();
+      await chain.close();
       await prover.close();
     });
 
@@ -195,7 +218,7 @@ describe('the bundle of the enclave', function () {
 
     /** Writes an operator's settings as files, has them composed, and returns the environment of the composed text. */
     async function compose(): Promise<Record<string, string>> {
-      const [coin, dollar] = devnet.manifest.tokens.map(({ symbol }) => symbol);
+      const [coin, dollar] = manifest.tokens.map(({ symbol }) => symbol);
       const market = {
         ...{ market: 1, pair: 'ETH-DUSD', base: coin, quote: dollar, lotBase: '10', tickQuote: '1' },
         ...{ makerFee: 10, takerFee: 20, ticksMax: 1_000_000, lotsMin: 1, lotsMax: 1_000_000 },
@@ -216,7 +239,7 @@ describe('the bundle of the enclave', function () {
         CONFIRMATIONS: '0',
         CLOCK_SKEW_SECONDS: '0',
       };
-      writeFileSync(place('manifest.json'), formatManifest(devnet.manifest));
+      writeFileSync(place('manifest.json'), formatManifest(manifest));
       writeFileSync(place('markets.json'), JSON.stringify([market], null, 2));
       writeFileSync(place('rules.json'), JSON.stringify(rules, null, 2));
       const lines = Object.entries(settings).map(([name, value]) => `BITCLOAK_ENCLAVE_${name}=${value}\n`);
@@ -250,7 +273,6 @@ describe('the bundle of the enclave', function () {
 
     /** Starts the machine that the compose file says, and registers the keys that it gives. */
     async function admit(): Promise<void> {
-      const { manifest, endpoint } = devnet;
       const boot = {
         composeHash: sha256(readFileSync(place('app-compose.json'))),
         appId: 'a1'.repeat(20),
@@ -266,7 +288,7 @@ describe('the bundle of the enclave', function () {
       assert(stdout.endsWith(`measurement: 0x${measurementDigest(simulator.measurements)}\n`), stdout);
 
       const keys = (await teeKeys(new DstackProvider(path), operatorId)).era(1n);
-      const account = await endpoint.getSigner(OPERATOR_ACCOUNT);
+      const account = chain.signer(OPERATOR_ACCOUNT);
       const registry = new RegistryClient(manifest.registry, account);
       await sendCall(account, registry.registerOperatorCall());
       const signer = new Wallet(keys.signer);
@@ -275,7 +297,7 @@ describe('the bundle of the enclave', function () {
         encryptionKey: keys.encryptionKey.publicKey,
         apiKey: keys.apiKey.publicKey,
         number: 1n,
-        expiry: BigInt((await endpoint.getBlock('latest'))?.timestamp ?? 0) + 5n * DAY_SECONDS,
+        expiry: BigInt((await chain.provider.getBlock('latest'))?.timestamp ?? 0) + 5n * DAY_SECONDS,
       };
       const nonce = await registry.nonce();
       const evidence = developmentEvidence(manifest.chainId, manifest.registry, OPERATOR, era, nonce, signer);
@@ -286,15 +308,14 @@ describe('the bundle of the enclave', function () {
     }
 
     async function lock(keyring: Keyring, token: number, operatorKey: Uint8Array): Promise<void> {
-      const { endpoint, manifest } = devnet;
       const asset = manifest.tokens[token]?.asset ?? assert.fail();
-      const account = await endpoint.getSigner(TRADER_ACCOUNT);
+      const account = chain.signer(TRADER_ACCOUNT);
       if (token > 0) {
         await sendCall(account, mintCall(asset, BigInt(account.address), 10_000n));
         const data = ERC20.encodeFunctionData('approve', [formatAccount(manifest.pool), 10_000n]);
         await sendCall(account, { to: formatAccount(asset), data, value: 0n });
       }
-      const { timestamp } = (await endpoint.getBlock('latest')) ?? assert.fail();
+      const { timestamp } = (await chain.provider.getBlock('latest')) ?? assert.fail();
       const { keys } = keyring.tradingAccount(operatorId, 0);
       const maker = new OutputMaker(asset);
       const where = { keys, index: 0, lock: { operatorId, expiry: BigInt(timestamp) + 2n * DAY_SECONDS }, operatorKey };
@@ -304,12 +325,11 @@ describe('the bundle of the enclave', function () {
 
     /** Inserts what was deposited, with a proof. */
     async function insert(): Promise<void> {
-      const { endpoint, manifest } = devnet;
-      await endpoint.send('evm_increaseTime', [60]);
-      await endpoint.send('hardhat_mine', ['0x1']);
-      const signer = await endpoint.getSigner(TRADER_ACCOUNT);
+      await chain.increaseTime(60n);
+      const signer = chain.signer(TRADER_ACCOUNT);
       const { pool: address, startBlock } = manifest;
       const rest = { pollMs: 50, once: true, signal: new AbortController().signal, report: () => undefined };
+      const endpoint = await connect(manifest);
       await runKeeper({
         pool: address,
         endpoint,
@@ -319,6 +339,7 @@ describe('the bundle of the enclave', function () {
         closeAfterSeconds: 1n,
         ...rest,
       });
+      endpoint.destroy();
       countFresh('insertion');
     }
 
@@ -331,7 +352,7 @@ describe('the bundle of the enclave', function () {
       const session = new TestSession(url, key, (await opening.accept(answer.bytes)) ?? assert.fail());
       const { markets } = jsonOf<{ markets: object[] }>(await send(url, { method: 'GET', path: `${API}/markets` }));
       const terms = markets.map(decodeMarket)[0] ?? assert.fail();
-      const { timestamp } = (await devnet.endpoint.getBlock('latest')) ?? assert.fail();
+      const { timestamp } = (await chain.provider.getBlock('latest')) ?? assert.fail();
       const destination = { operatorId, expiry: BigInt(timestamp) + 80_000n, payTo: key.keys.owner, relockExpiry: 0n };
       const placed = await session.place({
         ...signOrder(key, limitOf(terms, side, 20, 10), destination),
