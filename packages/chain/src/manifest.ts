@@ -23,8 +23,17 @@ export type Manifest = {
   readonly tokens: readonly Token[];
   /** Base URL of a relayer, where there is one. */
   readonly relayer: string | undefined;
-  /** The operator to trade with, where there is one: its number in the registry, and the base URL of its enclave's API. */
-  readonly operator?: { readonly number: number; readonly url: string };
+  readonly operator?: ManifestOperator;
+};
+
+/** The operator to trade with. */
+export type ManifestOperator = {
+  /** In the registry. */
+  readonly number: number;
+  /** Base URL of its enclave's API. */
+  readonly url: string;
+  /** Which evidence of enclaves is believed on this network: JSON that `readTrust` reads, and nothing here looks into. */
+  readonly trust?: Readonly<Record<string, unknown>>;
 };
 
 /** An address as the chain's tools write it, with its checksum. */
@@ -88,8 +97,9 @@ export function parseManifest(text: string, source: string): Manifest {
   for (const field of Object.keys(fields)) if (!known.includes(field)) fail(`${field}: unknown field`);
   const operator = fields['operator'] === undefined ? undefined : record(fields['operator'], 'operator');
   for (const field of Object.keys(operator ?? {})) {
-    if (!['number', 'url'].includes(field)) fail(`operator.${field}: unknown field`);
+    if (!['number', 'url', 'trust'].includes(field)) fail(`operator.${field}: unknown field`);
   }
+  const trust = operator?.['trust'] === undefined ? undefined : record(operator['trust'], 'operator.trust');
   const list = fields['tokens'];
   if (!Array.isArray(list) || list.length === 0) return fail('tokens: expected a list');
   const tokens = list.map((entry) => {
@@ -110,7 +120,13 @@ export function parseManifest(text: string, source: string): Manifest {
     relayer: fields['relayer'] === undefined ? undefined : text_(fields, 'relayer', url),
     ...(operator === undefined
       ? {}
-      : { operator: { number: count(operator, 'number', Number.MAX_SAFE_INTEGER), url: text_(operator, 'url', url) } }),
+      : {
+          operator: {
+            number: count(operator, 'number', Number.MAX_SAFE_INTEGER),
+            url: text_(operator, 'url', url),
+            ...(trust === undefined ? {} : { trust }),
+          },
+        }),
   };
 }
 
