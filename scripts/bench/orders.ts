@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { table } from '@bitcloak/cli/output';
 import type { SpendingKey } from '@bitcloak/notes/keys';
 import { Channel } from '@bitcloak/trading/channel';
-import { TradingClient } from '@bitcloak/trading/client';
+import { takenAtItsWord, TradingClient } from '@bitcloak/trading/client';
 import { limitOf } from '@bitcloak/trading/market';
 import { signOrder, type OrderTerms } from '@bitcloak/trading/orders';
 import type { TradedMarket } from '@bitcloak/trading/steps';
@@ -86,12 +86,13 @@ export class Load {
   static async open(enclave: Enclave, accounts: number): Promise<Load> {
     const keys = accountsOf(enclave.operatorId, accounts);
     const { url, operatorId, tokens } = enclave;
-    const client = await TradingClient.look({ url, key: keys[0] as SpendingKey, expected: { operatorId }, tokens });
+    const key = keys[0] as SpendingKey;
+    const client = await TradingClient.look({ url, key, expected: { operatorId }, check: takenAtItsWord, tokens });
     const [market] = await client.markets();
     const info = await client.info();
     const load = new Load(enclave, keys, market as TradedMarket, BigInt(info.time + 6 * 86_400));
-    for (const key of keys) {
-      load.#channels.push(new Channel({ base: new URL(url), key, peer: async () => info, fetch, msMax: 30_000 }));
+    for (const own of keys) {
+      load.#channels.push(new Channel({ base: new URL(url), key: own, peer: async () => info, fetch, msMax: 30_000 }));
     }
     // The first request of an account is not like the others.
     for (const channel of load.#channels) await channel.session();
@@ -124,7 +125,7 @@ export class Load {
   client(account: number): Promise<TradingClient> {
     const { url, operatorId, tokens } = this.#enclave;
     const key = this.#keys[account] as SpendingKey;
-    return TradingClient.connect({ url, key, expected: { operatorId }, tokens });
+    return TradingClient.connect({ url, key, expected: { operatorId }, check: takenAtItsWord, tokens });
   }
 }
 

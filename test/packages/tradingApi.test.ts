@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import { TradingClient, type ClientOptions, type SentOrder } from '@bitcloak/trading/client';
+import { takenAtItsWord, TradingClient, type ClientOptions, type SentOrder } from '@bitcloak/trading/client';
 import { OutcomeUnknown } from '@bitcloak/trading/refusals';
 import type { AccountStream, StreamEvent } from '@bitcloak/trading/stream';
 import { API } from '@bitcloak/trading/wire';
@@ -42,7 +42,8 @@ describe('a trading client of a real enclave', function () {
     return TradingClient.connect({
       url: bench.url,
       key,
-      expected: { operatorId: bench.desk.operatorId, apiKey: bench.apiKey.publicKey },
+      expected: { operatorId: bench.desk.operatorId },
+      check: takenAtItsWord,
       tokens: tokens(),
       clock: () => bench.enclave.machine.state.time,
       pauseMs: 10,

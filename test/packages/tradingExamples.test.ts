@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import { TradingClient } from '@bitcloak/trading/client';
+import { takenAtItsWord, TradingClient } from '@bitcloak/trading/client';
 import type { OrderRecord } from '@bitcloak/trading/records';
 import { marketMaker, type MarketMakerOptions } from '../../scripts/examples/marketMaker.ts';
 import { taker } from '../../scripts/examples/taker.ts';
@@ -36,7 +36,8 @@ describe('examples of bots', function () {
     return TradingClient.connect({
       url: bench.url,
       key,
-      expected: { operatorId: bench.desk.operatorId, apiKey: bench.apiKey.publicKey },
+      expected: { operatorId: bench.desk.operatorId },
+      check: takenAtItsWord,
       tokens: [
         { symbol: 'ETH', asset: NATIVE_ASSET, decimals: 1 },
         { symbol: 'TEST', asset: bench.token, decimals: 0 },

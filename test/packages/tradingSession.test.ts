@@ -271,7 +271,9 @@ describe("the client's side", () => {
 
   it('is made of nothing that only Node has', () => {
     const needed = loaded(path.join(ROOT, 'packages/trading/src/client.ts'));
-    // Whoever trades has keys.
+    loaded(path.join(ROOT, 'packages/trading/src/enclaveCheck.ts'), needed);
+    // Whoever trades has keys, and trusts somebody.
+    loaded(path.join(ROOT, 'packages/attestation/src/trust.ts'), needed);
     const files = [...loaded(path.join(ROOT, 'packages/notes/src/keys.ts'), needed)];
     const own = files.filter((file) => path.isAbsolute(file));
     assert.ok(own.length > 20 && own.some((file) => file.endsWith('x25519Portable.ts')));
@@ -282,6 +284,9 @@ describe("the client's side", () => {
       '@hpke/core',
       '@noble/curves',
       '@noble/hashes',
+      '@peculiar/asn1-ecc',
+      '@peculiar/asn1-schema',
+      '@peculiar/asn1-x509',
       '@scure/base',
       'circomlibjs',
     ]);

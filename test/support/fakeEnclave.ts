@@ -5,7 +5,7 @@ import { HpkeKey } from '@bitcloak/crypto/hpkeKey';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { SpendingKey } from '@bitcloak/notes/keys';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import { TradingClient, type ClientOptions } from '@bitcloak/trading/client';
+import { takenAtItsWord, TradingClient, type ClientOptions } from '@bitcloak/trading/client';
 import type { OrderRecord } from '@bitcloak/trading/records';
 import {
   HEAD_BYTES,
@@ -27,6 +27,7 @@ import {
 import type { Socket } from '@bitcloak/trading/stream';
 import {
   API,
+  bytesOf,
   encodeInfo,
   hexOf,
   toJson,
@@ -72,6 +73,8 @@ export class FakeEnclave {
   readonly asked: Asked[] = [];
   info: OperatorInfo;
   markets: MarketInfo[] = [MARKET];
+  /** What it shows of itself for a nonce, as JSON; nothing unless given, as of an enclave from before there was such a route. */
+  attestation: ((nonce: Uint8Array) => object) | undefined;
   /** What requests of sessions are answered, by method and path. */
   readonly replies = new Map<string, (body: string) => { status?: number; json: unknown }>();
   /** Has its way with every answer. */
@@ -126,7 +129,8 @@ export class FakeEnclave {
     return {
       url: this.url,
       key: new SpendingKey(scalar as bigint, nullifierKey as bigint),
-      expected: { operatorId: OPERATOR_ID, apiKey: this.apiKey.publicKey },
+      expected: { operatorId: OPERATOR_ID },
+      check: takenAtItsWord,
       tokens: TOKENS,
       pauseMs: 10,
       webSocket: () => {
@@ -179,6 +183,8 @@ export class FakeEnclave {
     if (path === `${API}/info`) return plain(200, encodeInfo(this.info));
     if (path === `${API}/markets`) return plain(200, { markets: this.markets });
     if (path === `${API}/sessions`) return this.#open(bytes);
+    const [, nonce] = /^\/api\/v1\/attestation\?nonce=([0-9a-f]{64})$/.exec(path) ?? [];
+    if (nonce !== undefined && this.attestation !== undefined) return plain(200, this.attestation(bytesOf(nonce)));
     return plain(404, { code: 'USAGE', message: 'no such path' });
   }
 

@@ -9,7 +9,7 @@ import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { formatAmount } from '@bitcloak/protocol/amounts';
 import { LOCK_SECONDS_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import type { Prover } from '@bitcloak/prover/prover';
-import { TradingClient, type OrderWish } from '@bitcloak/trading/client';
+import { takenAtItsWord, TradingClient, type OrderWish } from '@bitcloak/trading/client';
 import type { MarketTerms } from '@bitcloak/trading/market';
 import type { OrderRecord, Report } from '@bitcloak/trading/records';
 import { OperatorRefusal } from '@bitcloak/trading/refusals';
@@ -243,6 +243,7 @@ export class Simulation {
       url: this.#enclave.url,
       key: trader.key,
       expected: { operatorId: this.#desk.operatorId },
+      check: takenAtItsWord,
       tokens: this.#tokens,
       proceeds: { relockUntil: BigInt(this.#enclave.machine.state.time + 20 * 86_400) },
       clock: () => this.#enclave.machine.state.time,

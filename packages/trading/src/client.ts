@@ -4,12 +4,13 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { OrderType, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol/orders';
 import { FIELD_MODULUS } from '@bitcloak/protocol/parameters';
 import { bytesToHex, randomBytes } from '@noble/hashes/utils.js';
+import { askInfo, askOf, type Ask } from './ask.ts';
 import { Channel, checked, parseChecked, type Reply } from './channel.ts';
-import { exchange, operatorUrl, textOf, type Fetch } from './http.ts';
+import { operatorUrl, REQUEST_MS_MAX, type Fetch } from './http.ts';
 import { limitOf } from './market.ts';
 import { signOrder, withdrawalLimit, type OrderTerms, type SignedOrder } from './orders.ts';
 import type { BalanceRecord, FillRecord, OrderRecord, WithdrawalRecord } from './records.ts';
-import { forged, OperatorRefusal, OutcomeUnknown, refusalOf } from './refusals.ts';
+import { forged, OperatorRefusal, OutcomeUnknown } from './refusals.ts';
 import { checkWorth, lotsOf, partOf, ticksOf, type TradedMarket, type TradedToken } from './steps.ts';
 import { AccountStream, type Socket, type StreamOptions } from './stream.ts';
 import {
@@ -19,7 +20,6 @@ import {
   CANCEL_REPLY_SCHEMA,
   decodeBalanceRecord,
   decodeFillRecord,
-  decodeInfo,
   decodeMarket,
   decodeOrderRecord,
   decodeOrderReply,
@@ -27,7 +27,6 @@ import {
   decodeWithdrawalReply,
   encodeSigned,
   FILL_RECORD_SCHEMA,
-  INFO_SCHEMA,
   listSchema,
   MARKET_SCHEMA,
   ORDER_RECORD_SCHEMA,
@@ -41,7 +40,6 @@ import {
   type OperatorInfo,
 } from './wire.ts';
 
-const REQUEST_MS_MAX = 10_000;
 const ATTEMPTS = 4;
 const PAUSE_MS = 250;
 /** How long an order is good for unless said otherwise: an operator that ignores a cancellation can use it until then. */
@@ -66,16 +64,28 @@ export type SentOrder = SignedOrder & {
   readonly clientOrderId: string;
 };
 
+/**
+ * Throws for an operator that is not the right one, or whose enclave is not. `info` is what it says of itself, `ask` asks it for more. What is sealed
+ * afterwards goes to the keys in `info`.
+ */
+export type OperatorCheck = (info: OperatorInfo, ask: Ask) => Promise<void> | void;
+
+/**
+ * Checks nothing, for tests and benchmarks: whoever answers at the URL can be anybody, and reads everything that he is told. Traders give
+ * `enclaveCheck`.
+ */
+export const takenAtItsWord: OperatorCheck = () => undefined;
+
 export type ClientOptions = {
   readonly url: string;
   /** Of the trading account. */
   readonly key: SpendingKey;
-  /** What the chain says of the operator. Without the API key, whoever answers at the URL is taken at his word. */
-  readonly expected: { readonly operatorId: bigint; readonly apiKey?: Uint8Array };
+  /** What the chain says of the operator. */
+  readonly expected: { readonly operatorId: bigint };
   /** The assets that are traded, from a source that is not the operator. */
   readonly tokens: readonly TradedToken[];
-  /** Throws for an operator that is not the right one any more; asked whenever a session is opened. */
-  readonly check?: (info: OperatorInfo) => Promise<void> | void;
+  /** Decides whether this is the enclave that orders may be shown to: before the first session, and whenever another one is opened. */
+  readonly check: OperatorCheck;
   /** Where proceeds go unless an order says otherwise; to the trading account, not locked, unless given. */
   readonly proceeds?: Proceeds;
   /** Block time in unix seconds; the operator's word for it unless given. */
@@ -146,6 +156,7 @@ export type OrderOutcome = {
 export class TradingClient {
   readonly #options: ClientOptions;
   readonly #base: URL;
+  readonly #ask: Ask;
   readonly #channel: Channel;
   #info: { readonly info: OperatorInfo; readonly at: number } | undefined;
   #markets: ReadonlyMap<string, TradedMarket> = new Map();
@@ -156,6 +167,7 @@ export class TradingClient {
   private constructor(options: ClientOptions) {
     this.#options = options;
     this.#base = operatorUrl(options.url);
+    this.#ask = askOf(this.#base, this.#fetch, this.#msMax);
     this.#channel = new Channel({
       base: this.#base,
       key: options.key,
@@ -166,8 +178,8 @@ export class TradingClient {
   }
 
   /**
-   * Looks at the operator, and opens a session with it. Throws `OPERATOR_MISMATCH` for one that is not the expected one, `OPERATOR_UNREACHABLE`,
-   * and `OperatorRefusal` where it does not know the account.
+   * Looks at the operator, and opens a session with it. Throws `OPERATOR_MISMATCH` for one that is not the expected one, what `check` throws,
+   * `OPERATOR_UNREACHABLE`, and `OperatorRefusal` where it does not know the account.
    */
   static async connect(options: ClientOptions): Promise<TradingClient> {
     const client = await TradingClient.look(options);
@@ -213,7 +225,7 @@ export class TradingClient {
 
   /** Markets of tokens that are known here. Throws `OPERATOR_MISMATCH` for one that goes by the name of another. */
   async markets(): Promise<TradedMarket[]> {
-    const { text } = await this.#ask('/markets');
+    const text = await this.#ask('/markets');
     const { markets } = parseChecked<{ markets: unknown[] }>(listSchema('markets', MARKET_SCHEMA), text);
     const traded = markets.flatMap((json) => this.#withTokens(decodeMarket(json)) ?? []);
     this.#markets = new Map(traded.map((market) => [market.pair, market]));
@@ -421,27 +433,18 @@ export class TradingClient {
     return this.#options.msMax ?? REQUEST_MS_MAX;
   }
 
-  async #ask(path: string): Promise<{ text: string }> {
-    const { status, bytes } = await exchange(this.#fetch, this.#base, API + path, undefined, this.#msMax);
-    const text = textOf(bytes);
-    if (status >= 400) throw refusalOf(status, text, false);
-    return { text };
-  }
-
   async #readInfo(): Promise<OperatorInfo> {
     const at = performance.now();
-    const { text } = await this.#ask('/info');
-    const info = decodeInfo(parseChecked(INFO_SCHEMA, text));
-    const { operatorId, apiKey } = this.#options.expected;
-    const differs = (what: string) =>
-      new BitcloakError('OPERATOR_MISMATCH', `${what}: the operator at ${this.#base.host} is not the expected one`);
-    if (info.operatorId !== operatorId) throw differs('operator id');
-    if (apiKey !== undefined && bytesToHex(info.apiKey) !== bytesToHex(apiKey)) throw differs('API key');
+    const info = await askInfo(this.#ask);
+    if (info.operatorId !== this.#options.expected.operatorId) {
+      const message = `operator id: the operator at ${this.#base.host} is not the expected one`;
+      throw new BitcloakError('OPERATOR_MISMATCH', message);
+    }
     if (info.settleSeconds > SETTLE_SECONDS_MAX) {
       const message = `settleSeconds: expected at most ${SETTLE_SECONDS_MAX}, got ${info.settleSeconds}: orders would be good for longer than meant`;
       throw new BitcloakError('OPERATOR_MISMATCH', message);
     }
-    await this.#options.check?.(info);
+    await this.#options.check(info, this.#ask);
     this.#info = { info, at };
     return info;
   }

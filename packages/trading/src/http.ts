@@ -1,8 +1,12 @@
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { concatBytes } from '@noble/hashes/utils.js';
+import { forged } from './refusals.ts';
 
 /** More than any list that an operator keeps for one owner. */
 export const REPLY_BYTES_MAX = 8 * 1024 * 1024;
+
+/** How long an answer is waited for unless said otherwise. */
+export const REQUEST_MS_MAX = 10_000;
 
 /** The media type of everything that is sealed. */
 export const SEALED_TYPE = 'application/octet-stream';
@@ -23,7 +27,8 @@ export function operatorUrl(text: string): URL {
 
 /**
  * One request: a GET, or a POST of bytes. A redirection is not followed: it would send an order somewhere that nobody agreed to. Throws
- * `OPERATOR_UNREACHABLE` where no whole answer comes in time; whether the operator got the request is then not known.
+ * `OPERATOR_UNREACHABLE` where no whole answer comes in time, and `REPLY_FORGED` for one that is too long; whether the operator got the request is
+ * then not known.
  */
 export async function exchange(
   fetcher: Fetch,
@@ -31,23 +36,37 @@ export async function exchange(
   path: string,
   body: Uint8Array | undefined,
   msMax: number,
+  bytesMax = REPLY_BYTES_MAX,
 ): Promise<HttpReply> {
   const sent =
     body === undefined
       ? { method: 'GET' }
       : { method: 'POST', headers: { 'content-type': SEALED_TYPE }, body: body as Uint8Array<ArrayBuffer> };
-  const options: RequestInit = { ...sent, redirect: 'error', signal: AbortSignal.timeout(msMax) };
+  const options: RequestInit = { ...sent, redirect: 'manual', signal: AbortSignal.timeout(msMax) };
   try {
     const response = await fetcher(new URL(path.slice(1), base).href, options);
-    return { status: response.status, bytes: await readBytes(response, REPLY_BYTES_MAX) };
+    if (isRedirection(response)) {
+      await response.body?.cancel();
+      throw unreachable(base, 'sends elsewhere, which is not followed');
+    }
+    return { status: response.status, bytes: await readBytes(response, bytesMax) };
   } catch (error) {
+    if (error instanceof BitcloakError) throw error;
+    if (error instanceof RangeError) throw forged(`it is longer than ${bytesMax} bytes`);
     // What fetch says may hold the whole URL, and with it what was asked.
     const { cause, name } = error as { cause?: { code?: unknown }; name?: string };
     const why = typeof cause?.code === 'string' ? cause.code : (name ?? 'unknown failure');
-    throw new BitcloakError('OPERATOR_UNREACHABLE', `no whole answer from the operator ${base.host} (${why})`, {
-      cause: error,
-    });
+    throw unreachable(base, `gives no whole answer (${why})`, error);
   }
+}
+
+/** Browsers do not tell the status of one. */
+function isRedirection({ type, status }: Response): boolean {
+  return type === 'opaqueredirect' || (status >= 300 && status < 400);
+}
+
+function unreachable({ host }: URL, why: string, cause?: unknown): BitcloakError {
+  return new BitcloakError('OPERATOR_UNREACHABLE', `the operator ${host} ${why}`, { cause });
 }
 
 type Reader = { read(): Promise<{ readonly value?: Uint8Array }>; cancel(): Promise<void> };
