@@ -1,10 +1,12 @@
+import { readTrust, type Trust } from '@bitcloak/attestation/trust';
 import type { Manifest, Token } from '@bitcloak/chain/manifest';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { TradingClient, type Proceeds } from '@bitcloak/trading/client';
 import type { Session } from '@bitcloak/wallet/session';
-import { accountOptions, type TradingAccount } from '@bitcloak/wallet/tradingAccount';
-import type { Context } from './context.ts';
+import { accountOptions, trustOf, type TradingAccount } from '@bitcloak/wallet/tradingAccount';
+import { readTextFile, type Context } from './context.ts';
+import { userPath } from './invocation.ts';
 import { parseCount, parseUrl } from './parse.ts';
 
 export type OperatorOptions = {
@@ -12,6 +14,8 @@ export type OperatorOptions = {
   readonly operatorNumber?: string;
   /** Of the trading account. */
   readonly index?: string;
+  /** Path of a file that says which enclaves are trusted. */
+  readonly trust?: string;
 };
 
 const INDEX_MAX = 2 ** 32 - 1;
@@ -36,6 +40,28 @@ export function readOperatorUrl(manifest: Manifest, { operatorUrl }: OperatorOpt
   throw new BitcloakError('USAGE', 'operator: the manifest names no URL, so --operator-url URL is needed');
 }
 
+/** Which enclaves are spoken to: those of the file that is named, else those of the manifest. Throws `USAGE`. */
+export function readOperatorTrust(manifest: Manifest, { trust }: OperatorOptions): Trust {
+  if (trust === undefined) return trustOf(manifest);
+  const text = readTextFile(userPath(trust));
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new BitcloakError('USAGE', `trust: expected JSON in ${trust}`, { cause: error });
+  }
+  return readTrust(json);
+}
+
+/** Everything that is needed to reach an operator; read before anybody is asked for a passphrase. Throws `USAGE`. */
+export function readOperator(
+  manifest: Manifest,
+  options: OperatorOptions,
+): { readonly account: TradingAccount; readonly url: string; readonly trust: Trust } {
+  const account = readAccount(manifest, options);
+  return { account, url: readOperatorUrl(manifest, options), trust: readOperatorTrust(manifest, options) };
+}
+
 type Connecting = {
   /** Keeps the orders that are signed; without one nothing is to be signed. */
   readonly session?: Session;
@@ -44,7 +70,7 @@ type Connecting = {
   readonly onlyLooks?: boolean;
 };
 
-/** A client of the operator, which has been found to be the one of the registry. */
+/** A client of the operator, whose enclave has been found to be a trusted one, with keys that the registry holds. */
 export async function connectOperator(
   context: Context,
   options: OperatorOptions,
@@ -52,8 +78,7 @@ export async function connectOperator(
 ): Promise<TradingClient> {
   const manifest = await context.manifest();
   const client = accountOptions({
-    account: readAccount(manifest, options),
-    url: readOperatorUrl(manifest, options),
+    ...readOperator(manifest, options),
     manifest,
     keys: await context.openWallet(),
     endpoint: await context.endpoint(),

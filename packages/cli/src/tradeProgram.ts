@@ -175,6 +175,7 @@ function addOperatorOptions(command: Command): Command {
   return command
     .option('--operator-url <url>', "base URL of the operator's API; the manifest's unless given")
     .option('--operator-number <n>', "the operator's number in the registry; the manifest's unless given")
+    .option('--trust <file>', "which enclaves to trust; the manifest's unless given")
     .option('--index <n>', 'which of your trading accounts with the operator; 0 unless given');
 }
 

@@ -1,10 +1,11 @@
+import { readTrust, type Trust } from '@bitcloak/attestation/trust';
 import type { Endpoint } from '@bitcloak/chain/endpoint';
 import type { Manifest } from '@bitcloak/chain/manifest';
 import { callError } from '@bitcloak/chain/pool';
 import { RegistryClient } from '@bitcloak/chain/registry';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { TradingClient, type ClientOptions, type Proceeds } from '@bitcloak/trading/client';
-import type { OperatorInfo } from '@bitcloak/trading/wire';
+import { enclaveCheck, type ExpectedOperator } from '@bitcloak/trading/enclaveCheck';
 import type { TradeBook } from './tradingBook.ts';
 import type { WalletKeys } from './walletKeys.ts';
 
@@ -18,14 +19,16 @@ export type AccountAccess = {
   readonly endpoint: Endpoint;
   /** Base URL of the operator's API. */
   readonly url: string;
+  /** Which enclaves are spoken to; those of the manifest unless given. */
+  readonly trust?: Trust;
   /** Where orders are kept before they are sent; without it nothing can be signed. */
   readonly book?: TradeBook;
   readonly proceeds?: Proceeds;
 };
 
 /**
- * What a client of an operator needs of a wallet. The operator is taken for the right one as long as the registry holds its keys, and time is that
- * of the wallet's own endpoint.
+ * What a client of an operator needs of a wallet. The client speaks to an enclave that is trusted and whose keys the registry holds, and to nothing
+ * else; registry and time are those of the wallet's own endpoint. Throws `USAGE` where nobody says which enclaves to trust.
  */
 export function accountOptions(access: AccountAccess): ClientOptions {
   const { keys, account, manifest, endpoint, url, book, proceeds } = access;
@@ -35,7 +38,11 @@ export function accountOptions(access: AccountAccess): ClientOptions {
     url,
     key: keys.keyring().tradingAccount(operatorId, index),
     expected: { operatorId },
-    check: (info) => checkOperator(manifest, account, registry, info),
+    check: enclaveCheck({
+      trust: access.trust ?? trustOf(manifest),
+      expected: expectedOperator(manifest, account.number),
+      era: (number) => registry.activeEra(account.number, number, manifest.startBlock),
+    }),
     tokens: manifest.tokens,
     clock: () => blockTime(endpoint),
     ...(proceeds === undefined ? {} : { proceeds }),
@@ -57,23 +64,16 @@ async function blockTime(endpoint: Endpoint): Promise<number> {
   return block?.timestamp ?? 0;
 }
 
-/** Throws `OPERATOR_MISMATCH` unless the registry holds the keys that an operator names, active now. */
-async function checkOperator(
-  { chainId, pool, registry: registryAddress, startBlock }: Manifest,
-  { number }: TradingAccount,
-  registry: RegistryClient,
-  info: OperatorInfo,
-): Promise<void> {
-  const isSame =
-    info.chainId === chainId && info.pool === pool && info.registry === registryAddress && info.operator === number;
-  if (!isSame) {
-    throw new BitcloakError('OPERATOR_MISMATCH', 'this is another operator, or one of another chain, pool or registry');
-  }
-  const era = await registry.activeEra(number, info.era, startBlock);
-  if (era === undefined) {
-    throw new BitcloakError('OPERATOR_MISMATCH', `era ${info.era}: the registry holds no active keys of it`);
-  }
-  const differs = (['encryptionKey', 'apiKey'] as const).some((key) => Buffer.compare(era[key], info[key]) !== 0);
-  if (!differs) return;
-  throw new BitcloakError('OPERATOR_MISMATCH', `era ${info.era}: the operator's keys are not those of the registry`);
+/** Which enclaves a network's manifest trusts. Throws `USAGE` where it says nothing of that, or nothing that can be meant. */
+export function trustOf({ operator }: Manifest): Trust {
+  if (operator?.trust !== undefined) return readTrust(operator.trust);
+  throw new BitcloakError(
+    'USAGE',
+    'trust: the manifest does not say which enclaves to trust, so --trust FILE is needed',
+  );
+}
+
+/** An operator where a network's manifest has it. */
+export function expectedOperator({ chainId, pool, registry }: Manifest, operator: number): ExpectedOperator {
+  return { chainId, pool, registry, operator };
 }

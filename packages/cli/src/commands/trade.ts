@@ -10,7 +10,7 @@ import { amountText, lockText, outcomeJson, outcomeText } from '../format.ts';
 import {
   connectOperator,
   readAccount,
-  readOperatorUrl,
+  readOperator,
   readProceeds,
   tradedToken,
   type OperatorOptions,
@@ -35,8 +35,7 @@ export async function openAccount(
   options: OpenOptions,
 ): Promise<Result> {
   const manifest = await context.manifest();
-  const account = readAccount(manifest, options);
-  readOperatorUrl(manifest, options);
+  const { account } = readOperator(manifest, options);
   const { token, amount } = await readAmount(context, typed, tokenName);
   const seconds = options.for === undefined ? LOCK_SECONDS : parseDuration(options.for);
   const { session, route } =
@@ -147,8 +146,7 @@ async function withSession(
   work: (client: TradingClient, session: Session) => Promise<OrderOutcome & { readonly text: string }>,
 ): Promise<Result> {
   const manifest = await context.manifest();
-  const account = readAccount(manifest, options);
-  readOperatorUrl(manifest, options);
+  const { account } = readOperator(manifest, options);
   const session = await openSpending(context);
   const proceeds = await readProceeds(context, session, account, options);
   const client = await connectOperator(context, options, { session, proceeds });
@@ -232,8 +230,7 @@ export async function withdraw(
   options: OperatorOptions & ProceedsOptions & { readonly feeMax?: string },
 ): Promise<Result> {
   const manifest = await context.manifest();
-  const account = readAccount(manifest, options);
-  readOperatorUrl(manifest, options);
+  const { account } = readOperator(manifest, options);
   const token = tradedToken(manifest, tokenName);
   parseAmount(typed, token);
   const feeMax = options.feeMax === undefined ? {} : { feeMax: options.feeMax };

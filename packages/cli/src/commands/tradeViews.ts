@@ -6,7 +6,7 @@ import type { StreamEvent } from '@bitcloak/trading/stream';
 import { betterThanSigned, type FillsCheck, type OrderCheck, type Told } from '@bitcloak/wallet/tradingChecks';
 import type { Context } from '../context.ts';
 import { amountJson, amountText } from '../format.ts';
-import { connectOperator, readAccount, readOperatorUrl, type OperatorOptions } from '../operator.ts';
+import { connectOperator, readAccount, readOperator, type OperatorOptions } from '../operator.ts';
 import { table, type Json, type Result } from '../output.ts';
 import type { TokenBook } from '../tokens.ts';
 import {
@@ -155,7 +155,7 @@ async function reportText(report: Report, marketOf: MarketOf, tokens: TokenBook)
 export async function verify(context: Context, options: OperatorOptions & { offline?: true }): Promise<Result> {
   const manifest = await context.manifest();
   const { operatorId, index } = readAccount(manifest, options);
-  if (options.offline !== true) readOperatorUrl(manifest, options);
+  if (options.offline !== true) readOperator(manifest, options);
   const session = await context.openSession();
   const block = session.history().reduce((newest, entry) => Math.max(newest, entry.block), 0);
   const answer = options.offline === true ? undefined : await ask(context, options);
