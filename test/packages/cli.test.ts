@@ -16,6 +16,7 @@ import {
   startStubEndpoint,
   type CliOptions,
 } from '../support/cli.ts';
+import { simulatedTrust, trustJson } from '../support/enclaveEvidence.ts';
 
 const PASSPHRASE = 'correct horse';
 const PHRASE = 'abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about';
@@ -102,6 +103,8 @@ describe('cli', function () {
     directory = mkdtempSync(join(tmpdir(), 'bitcloak-cli-'));
     wallet = place('wallet');
     manifest = writeManifest('manifest.json');
+    writeFileSync(place('trust.json'), JSON.stringify(trustJson(simulatedTrust())));
+    writeFileSync(place('no-json.txt'), 'intel');
     const { status } = await runJson(['wallet', 'restore', '--wallet', wallet], { ...withPassphrase, input: PHRASE });
     assert.equal(status, 0);
   });
@@ -133,6 +136,7 @@ describe('cli', function () {
         'watch',
         'verify',
       ].map((name) => ['trade', name]),
+      ['enclave', 'verify'],
     ];
 
     it('names every command', async () => {
@@ -305,7 +309,9 @@ describe('cli', function () {
     // Without a passphrase: all of these are found out before anybody is asked for it.
     const atStub = () => ['--wallet', wallet, '--network', manifest];
     const lock = ['--operator', '0x2a', '--for', '7d'];
-    const operator = ['--operator-url', 'http://127.0.0.1:9', '--operator-number', '1'];
+    const silent = ['--operator-url', 'http://127.0.0.1:9', '--operator-number', '1'];
+    const operator = [...silent, '--trust', 'trust.json'];
+    const enclave = ['enclave', 'verify', 'http://127.0.0.1:9'];
     const cases: readonly (readonly [code: string, ...args: string[]])[] = [
       ['AMOUNT_INVALID', 'withdraw', '1e3', 'ETH', ACCOUNT],
       ['AMOUNT_INVALID', 'withdraw', '--direct', '--', '-1', 'ETH', ACCOUNT],
@@ -331,6 +337,19 @@ describe('cli', function () {
       ['USAGE', 'trade', 'markets', ...operator.slice(2)],
       ['USAGE', 'trade', 'orders', '--operator-number', '0', ...operator.slice(0, 2)],
       ['USAGE', 'trade', 'orders', '--operator-number', '1', '--operator-url', 'host'],
+      ['USAGE', 'trade', 'orders', ...silent],
+      ['USAGE', 'trade', 'orders', ...silent, '--trust', 'nowhere.json'],
+      ['USAGE', 'trade', 'orders', ...silent, '--trust', 'no-json.txt'],
+      ['USAGE', 'trade', 'orders', ...silent, '--trust', 'manifest.json'],
+      ['USAGE', 'trade', 'open', '1', 'ETH', ...silent],
+      ['USAGE', 'trade', 'withdraw', '1', 'ETH', ...silent],
+      ['USAGE', 'trade', 'order', 'buy', '1', 'ETH-TEST', '--price', '1', ...silent],
+      ['USAGE', 'trade', 'verify', ...silent],
+      ['USAGE', 'enclave', 'verify', '--operator-number', '1', '--trust', 'trust.json'],
+      ['USAGE', 'enclave', 'verify', 'host', '--operator-number', '1', '--trust', 'trust.json'],
+      ['USAGE', ...enclave, '--trust', 'trust.json'],
+      ['USAGE', ...enclave, '--operator-number', '1'],
+      ['USAGE', ...enclave, '--operator-number', '1', '--trust', 'no-json.txt'],
       ['USAGE', 'trade', 'fills', ...operator, '--index', '4294967296'],
       ['USAGE', 'trade', 'amend', 'x', '--price', '1', ...operator],
       ['USAGE', 'trade', 'amend', '1', ...operator],
@@ -346,7 +365,7 @@ describe('cli', function () {
     for (const [code, ...args] of cases) {
       it(`${args.join(' ')}: ${code}`, async () => {
         const words = args.includes('--') ? [...atStub(), '--json', ...args] : [...args, ...atStub(), '--json'];
-        const { status, stdout } = await runCli(words);
+        const { status, stdout } = await runCli(words, { cwd: directory });
         assert.equal((JSON.parse(stdout) as { error: { code: string } }).error.code, code);
         assert.equal(status, ERROR_EXIT_CODES[code as ErrorCode]);
       });
@@ -359,7 +378,20 @@ describe('cli', function () {
         ['withdraw', '1', 'ETH', ACCOUNT.toLowerCase()],
         ['trade', 'cancel', '--all', ...operator],
       ]) {
-        await failsWith('PASSPHRASE_MISSING', [...args, ...atStub()], {});
+        await failsWith('PASSPHRASE_MISSING', [...args, ...atStub()], { cwd: directory });
+      }
+    });
+
+    it('of trading say what to do where nobody says which enclaves to trust', async () => {
+      const message = await failsWith('USAGE', ['trade', 'cancel', '--all', ...silent, ...atStub()], {});
+      assert.equal(message, 'trust: the manifest does not say which enclaves to trust, so --trust FILE is needed');
+    });
+
+    it('know of no way around the check of an enclave', async () => {
+      for (const command of ['open', 'order', 'verify']) {
+        const { stdout } = await runCli(['trade', command, '--help']);
+        assert.match(stdout, /--trust <file>/, command);
+        assert.doesNotMatch(stdout, /insecure|skip|--no-|unverified/i, command);
       }
     });
   });

@@ -1,5 +1,7 @@
 import { COMMAND } from './invocation.ts';
 
+const LOOK_AT_ENCLAVE = `${COMMAND} enclave verify shows each check of the enclave, and what fails.`;
+
 const HINTS: Readonly<Record<string, string>> = {
   USAGE: `${COMMAND} --help, or --help after a command, shows what can be typed.`,
   WALLET_MISSING: `Make one with ${COMMAND} wallet new, or name another with --wallet.`,
@@ -15,6 +17,15 @@ const HINTS: Readonly<Record<string, string>> = {
     'Another URL can be named with --operator-url URL. Without the operator your funds come home when their lock ends.',
   SESSION_REFUSED: `An operator knows an account once it has seen a deposit to it: ${COMMAND} trade open makes one, and a few blocks must pass.`,
   OUTCOME_UNKNOWN: `${COMMAND} trade orders --all shows what became of it.`,
+  OPERATOR_MISMATCH: LOOK_AT_ENCLAVE,
+  EVIDENCE_MALFORMED: LOOK_AT_ENCLAVE,
+  EVIDENCE_UNSUPPORTED: LOOK_AT_ENCLAVE,
+  EVIDENCE_UNTRUSTED: LOOK_AT_ENCLAVE,
+  EVIDENCE_REVOKED: LOOK_AT_ENCLAVE,
+  EVIDENCE_EXPIRED: LOOK_AT_ENCLAVE,
+  TCB_REFUSED: LOOK_AT_ENCLAVE,
+  MEASUREMENT_REFUSED: LOOK_AT_ENCLAVE,
+  BINDING_REFUSED: LOOK_AT_ENCLAVE,
   RELAYER_FEE_EXCESSIVE: `${COMMAND} relayer-info shows what the relayer asks.`,
 };
 

@@ -36,6 +36,10 @@ async function run(command: Command, work: (context: Context) => Promise<Result>
   if (ended) return;
   ended = true;
   writeResult(result, asJson);
+  if (result.error === undefined) return;
+  const failure = failureOf(result.error);
+  if (!asJson) writeFailure(failure, false, undefined);
+  process.exitCode = failure.exitCode;
 }
 
 function fail(error: unknown): void {

@@ -1,10 +1,16 @@
 import process from 'node:process';
+import type { BitcloakError } from '@bitcloak/protocol/errors';
 import type { Failure } from './errors.ts';
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [field: string]: Json | undefined };
 
 /** What a command ends with: one value for programs, a text for people. */
-export type Result = { readonly json: Json; readonly text: string };
+export type Result = {
+  readonly json: Json;
+  readonly text: string;
+  /** What the command found wrong, where finding that out is what it is for: people are told it too, and the exit code is its. `json` has it already. */
+  readonly error?: BitcloakError;
+};
 
 const NOBODY_LISTENS = ['EPIPE', 'EIO'];
 

@@ -1,5 +1,6 @@
 import { Command, Option, type OutputConfiguration } from 'commander';
 import type { LockOptions } from './commands/transfers.ts';
+import { addEnclaveCommands } from './enclaveProgram.ts';
 import { COMMAND } from './invocation.ts';
 import { addRouteOptions, examples, type Run } from './programParts.ts';
 import type { RouteOptions } from './routes.ts';
@@ -30,7 +31,7 @@ export function buildProgram(version: string, output: OutputConfiguration, run: 
       `${examples('wallet new', 'faucet', 'deposit 1 ETH', 'wallet balance', 'send 0.25 ETH cloak1…', 'withdraw 0.5 ETH 0x…')}
 \nAmounts are decimals in the token's own units. Dates and waits count in block time.
 Exit codes: 0 done, 1 unexpected or cancelled, 2 malformed, 3 wallet, 4 chain or endpoint, 5 holdings, 6 relayer, 7 proofs and keys,
-8 development chains only, 10 operator, 130 interrupted.`,
+8 development chains only, 10 operator, 11 evidence of an enclave, 130 interrupted.`,
     );
   addWalletCommands(program, run);
   addDepositCommands(program, run);
@@ -38,6 +39,7 @@ Exit codes: 0 done, 1 unexpected or cancelled, 2 malformed, 3 wallet, 4 chain or
   addLockCommands(program, run);
   addServiceCommands(program, run);
   addTradeCommands(program, run);
+  addEnclaveCommands(program, run);
   return program;
 }
 

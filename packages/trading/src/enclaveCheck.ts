@@ -82,9 +82,12 @@ export function checkOperator(info: OperatorInfo, expected: ExpectedOperator): v
 
 /** Throws `OPERATOR_MISMATCH` unless an operator names the keys of this era. */
 export function checkNamedKeys(info: OperatorInfo, era: EraKeys): void {
-  const differs = (['encryptionKey', 'apiKey'] as const).some((key) => !isEqual(era[key], info[key]));
-  if (info.era === era.number && !differs) return;
+  if (namesKeys(info, era)) return;
   throw new BitcloakError('OPERATOR_MISMATCH', `era ${info.era}: the operator's keys are not those of the registry`);
+}
+
+export function namesKeys(info: OperatorInfo, era: EraKeys): boolean {
+  return info.era === era.number && (['encryptionKey', 'apiKey'] as const).every((key) => isEqual(era[key], info[key]));
 }
 
 /** What evidence has to be about: the chain's word, and nothing of the operator's but which of its eras it is. */
