@@ -373,6 +373,19 @@ describe('the check of an enclave', function () {
       assert.equal(enclave.sessions.size, 0);
     });
 
+    it('once for all who ask at the same time', async () => {
+      const client = await connect();
+      clock += HOUR;
+      await Promise.all([1, 2, 3].map(() => reopen(client)));
+      const check = enclaveCheck(options());
+      await Promise.all([1, 2, 3, 4].map(() => enclave.connect({ check })));
+      assert.equal(nonces().length, 3);
+      enclave.attestation = undefined;
+      clock += HOUR;
+      const all = await Promise.allSettled([1, 2, 3].map(() => enclave.connect({ check })));
+      assert.ok(all.every(({ status }) => status === 'rejected'));
+    });
+
     it('where it failed before', async () => {
       const check = enclaveCheck(options());
       enclave.attestation = undefined;

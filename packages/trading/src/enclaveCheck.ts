@@ -51,9 +51,8 @@ export type EnclaveCheckOptions = {
 export function enclaveCheck({ trust, expected, era, clock = machineClock }: EnclaveCheckOptions): OperatorCheck {
   const verifier = new CollateralVerifier(trust.anchor);
   let verified: { readonly keys: string; readonly from: number; readonly until: number } | undefined;
-  return async (info, ask) => {
-    const binding = await activeKeys(info, expected, era);
-    const keys = JSON.stringify(encodeEra(binding));
+  let running: { readonly keys: string; readonly work: Promise<void> } | undefined;
+  const verify = async (binding: EraBinding, keys: string, ask: Ask): Promise<void> => {
     const now = clock();
     if (verified?.keys === keys && verified.from <= now && now < verified.until) return;
     const nonce = freshNonce();
@@ -62,6 +61,19 @@ export function enclaveCheck({ trust, expected, era, clock = machineClock }: Enc
     const report = await verifyEvidence(shown.evidence, { ...trust, clock: now, binding, nonce }, verifier);
     const { validUntil } = factsOfReport(report);
     verified = { keys, from: now, until: Math.min(now + VERIFIED_SECONDS_MAX, validUntil) };
+  };
+  return async (info, ask) => {
+    const binding = await activeKeys(info, expected, era);
+    const keys = JSON.stringify(encodeEra(binding));
+    // Requests that come at once share one quote.
+    if (running?.keys === keys) return running.work;
+    const own = { keys, work: verify(binding, keys, ask) };
+    running = own;
+    try {
+      await own.work;
+    } finally {
+      if (running === own) running = undefined;
+    }
   };
 }
 
