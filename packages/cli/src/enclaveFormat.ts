@@ -1,6 +1,7 @@
 import { INTEL_ROOT, type TrustAnchor } from '@bitcloak/attestation/anchor';
 import type { EraBinding } from '@bitcloak/attestation/binding';
 import { hexOf, isEqual } from '@bitcloak/attestation/bytes';
+import type { Measurements } from '@bitcloak/attestation/policy';
 import type { EvidenceFacts } from '@bitcloak/attestation/verify';
 import { formatAccount } from '@bitcloak/chain/manifest';
 import { fields, type Json } from './output.ts';
@@ -38,26 +39,27 @@ export function rootJson(anchor: TrustAnchor): Json {
   return { name: anchor.name, isIntel: isIntel(anchor) };
 }
 
-export function factsText({ status, advisories, validUntil, measurements, instanceId }: EvidenceFacts): string {
-  const entries: [string, string][] = [
-    ['TCB status', status],
-    ['advisories', advisories.join(', ') || 'none'],
-    ['valid until', formatTime(BigInt(validUntil))],
-    ...Object.entries(measurements),
-    ...(instanceId === undefined ? [] : [['instance', instanceId] as [string, string]]),
-  ];
-  return fields(entries.map(([name, value]) => [name, printable(value)] as const));
+/** @param facts undefined where the evidence is refused; what was measured may be known then too. */
+export function factsText(facts: EvidenceFacts | undefined, measured: Measurements): string {
+  const entries: [string, string][] =
+    facts === undefined
+      ? []
+      : [
+          ['TCB status', facts.status],
+          ['advisories', facts.advisories.join(', ') || 'none'],
+          ['valid until', formatTime(BigInt(facts.validUntil))],
+        ];
+  return fields([...entries, ...Object.entries(measured)].map(([name, value]) => [name, printable(value)] as const));
 }
 
 export function factsJson(facts: EvidenceFacts): Json {
-  const { status, advisories, behindSince, evaluationNumber, platform, measurements, instanceId, validUntil } = facts;
+  const { status, advisories, behindSince, evaluationNumber, platform, instanceId, validUntil } = facts;
   return {
     tcbStatus: status,
     advisories,
     behindSince: behindSince ?? null,
     evaluationNumber,
     fmspc: platform.fmspc,
-    measurements,
     instanceId: instanceId ?? null,
     validUntil,
     validUntilDate: isoTime(BigInt(validUntil)),

@@ -1,6 +1,16 @@
 import type { EraBinding } from '@bitcloak/attestation/binding';
+import { verifyEventLog } from '@bitcloak/attestation/eventLog';
+import { measurementsOf, type Measurements } from '@bitcloak/attestation/policy';
+import { parseQuote } from '@bitcloak/attestation/quote';
 import type { Trust } from '@bitcloak/attestation/trust';
-import { CHECKS, verifyEvidence, type EvidenceFacts, type EvidenceReport } from '@bitcloak/attestation/verify';
+import {
+  CHECKS,
+  verifyEvidence,
+  type CheckName,
+  type Evidence,
+  type EvidenceFacts,
+  type EvidenceReport,
+} from '@bitcloak/attestation/verify';
 import type { Manifest } from '@bitcloak/chain/manifest';
 import { RegistryClient, type Era } from '@bitcloak/chain/registry';
 import { BitcloakError } from '@bitcloak/protocol/errors';
@@ -60,7 +70,7 @@ export async function verify(context: Context, urlText: string | undefined, opti
   const ask = askOf(operatorUrl(url), (address, request) => fetch(address, request), REQUEST_MS_MAX);
   const registry = new RegistryClient(manifest.registry, await context.endpoint());
   const list = new Checklist();
-  const { keys, state, facts } = await look(list, { manifest, number, operatorId, ask, registry, trust });
+  const { keys, state, facts, measured } = await look(list, { manifest, number, operatorId, ask, registry, trust });
   const { lines, error } = list;
   const speaks = lines.every((line) => line.state === 'passed');
   const head = [
@@ -77,13 +87,14 @@ export async function verify(context: Context, urlText: string | undefined, opti
       registry: state === undefined ? null : registryJson(state),
       keys: keys === undefined ? null : eraJson(keys),
       checks: lines,
+      measurements: measured ?? null,
       evidence: facts === undefined ? null : factsJson(facts),
       ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
     },
     text: [
       fields(head),
       checksText(lines),
-      ...(facts === undefined ? [] : [factsText(facts)]),
+      ...(measured === undefined ? [] : [factsText(facts, measured)]),
       conclusion(speaks, error),
     ].join('\n\n'),
     ...(error === undefined ? {} : { error }),
@@ -101,6 +112,7 @@ type Found = {
   readonly keys?: EraBinding | undefined;
   readonly state?: RegistryState | undefined;
   readonly facts?: EvidenceFacts | undefined;
+  readonly measured?: Measurements | undefined;
 };
 
 async function look(list: Checklist, subject: Subject): Promise<Found> {
@@ -127,7 +139,21 @@ async function look(list: Checklist, subject: Subject): Promise<Found> {
   });
   const report = await verifyEvidence(shown.evidence, { ...trust, clock: machineClock(), binding, nonce });
   list.add(report);
-  return { keys: binding, state: registered?.state, facts: report.accepted ? report.facts : undefined };
+  const facts = report.accepted ? report.facts : undefined;
+  return { keys: binding, state: registered?.state, facts, measured: measuredOf(shown.evidence, report) };
+}
+
+/** Whoever runs an enclave whose measurements nobody allows yet has to learn them. Undefined where no right machine stands behind the quote. */
+function measuredOf({ quote, eventLog }: Evidence, { checks }: EvidenceReport): Measurements | undefined {
+  const last: CheckName = 'event-log';
+  if (checks.some(({ name, passed }) => name === last && !passed)) return undefined;
+  const { report } = parseQuote(quote);
+  try {
+    return measurementsOf(report, eventLog === undefined ? undefined : verifyEventLog(eventLog, report));
+  } catch (error) {
+    if (error instanceof BitcloakError) return undefined;
+    throw error;
+  }
 }
 
 async function lookAtAttestation(
