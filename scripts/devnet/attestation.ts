@@ -70,7 +70,7 @@ export class DevnetAttestation {
   }
 
   /** The JSON of what wallets and attestors trust. */
-  get trust(): object {
+  get trust(): Record<string, unknown> {
     const { anchor } = this.#simulator.authority;
     return {
       anchor: { name: anchor.name, publicKey: hexOf(anchor.publicKey) },

@@ -141,7 +141,9 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
 
   return {
     manifest:
-      enclave === undefined ? deployed : { ...deployed, operator: { number: enclave.number, url: enclave.url } },
+      enclave === undefined
+        ? deployed
+        : { ...deployed, operator: { number: enclave.number, url: enclave.url, trust: attestation.trust } },
     endpoint,
     timelock,
     operatorAccount: signer(ACCOUNT.operator),

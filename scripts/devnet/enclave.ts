@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readTrust } from '@bitcloak/attestation/trust';
-import { askEnclave } from '@bitcloak/attestor/askEnclave';
 import { eraRegistration } from '@bitcloak/attestor/eraRegistration';
 import type { Endpoint } from '@bitcloak/chain/endpoint';
 import type { Manifest, Token } from '@bitcloak/chain/manifest';
@@ -13,6 +12,9 @@ import { Keyring } from '@bitcloak/notes/keys';
 import { newMnemonic, seedOf } from '@bitcloak/notes/mnemonic';
 import { ERA_SECONDS_MAX, LOCK_SECONDS_MAX } from '@bitcloak/protocol/parameters';
 import { ProcessProver } from '@bitcloak/prover/processProver';
+import { askOf } from '@bitcloak/trading/ask';
+import { askAttestation } from '@bitcloak/trading/enclaveCheck';
+import { operatorUrl, REQUEST_MS_MAX } from '@bitcloak/trading/http';
 import type { HDNodeWallet } from 'ethers';
 import { startEnclave, type EnclaveReport, type EnclaveSettings, type MarketSettings } from '../../enclave/enclave.ts';
 import type { ExchangeRules } from '../../enclave/exchange/commands.ts';
@@ -121,6 +123,7 @@ async function register(
   url: string,
 ): Promise<void> {
   const time = BigInt((await endpoint.getBlock('latest'))?.timestamp ?? 0);
+  const ask = askOf(operatorUrl(url), fetch, REQUEST_MS_MAX);
   const { call } = await eraRegistration({
     chainId: manifest.chainId,
     registry: new RegistryClient(manifest.registry, endpoint),
@@ -128,7 +131,7 @@ async function register(
     operator: OPERATOR,
     attestors: attestation.urls,
     trust: readTrust(attestation.trust),
-    ask: (nonce, era) => askEnclave(url, nonce, era),
+    ask: (nonce, era) => askAttestation(ask, nonce, era),
     expiry: time + ERA_SECONDS_MAX - 60n,
     evidenceSeconds: BigInt(EVIDENCE_SECONDS),
     clock: Math.floor(Date.now() / 1000),

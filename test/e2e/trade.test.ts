@@ -93,7 +93,10 @@ describe('trading from the command line', function () {
     const options = { port: 0, relayerPort: 0, prover, bucketAgeSeconds: 1n, blockMs: 1_000, keeper: true };
     devnet = await startDevnet(options);
     enclave = await startOperator(devnet, failures);
-    manifest = { ...devnet.manifest, operator: { number: OPERATOR, url: enclave.url } };
+    manifest = {
+      ...devnet.manifest,
+      operator: { number: OPERATOR, url: enclave.url, trust: devnet.attestation.trust },
+    };
     writeFileSync(place('manifest.json'), formatManifest(manifest));
     for (const [name, mnemonic] of [
       ['alice', phrase],

@@ -130,13 +130,17 @@ export type ShownEnclave = { readonly era: EraBinding; readonly evidence: Eviden
  * none, and `EVIDENCE_MALFORMED`.
  *
  * @param nonce 32 fresh bytes.
+ * @param era its number; the newest that the enclave has unless given.
  */
-export async function askAttestation(ask: Ask, nonce: Uint8Array): Promise<ShownEnclave> {
-  const text = await ask(`/attestation?nonce=${hexOf(nonce)}`, ATTESTATION_BYTES_MAX).catch((error: unknown) => {
-    if (!(error instanceof OperatorRefusal)) throw error;
-    const { code, message, status, authenticated } = error;
-    throw new OperatorRefusal(code, `no evidence of the enclave: ${message}`, { status, authenticated });
-  });
+export async function askAttestation(ask: Ask, nonce: Uint8Array, era?: bigint): Promise<ShownEnclave> {
+  const query = era === undefined ? '' : `&era=${era}`;
+  const text = await ask(`/attestation?nonce=${hexOf(nonce)}${query}`, ATTESTATION_BYTES_MAX).catch(
+    (error: unknown) => {
+      if (!(error instanceof OperatorRefusal)) throw error;
+      const { code, message, status, authenticated } = error;
+      throw new OperatorRefusal(code, `no evidence of the enclave: ${message}`, { status, authenticated });
+    },
+  );
   const json = parseJson(text, 'attestation');
   if (!hasKeys(json, ['era', 'evidence'])) throw malformed('attestation: expected era and evidence');
   return { era: decodeEra(json.era), evidence: decodeEvidence(json.evidence) };
