@@ -98,6 +98,16 @@ describe('the check of an enclave', function () {
     assert.equal(paths().at(-1), 'sealed');
   });
 
+  it('is passed by evidence whose collateral was issued while it was waited for', async () => {
+    const right = enclave.attestation;
+    clock = CLOCK - 1;
+    enclave.attestation = (nonce) => {
+      clock = CLOCK;
+      return right?.(nonce) ?? {};
+    };
+    await connect();
+  });
+
   it('asks with another nonce each time', async () => {
     for (const _ of [1, 2, 3]) await connect();
     assert.equal(nonces().length, 3);

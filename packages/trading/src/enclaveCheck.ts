@@ -53,11 +53,13 @@ export function enclaveCheck({ trust, expected, era, clock = machineClock }: Enc
   let verified: { readonly keys: string; readonly from: number; readonly until: number } | undefined;
   let running: { readonly keys: string; readonly work: Promise<void> } | undefined;
   const verify = async (binding: EraBinding, keys: string, ask: Ask): Promise<void> => {
-    const now = clock();
-    if (verified?.keys === keys && verified.from <= now && now < verified.until) return;
+    const time = clock();
+    if (verified?.keys === keys && verified.from <= time && time < verified.until) return;
     const nonce = freshNonce();
     const shown = await askAttestation(ask, nonce);
     checkShown(shown.era, binding);
+    // Collateral can be from after the question.
+    const now = clock();
     const report = await verifyEvidence(shown.evidence, { ...trust, clock: now, binding, nonce }, verifier);
     const { validUntil } = factsOfReport(report);
     verified = { keys, from: now, until: Math.min(now + VERIFIED_SECONDS_MAX, validUntil) };
