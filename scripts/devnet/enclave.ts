@@ -134,7 +134,6 @@ async function register(
     ask: (nonce, era) => askAttestation(ask, nonce, era),
     expiry: time + ERA_SECONDS_MAX - 60n,
     evidenceSeconds: BigInt(EVIDENCE_SECONDS),
-    clock: Math.floor(Date.now() / 1000),
   });
   await sendCall(account, call);
 }

@@ -153,7 +153,6 @@ describe('an enclave that shows what it is', function () {
       ask: (nonce, number) => ask(url, nonce, number),
       expiry: (await chain.now()) + expiry,
       evidenceSeconds: 2n * DAY,
-      clock: Math.floor(Date.now() / 1000),
     });
     await sendCall(chain.signer(ADMIN), call);
     return era;
@@ -306,7 +305,6 @@ describe('an enclave that shows what it is', function () {
       ask: (nonce: Uint8Array, number: bigint) => ask(enclave.url, nonce, number),
       expiry: (await chain.now()) + DAY,
       evidenceSeconds: DAY,
-      clock: Math.floor(Date.now() / 1000),
     };
     await assert.rejects(
       eraRegistration({

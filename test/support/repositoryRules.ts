@@ -24,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   wallet: ['protocol', 'attestation', 'crypto', 'notes', 'prover', 'chain', 'trading'],
   relayer: ['protocol', 'crypto', 'notes', 'chain', 'service'],
   attestor: ['protocol', 'attestation', 'crypto', 'notes', 'chain', 'service'],
-  cli: ['protocol', 'attestation', 'crypto', 'notes', 'prover', 'chain', 'trading', 'wallet', 'relayer'],
+  cli: ['protocol', 'attestation', 'attestor', 'crypto', 'notes', 'prover', 'chain', 'trading', 'wallet', 'relayer'],
 };
 
 /** The enclave's rooms and packages that each of its rooms may import; `server.ts`, above them, may import all. */

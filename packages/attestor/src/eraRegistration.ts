@@ -23,8 +23,8 @@ export type EraRegistrationRequest = {
   readonly expiry: bigint;
   /** For which the evidence is asked to hold. */
   readonly evidenceSeconds: bigint;
-  /** Unix seconds of the machine's clock, which evidence is judged by. */
-  readonly clock: number;
+  /** Unix seconds, which evidence is judged by; the machine's clock unless given. */
+  readonly clock?: () => number;
 };
 
 /**
@@ -32,14 +32,16 @@ export type EraRegistrationRequest = {
  * `BINDING_REFUSED` where it is about another operator, and `ATTESTOR_FAILED`.
  */
 export async function eraRegistration(request: EraRegistrationRequest): Promise<{ call: Call; era: Era }> {
-  const { chainId, registry, provider, operator, attestors, trust, ask, expiry, evidenceSeconds, clock } = request;
+  const { chainId, registry, provider, operator, attestors, trust, ask, expiry, evidenceSeconds } = request;
+  const { clock = () => Math.floor(Date.now() / 1000) } = request;
   const number = (await registry.era(operator)) + 1n;
   const nonce = await registry.nonce();
   const nonceBytes = bytesOfHex(nonce.hash.slice(2), 'nonce', 32);
   const { era: shown, evidence } = await ask(nonceBytes, number);
   // The keys are the enclave's to say; where they hold is not.
   const binding: EraBinding = { ...shown, chainId, registry: registry.address, operator: BigInt(operator), number };
-  factsOfReport(await verifyEvidence(evidence, { ...trust, clock, binding, nonce: nonceBytes }));
+  // Read after the evidence was made: its collateral may be newer than the question.
+  factsOfReport(await verifyEvidence(evidence, { ...trust, clock: clock(), binding, nonce: nonceBytes }));
   const block = await provider.getBlock('latest');
   if (block === null) throw new BitcloakError('ENDPOINT_INCONSISTENT', 'the endpoint has no newest block');
   const validUntil = BigInt(block.timestamp) + evidenceSeconds;

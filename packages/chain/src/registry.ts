@@ -145,6 +145,15 @@ export class RegistryClient {
     return undefined;
   }
 
+  /** The number that a registration of an operator was given. Throws `ENDPOINT_INCONSISTENT` for another receipt. */
+  operatorOf({ logs }: { readonly logs: readonly Log[] }): number {
+    for (const log of logs) {
+      const parsed = BigInt(log.address) === this.address ? registryInterface.parseLog(log) : null;
+      if (parsed?.name === 'OperatorRegistered') return Number(parsed.args['operator']);
+    }
+    throw new BitcloakError('ENDPOINT_INCONSISTENT', 'the receipt shows no registration of an operator');
+  }
+
   registerOperatorCall(): Call {
     return this.#call('registerOperator', []);
   }

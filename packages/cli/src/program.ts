@@ -2,6 +2,7 @@ import { Command, Option, type OutputConfiguration } from 'commander';
 import type { LockOptions } from './commands/transfers.ts';
 import { addEnclaveCommands } from './enclaveProgram.ts';
 import { COMMAND } from './invocation.ts';
+import { addOperatorCommands } from './operatorProgram.ts';
 import { addRouteOptions, examples, type Run } from './programParts.ts';
 import type { RouteOptions } from './routes.ts';
 import { addTradeCommands } from './tradeProgram.ts';
@@ -40,6 +41,7 @@ Exit codes: 0 done, 1 unexpected or cancelled, 2 malformed, 3 wallet, 4 chain or
   addServiceCommands(program, run);
   addTradeCommands(program, run);
   addEnclaveCommands(program, run);
+  addOperatorCommands(program, run);
   return program;
 }
 

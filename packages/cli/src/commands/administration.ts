@@ -1,0 +1,111 @@
+import { eraRegistration } from '@bitcloak/attestor/eraRegistration';
+import { formatAccount } from '@bitcloak/chain/manifest';
+import { sendCall } from '@bitcloak/chain/pool';
+import { RegistryClient } from '@bitcloak/chain/registry';
+import { operatorIdOf } from '@bitcloak/chain/settlement';
+import { BitcloakError } from '@bitcloak/protocol/errors';
+import { ERA_SECONDS_MAX } from '@bitcloak/protocol/parameters';
+import { askOf } from '@bitcloak/trading/ask';
+import { askAttestation } from '@bitcloak/trading/enclaveCheck';
+import { operatorUrl, REQUEST_MS_MAX } from '@bitcloak/trading/http';
+import type { Context } from '../context.ts';
+import { formatOperatorId } from '../format.ts';
+import { COMMAND } from '../invocation.ts';
+import { readAccount, readOperatorTrust, type OperatorOptions } from '../operator.ts';
+import { fields, type Result } from '../output.ts';
+import { parseAccount, parseUrl } from '../parse.ts';
+import { formatTime, parseDuration } from '../time.ts';
+
+const DAY_SECONDS = 86_400n;
+/** An era ends so long before it has to, so that it is not too long for a block that comes late. */
+const ERA_MARGIN_SECONDS = 60n;
+
+/** The registry, with the wallet's public account to send by. */
+async function openRegistry(context: Context) {
+  const manifest = await context.manifest();
+  const account = (await context.openWallet()).account();
+  const endpoint = await context.endpoint();
+  const signer = account.connect(endpoint);
+  return { manifest, endpoint, signer, registry: new RegistryClient(manifest.registry, signer) };
+}
+
+export async function newOperator(context: Context): Promise<Result> {
+  const { manifest, signer, registry } = await openRegistry(context);
+  const receipt = await sendCall(signer, registry.registerOperatorCall());
+  const number = registry.operatorOf(receipt);
+  const id = formatOperatorId(operatorIdOf(manifest.chainId, manifest.pool, manifest.registry, number));
+  return {
+    json: { operator: { number, id }, administrator: signer.address, transaction: receipt.hash },
+    text:
+      `${fields([
+        ['operator', `${number} of ${manifest.name}, ${id}`],
+        ['administrator', signer.address],
+      ])}\n` + `Next: start its enclave, and ${COMMAND} operator register URL --operator-number ${number}`,
+  };
+}
+
+export type RegisterOptions = Pick<OperatorOptions, 'operatorNumber' | 'trust'> & {
+  readonly attestor?: readonly string[];
+  readonly for?: string;
+  readonly evidenceFor?: string;
+};
+
+/** Registers the operator's next era, with the keys that an enclave shows evidence for. */
+export async function register(context: Context, urlText: string, options: RegisterOptions): Promise<Result> {
+  const base = operatorUrl(parseUrl(urlText, 'url'));
+  const attestors = (options.attestor ?? []).map((text) => parseUrl(text, '--attestor'));
+  const eraSeconds = options.for === undefined ? ERA_SECONDS_MAX - ERA_MARGIN_SECONDS : parseDuration(options.for);
+  const evidenceSeconds = options.evidenceFor === undefined ? 7n * DAY_SECONDS : parseDuration(options.evidenceFor);
+  const { number } = readAccount(await context.manifest(), options);
+  const trust = readOperatorTrust(await context.manifest(), options);
+  const { manifest, endpoint, signer, registry } = await openRegistry(context);
+  const time = (await endpoint.getBlock('latest'))?.timestamp;
+  if (time === undefined) throw new BitcloakError('ENDPOINT_INCONSISTENT', 'the endpoint has no newest block');
+  const ask = askOf(base, (address, request) => fetch(address, request), REQUEST_MS_MAX);
+  const { call, era } = await eraRegistration({
+    chainId: manifest.chainId,
+    registry,
+    provider: endpoint,
+    operator: number,
+    attestors,
+    trust,
+    ask: (nonce, wanted) => askAttestation(ask, nonce, wanted),
+    expiry: BigInt(time) + eraSeconds,
+    evidenceSeconds,
+  });
+  const { hash } = await sendCall(signer, call);
+  const activeUntil = await registry.activeUntil(number, era.signer);
+  const settlementSigner = formatAccount(era.signer);
+  return {
+    json: {
+      operator: { number },
+      era: Number(era.number),
+      signer: settlementSigner,
+      expiry: era.expiry.toString(),
+      activeUntil: activeUntil.toString(),
+      transaction: hash,
+    },
+    text: fields([
+      ['era', `${era.number} of operator ${number}, until ${formatTime(era.expiry)}`],
+      ['signer', settlementSigner],
+      ['active', `until ${formatTime(activeUntil)}; the enclave renews its evidence by itself`],
+    ]),
+  };
+}
+
+/** Ends the power of a settlement signer at once and for good. */
+export async function revoke(
+  context: Context,
+  signerText: string,
+  options: Pick<OperatorOptions, 'operatorNumber'>,
+): Promise<Result> {
+  const revoked = parseAccount(signerText);
+  const { number } = readAccount(await context.manifest(), options);
+  const { signer, registry } = await openRegistry(context);
+  const { hash } = await sendCall(signer, registry.revokeSignerCall(number, revoked));
+  const text = formatAccount(revoked);
+  return {
+    json: { operator: { number }, signer: text, transaction: hash },
+    text: `${text} settles nothing more for operator ${number}, and never will again.`,
+  };
+}

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { formatManifest, type Manifest } from '@bitcloak/chain/manifest';
+import { sendCall } from '@bitcloak/chain/pool';
+import { operatorIdOf } from '@bitcloak/chain/settlement';
+import { Keyring } from '@bitcloak/notes/keys';
+import { newMnemonic } from '@bitcloak/notes/mnemonic';
+import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
+import { Wallet } from '@bitcloak/wallet/wallet';
+import { startEnclave, type RunningEnclave } from '../../enclave/enclave.ts';
+import { teeKeys } from '../../enclave/tee/keys.ts';
+import { deployPool } from '../../scripts/deploy/contracts.ts';
+import { DevnetAttestation } from '../../scripts/devnet/attestation.ts';
+import { serveChain, type Chain } from '../support/chain.ts';
+import { runCli, runJson } from '../support/cli.ts';
+import { seededBytes } from '../support/random.ts';
+import { addressOf } from '../support/relayer.ts';
+
+const PASSPHRASE = { passphrase: 'correct horse' };
+const GAS_ACCOUNT = 5;
+
+describe('the commands of an operator', function () {
+  this.timeout(120_000);
+  const directory = mkdtempSync(join(tmpdir(), 'bitcloak-administration-'));
+  const random = seededBytes('administration');
+  let chain: Chain;
+  let attestation: DevnetAttestation;
+  let manifest: Manifest;
+  let url: string;
+  let starting: Promise<RunningEnclave>;
+
+  before(async () => {
+    const served = await serveChain();
+    chain = served.chain;
+    attestation = await DevnetAttestation.open();
+    const deployed = await deployPool(chain.signer(), {
+      guardian: chain.signer(1).address,
+      governor: chain.signer(2).address,
+      bucketAgeSeconds: 60n,
+      attestors: attestation.settings,
+    });
+    manifest = {
+      name: 'test',
+      endpoint: served.url,
+      chainId: 31337n,
+      genesisHash: (await chain.provider.getBlock(0))?.hash ?? '',
+      pool: BigInt(deployed.pool),
+      registry: BigInt(deployed.registry),
+      startBlock: deployed.startBlock,
+      tokens: [{ symbol: 'ETH', asset: NATIVE_ASSET, decimals: 18 }],
+      relayer: undefined,
+    };
+    await attestation.serve(manifest, chain.provider);
+    writeFileSync(join(directory, 'manifest.json'), formatManifest(manifest));
+    writeFileSync(join(directory, 'trust.json'), JSON.stringify(attestation.trust));
+    const stranger = { ...attestation.trust, anchor: 'intel' };
+    writeFileSync(join(directory, 'intel.json'), JSON.stringify(stranger));
+    const wallet = await Wallet.create(join(directory, 'wallet'), { mnemonic: newMnemonic() }, PASSPHRASE.passphrase);
+    await sendCall(chain.signer(), { to: wallet.account().address, data: '0x', value: 10n ** 18n });
+  });
+  after(async () => {
+    await (await starting).close();
+    await attestation.close();
+    await chain.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  const args = (...words: string[]) => [
+    ...['--network', join(directory, 'manifest.json'), '--wallet', join(directory, 'wallet'), ...words],
+  ];
+  const trusting = (file = 'trust.json') => ['--operator-number', '1', '--trust', join(directory, file)];
+  const run = (...words: string[]) => runCli(args(...words), { ...PASSPHRASE, cwd: directory });
+  const asked = (...words: string[]) => runJson(args(...words), { ...PASSPHRASE, cwd: directory });
+  const attestors = (count: number) => attestation.urls.slice(0, count).flatMap((one) => ['--attestor', one]);
+
+  it('register one, whose enclave waits for its keys', async () => {
+    const { status, stdout } = await run('operator', 'new');
+    assert.equal(status, 0);
+    assert.match(stdout, /1 of test/);
+    const keys = await teeKeys(attestation.machine, operatorIdOf(31337n, manifest.pool, manifest.registry, 1));
+    const waiting = Promise.withResolvers<string>();
+    starting = startEnclave({
+      chain: { manifest, provider: chain.provider, signer: chain.signer(GAS_ACCOUNT) },
+      operator: 1,
+      keys,
+      attestation: { evidence: attestation.evidence(), attestors: attestation.urls, evidenceSeconds: 604_800 },
+      directory: join(directory, 'data'),
+      markets: [],
+      rules: {
+        settleSeconds: 3_600,
+        roundSeconds: 60,
+        fills: 2,
+        orderSecondsMax: 86_400,
+        lockSecondsMax: 86_400,
+        withdrawalFees: [],
+        noteMins: [],
+        ordersMax: 10,
+      },
+      cadence: { kind: 'count', matches: 1_000, secondsMax: 10 ** 9 },
+      confirmations: 0,
+      clockSkewSecondsMax: undefined,
+      prover: { prove: () => Promise.reject(new Error('nothing is to be proven')) },
+      treasury: addressOf(new Keyring(random(64))),
+      api: { host: '127.0.0.1', port: 0 },
+      pollMs: 50,
+      report: (report) => {
+        if (report.kind === 'waiting') waiting.resolve(report.url);
+      },
+    });
+    url = await waiting.promise;
+    const { status: unheard, json } = await asked('enclave', 'verify', url, ...trusting());
+    assert.deepEqual([unheard, json['trusted']], [0, false], 'all that there is to check holds');
+  });
+
+  it('register nothing that is not trusted, or that too few attestors sign for', async () => {
+    const refused = async (code: string, status: number, ...words: string[]) => {
+      const ended = await run('operator', 'register', url, ...words);
+      assert.equal(ended.status, status, ended.stderr);
+      assert.match(ended.stderr, new RegExp(`${code}: `));
+    };
+    await refused('EVIDENCE_UNTRUSTED', 11, ...trusting('intel.json'), ...attestors(2));
+    await refused('ATTESTOR_FAILED', 11, ...trusting(), ...attestors(1));
+    await refused('USAGE', 2, '--operator-number', '1', ...attestors(2));
+    await refused('BINDING_REFUSED', 11, '--operator-number', '2', ...trusting().slice(2), ...attestors(2));
+    await refused('USAGE', 2, ...trusting(), '--attestor', 'nowhere');
+    await refused('USAGE', 2, ...trusting(), '--for', 'long', ...attestors(2));
+  });
+
+  it('register its keys, and it begins', async () => {
+    const { status, json } = await asked('operator', 'register', url, ...trusting(), ...attestors(2), '--for', '20d');
+    assert.equal(status, 0, JSON.stringify(json));
+    const enclave = await starting;
+    const shown = await asked('enclave', 'verify', enclave.url, ...trusting());
+    assert.deepEqual([shown.status, shown.json['trusted']], [0, true], shown.stderr);
+    assert.equal((shown.json['keys'] as { signer: string }).signer.toLowerCase(), String(json['signer']).toLowerCase());
+    const time = await chain.now();
+    assert.ok(BigInt(String(json['activeUntil'])) <= time + 604_800n);
+    assert.ok(BigInt(String(json['expiry'])) > time + 19n * 86_400n);
+  });
+
+  it('revoke them', async () => {
+    const enclave = await starting;
+    const { json } = await asked('enclave', 'verify', enclave.url, ...trusting());
+    const { signer } = json['keys'] as { signer: string };
+    const { status, stdout } = await run('operator', 'revoke', signer, '--operator-number', '1');
+    assert.equal(status, 0);
+    assert.match(stdout, /settles nothing more/);
+    const after = await run('enclave', 'verify', enclave.url, ...trusting());
+    assert.equal(after.status, 10);
+    assert.match(after.stderr, /OPERATOR_MISMATCH: .*revoked/);
+  });
+});
