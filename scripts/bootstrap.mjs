@@ -1,5 +1,5 @@
-// Starts any program of the repository from a bare checkout: brings a Node that is new enough, the packages, the compiled circuits and
-// contracts, each only where it is missing or outdated, and then hands over. Runs on Node 18 and has no dependency.
+// Starts any program of the repository from a bare checkout: brings a Node that is new enough, the packages, the compiled circuits, contracts
+// and, with the circuits, the native prover where a compiler is, each only where it is missing or outdated, and then hands over. Runs on Node 18 and has no dependency.
 //
 //   node scripts/bootstrap.mjs [NAME=value …] [--without-circuits] [--without-contracts] [program [argument …]]
 //
@@ -13,6 +13,7 @@ import { compileContracts, contractsAreCurrent } from './bootstrap/contracts.mjs
 import { withLock } from './bootstrap/lock.mjs';
 import { bringNode, environmentWithNode, findNode } from './bootstrap/node.mjs';
 import { installPackages, packagesAreCurrent } from './bootstrap/packages.mjs';
+import { compileProver, proverIsCurrent } from './bootstrap/prover.mjs';
 import { SetupError, SetupInterrupted, say } from './bootstrap/report.mjs';
 import { findTool } from './bootstrap/tools.mjs';
 import { circuitsAreCurrent, comparePins, compileCircuits, updatePins } from './compileCircuits.mjs';
@@ -76,6 +77,7 @@ async function setUp(command, environment) {
     if (command.withCircuits && !circuitsAreCurrent(ROOT)) await compileCircuits(context);
     // Before the contracts, which hold the keys of the pinned circuits.
     if (command.withCircuits) checkPins(environment);
+    if (command.withCircuits && !proverIsCurrent(context)) await compileProver(context);
     if (command.withContracts && !contractsAreCurrent(context)) await compileContracts(context);
     return context;
   });
@@ -89,6 +91,7 @@ function isCurrent(command, context) {
   if (!packagesAreCurrent(context)) return false;
   if (command.withCircuits && !circuitsAreCurrent(ROOT)) return false;
   if (command.withCircuits) checkPins(context.environment);
+  if (command.withCircuits && !proverIsCurrent(context)) return false;
   return !command.withContracts || contractsAreCurrent(context);
 }
 

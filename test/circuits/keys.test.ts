@@ -84,24 +84,36 @@ describe('the keys', () => {
 
     it('are refused where a byte of the proving key differs', async () => {
       damage('keys/transfer.zkey');
-      await assert.rejects(new LocalProver(directory).prove('transfer', {}), refusedWith('KEY_MISMATCH'));
+      await assert.rejects(
+        new LocalProver({ circuitsDirectory: directory }).prove('transfer', {}),
+        refusedWith('KEY_MISMATCH'),
+      );
     });
 
     it('are refused where a byte of the witness program differs', async () => {
       damage('build/transfer/transfer.wasm');
-      await assert.rejects(new LocalProver(directory).prove('transfer', {}), refusedWith('KEY_MISMATCH'));
+      await assert.rejects(
+        new LocalProver({ circuitsDirectory: directory }).prove('transfer', {}),
+        refusedWith('KEY_MISMATCH'),
+      );
     });
 
     it('are refused where phase 2 was skipped', async () => {
       const path = join(directory, 'keys/transfer.vkey.json');
       const key = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
       writeFileSync(path, JSON.stringify({ ...key, vk_delta_2: key['vk_gamma_2'] }));
-      await assert.rejects(new LocalProver(directory).prove('transfer', {}), refusedWith('KEY_REFUSED'));
+      await assert.rejects(
+        new LocalProver({ circuitsDirectory: directory }).prove('transfer', {}),
+        refusedWith('KEY_REFUSED'),
+      );
     });
 
     it('are asked for where there are none', async () => {
       rmSync(join(directory, 'keys/transfer.zkey'));
-      await assert.rejects(new LocalProver(directory).prove('transfer', {}), refusedWith('KEY_MISMATCH'));
+      await assert.rejects(
+        new LocalProver({ circuitsDirectory: directory }).prove('transfer', {}),
+        refusedWith('KEY_MISMATCH'),
+      );
     });
   });
 });

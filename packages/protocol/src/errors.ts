@@ -42,6 +42,10 @@ export const ERROR_EXIT_CODES = {
   STATEMENT_FALSE: 7,
   PROOF_INVALID: 7,
   PROVER_FAILED: 7,
+  // The prover that was asked for is not there.
+  PROVER_UNAVAILABLE: 7,
+  // What a witness generator made does not fit the key.
+  WITNESS_REFUSED: 7,
   DEVELOPMENT_ONLY: 8,
   // The enclave's journal.
   JOURNAL_CORRUPT: 9,

@@ -1,15 +1,20 @@
 import { fork, type ChildProcess } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import { BitcloakError, ERROR_EXIT_CODES, type ErrorCode } from '@bitcloak/protocol/errors';
 import type { Circuit } from '@bitcloak/protocol/parameters';
+import type { ProverChoice } from './engine.ts';
 import { PROVER_CHILD } from './places.ts';
-import type { Proof, Prover } from './prover.ts';
+import type { LocalProverOptions, Proof, Prover } from './prover.ts';
 import type { ProofAnswer, ProofRequest } from './proverChild.ts';
 import type { CircuitInput } from './witness.ts';
 
 export type ProcessProverOptions = {
-  /** Statements that are proven at once; 1 unless given. Each process uses all cores for a part of its proof. */
+  /** Statements that are proven at once; 1 unless given. */
   readonly processes?: number;
-  /** That of LocalProver unless given. */
+  /** Of each process; unless given its share of the cores. */
+  readonly threads?: number;
+  /** Those of LocalProver unless given. */
+  readonly choice?: ProverChoice;
   readonly circuitsDirectory?: string;
   /** A process that takes longer for a proof is ended; 120,000 unless given. */
   readonly proofMsMax?: number;
@@ -73,9 +78,11 @@ export class ProcessProver implements Prover {
 
   /** Undefined where as many as may be are at work. */
   #start(): Worker | undefined {
-    const { processes = 1, circuitsDirectory } = this.#options;
+    const { processes = 1, circuitsDirectory, choice } = this.#options;
     if (this.#workers.size >= processes) return undefined;
-    const child = fork(PROVER_CHILD, circuitsDirectory === undefined ? [] : [circuitsDirectory], {
+    const threads = this.#options.threads ?? Math.max(1, Math.floor(availableParallelism() / processes));
+    const options: LocalProverOptions = { circuitsDirectory, choice, threads };
+    const child = fork(PROVER_CHILD, [JSON.stringify(options)], {
       serialization: 'advanced',
       // What a library might print of a witness is nobody's business.
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],

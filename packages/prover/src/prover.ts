@@ -3,10 +3,12 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { PUBLIC_SIGNALS, type Circuit } from '@bitcloak/protocol/parameters';
-import * as snarkjs from 'snarkjs';
+import { fromBytes } from './elements.ts';
+import { chooseEngine, type Engine, type EngineOptions, type ProvingKey } from './engine.ts';
 import { CIRCUITS_DIRECTORY } from './places.ts';
+import { terminateSnarkjs } from './snarkjsEngine.ts';
 import { checkVerifyingKey, type VerifyingKey } from './verifyingKey.ts';
-import { toWtns, WitnessGenerator, type CircuitInput } from './witness.ts';
+import { WitnessGenerator, type CircuitInput } from './witness.ts';
 
 /** A proof as the pool takes it: a, b, c in the order of the EVM's pairing (b's coordinates with the imaginary part first). */
 export type Proof = { readonly words: readonly bigint[]; readonly signals: readonly bigint[] };
@@ -16,33 +18,64 @@ export interface Prover {
   prove(circuit: Circuit, input: CircuitInput): Promise<Proof>;
 }
 
-type Artifacts = { generator: WitnessGenerator; zkey: Uint8Array; verifyingKey: VerifyingKey };
+/** a, b and c, as an engine gives them. */
+type EightNumbers = [bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint];
 
-/** Proves with snarkjs on this machine, with the pinned keys of `circuits/`. */
+export type LocalProverOptions = EngineOptions & {
+  /** With `pins/`, `keys/` and `build/`; the repository's unless given. */
+  readonly circuitsDirectory?: string | undefined;
+  /** Is told once, before the first proof, what it is made with. */
+  readonly onEngine?: ((name: string) => void) | undefined;
+};
+
+type Artifacts = { generator: WitnessGenerator; key: ProvingKey; verifyingKey: VerifyingKey };
+
+const ELEMENT_BYTES = 32;
+
+/** Proves on this machine, with the pinned keys of `circuits/`, which are read once and kept. */
 export class LocalProver implements Prover {
   readonly #directory: string;
-  readonly #artifacts = new Map<Circuit, Artifacts>();
+  readonly #options: LocalProverOptions;
+  readonly #artifacts = new Map<Circuit, Promise<Artifacts>>();
+  #chosen: Engine | undefined;
 
-  constructor(circuitsDirectory = CIRCUITS_DIRECTORY) {
-    this.#directory = circuitsDirectory;
+  constructor(options: LocalProverOptions = {}) {
+    this.#directory = options.circuitsDirectory ?? CIRCUITS_DIRECTORY;
+    this.#options = options;
   }
 
   async prove(circuit: Circuit, input: CircuitInput): Promise<Proof> {
-    const { generator, zkey, verifyingKey } = this.#load(circuit);
-    const wtns = toWtns(generator.compute(input));
-    const { proof, publicSignals } = await snarkjs.groth16.prove(zkey, wtns);
-    if (!(await snarkjs.groth16.verify(verifyingKey, publicSignals, proof))) {
+    const { generator, key, verifyingKey } = await this.#loaded(circuit);
+    const witness = generator.compute(input);
+    const proof = await key.prove(witness);
+    const signals = witness.subarray(ELEMENT_BYTES, (1 + verifyingKey.nPublic) * ELEMENT_BYTES);
+    if (!(await this.#engine().verify(verifyingKey, proof, signals))) {
       throw new BitcloakError('PROOF_INVALID', `${circuit}: the proof made does not verify; memory or key are damaged`);
     }
-    const { pi_a: a, pi_b: b, pi_c: c } = proof;
-    const words = [a[0], a[1], b[0][1], b[0][0], b[1][1], b[1][0], c[0], c[1]].map(BigInt);
-    return { words, signals: publicSignals.map(BigInt) };
+    const [ax, ay, bx0, bx1, by0, by1, cx, cy] = fromBytes(proof) as EightNumbers;
+    return { words: [ax, ay, bx1, bx0, by1, by0, cx, cy], signals: fromBytes(signals) };
   }
 
-  /** Reads a circuit's artifacts once, and refuses any whose hash is not the pinned one. */
-  #load(circuit: Circuit): Artifacts {
+  #engine(): Engine {
+    if (this.#chosen === undefined) {
+      this.#chosen = chooseEngine(this.#options);
+      this.#options.onEngine?.(this.#chosen.name);
+    }
+    return this.#chosen;
+  }
+
+  #loaded(circuit: Circuit): Promise<Artifacts> {
     const known = this.#artifacts.get(circuit);
     if (known !== undefined) return known;
+    const loading = this.#load(circuit);
+    this.#artifacts.set(circuit, loading);
+    // What is missing now may be there later.
+    loading.catch(() => this.#artifacts.delete(circuit));
+    return loading;
+  }
+
+  /** Refuses any artifact whose hash is not the pinned one. */
+  async #load(circuit: Circuit): Promise<Artifacts> {
     const pin = JSON.parse(this.#read(`pins/${circuit}.json`).toString()) as Record<string, unknown>;
     const zkey = this.#read(`keys/${circuit}.zkey`);
     const wasmPath = `build/${circuit}/${circuit}.wasm`;
@@ -55,9 +88,7 @@ export class LocalProver implements Prover {
     const verifyingKey = JSON.parse(this.#read(`keys/${circuit}.vkey.json`).toString()) as VerifyingKey;
     checkVerifyingKey(verifyingKey, { signals: PUBLIC_SIGNALS[circuit].length });
     const generator = new WitnessGenerator(resolve(this.#directory, wasmPath));
-    const artifacts = { generator, zkey: new Uint8Array(zkey), verifyingKey };
-    this.#artifacts.set(circuit, artifacts);
-    return artifacts;
+    return { generator, key: await this.#engine().load(new Uint8Array(zkey)), verifyingKey };
   }
 
   #read(path: string): Buffer {
@@ -70,8 +101,7 @@ export class LocalProver implements Prover {
   }
 }
 
-/** Ends the threads that snarkjs keeps for its curve; without it a process that proved does not exit. */
+/** Ends what a proof may have left behind in this process, and would keep it from exiting. */
 export async function terminateProver(): Promise<void> {
-  const holder = globalThis as { curve_bn128?: { terminate(): Promise<void> } | null };
-  await holder.curve_bn128?.terminate();
+  await terminateSnarkjs();
 }

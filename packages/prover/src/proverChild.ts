@@ -1,7 +1,7 @@
 // Proves what it is sent, one statement after the other, for processProver.ts.
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { Circuit } from '@bitcloak/protocol/parameters';
-import { LocalProver, terminateProver, type Proof } from './prover.ts';
+import { LocalProver, terminateProver, type LocalProverOptions, type Proof } from './prover.ts';
 import type { CircuitInput } from './witness.ts';
 
 export type ProofRequest = { readonly circuit: Circuit; readonly input: CircuitInput };
@@ -11,8 +11,8 @@ export type ProofAnswer =
   /** `code`: of our own errors alone. */
   | { readonly kind: 'failed'; readonly code: string | undefined; readonly message: string };
 
-const [directory] = process.argv.slice(2);
-const prover = directory === undefined ? new LocalProver() : new LocalProver(directory);
+const options = JSON.parse(process.argv[2] ?? '{}') as LocalProverOptions;
+const prover = new LocalProver(options);
 
 async function answer({ circuit, input }: ProofRequest): Promise<ProofAnswer> {
   try {

@@ -1,0 +1,55 @@
+// What a backend offers to the programs that contain it: the addon of Node and the WebAssembly. Not in a namespace of one backend, since it is the
+// same for all.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+namespace bitcloak {
+
+enum Status : int32_t {
+  SUCCESS = 0,
+  /** The file is no Groth16 key over BN254 in the version that is read here. */
+  KEY_KIND = 1,
+  /** The file, or a section of it, has another length than it says. */
+  KEY_SIZE = 2,
+  /** A number in the key is out of its range. */
+  KEY_RANGE = 3,
+  /** A point of the key is not on its curve, or infinity where it must not be. */
+  KEY_POINT = 4,
+  WITNESS_SIZE = 5,
+  /** A value of the witness is no field element, or its first one is not 1. */
+  WITNESS_RANGE = 6,
+  /** A blinding factor is not below the group's order. */
+  BLINDING_RANGE = 7,
+};
+
+/** A proof: a.x, a.y, b.x.c0, b.x.c1, b.y.c0, b.y.c1, c.x, c.y as plain numbers of 32 bytes, the lowest first. */
+constexpr size_t PROOF_BYTES = 256;
+/** r and s, 32 bytes each, the lowest first. */
+constexpr size_t BLINDING_BYTES = 64;
+
+/**
+ * A proof is made of pieces of work: `computeQuotient` once, and `computeSum` for every task, in any order or at the same time in several threads; but
+ * the tasks from `witnessTasks` on only after the quotient. Then `finish`.
+ */
+struct Backend {
+  const char* name;
+  /** Copies what it needs of the file. The key is set, and to be released, where it is not null: also after an error. */
+  Status (*loadKey)(const uint8_t* file, size_t size, void** key);
+  void (*releaseKey)(void* key);
+  /** `witness`: elements of 32 bytes, plain numbers, the lowest byte first. It is copied. */
+  Status (*beginProof)(void* key, const uint8_t* witness, size_t size, void** proof);
+  uint32_t (*tasks)(const void* proof);
+  uint32_t (*witnessTasks)(const void* proof);
+  void (*computeQuotient)(void* proof);
+  void (*computeSum)(void* proof, uint32_t task);
+  Status (*finish)(const void* proof, const uint8_t* blinding, uint8_t* result);
+  void (*releaseProof)(void* proof);
+  /** For tests: applies an operation to `count` pairs of operands; false where there is no such operation. See operations.h. */
+  bool (*apply)(uint32_t operation, const uint8_t* left, const uint8_t* right, uint8_t* result, size_t count);
+};
+
+/** Verifies a proof of `finish`: see verify.h. One for all backends. */
+bool verify(const uint8_t* key, const uint8_t* proof, const uint8_t* signals, size_t signalCount);
+
+}  // namespace bitcloak

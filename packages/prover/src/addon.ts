@@ -1,0 +1,51 @@
+import { createRequire } from 'node:module';
+import { resolve } from 'node:path';
+
+/** A key in the addon's memory; let go when nobody holds it. */
+export type NativeKey = { readonly brand: unique symbol };
+
+/** What packages/prover/native/addon.cpp gives. Rejections have a `status`, one of native/interface.h, where a file or a witness is refused. */
+export type Addon = {
+  /** Those that this processor can run, the fastest first. */
+  readonly backends: readonly ('avx2' | 'portable')[];
+  loadKey(backend: string, file: Uint8Array): Promise<NativeKey>;
+  /**
+   * @param witness elements of 32 little-endian bytes.
+   * @param blinding r and s, 32 little-endian bytes each; drawn from the system's generator where they are not given.
+   * @returns a.x, a.y, b.x.c0, b.x.c1, b.y.c0, b.y.c1, c.x, c.y, 32 little-endian bytes each.
+   */
+  prove(key: NativeKey, witness: Uint8Array, threads: number, blinding?: Uint8Array): Promise<Uint8Array>;
+  /**
+   * Whether a proof verifies; takes some milliseconds.
+   *
+   * @param key alpha, beta, gamma, delta and the points for 1 and for each signal, coordinates of 32 little-endian bytes.
+   */
+  verify(key: Uint8Array, proof: Uint8Array, signals: Uint8Array): boolean;
+  /** Single operations, for tests: see native/operations.h. */
+  apply(
+    backend: string,
+    operation: number,
+    left: Uint8Array,
+    right: Uint8Array,
+    count: number,
+    resultSize: number,
+  ): Uint8Array;
+};
+
+const ADDON = resolve(import.meta.dirname, '../../../.cache/prover/addon.node');
+
+let loaded: { readonly addon: Addon | undefined } | undefined;
+
+/** The addon that the bootstrap compiled; undefined where it could not, or where this Node cannot load it. */
+export function findAddon(): Addon | undefined {
+  loaded ??= { addon: load() };
+  return loaded.addon;
+}
+
+function load(): Addon | undefined {
+  try {
+    return createRequire(import.meta.url)(ADDON) as Addon;
+  } catch {
+    return undefined;
+  }
+}
