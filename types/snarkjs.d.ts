@@ -75,7 +75,18 @@ declare module 'snarkjs' {
     name: string;
     r: bigint;
     q: bigint;
+    readonly Fr: WasmField;
     terminate(): Promise<void>;
+  }
+
+  /** Elements are bytes in Montgomery's form. */
+  export interface WasmField {
+    random(): Uint8Array;
+    e(value: bigint): Uint8Array;
+    eq(a: Uint8Array, b: Uint8Array): boolean;
+    add(a: Uint8Array, b: Uint8Array): Uint8Array;
+    mul(a: Uint8Array, b: Uint8Array): Uint8Array;
+    toMontgomery(a: Uint8Array): Uint8Array;
   }
 
   export const groth16: {

@@ -1,5 +1,5 @@
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { bn254 } from '@noble/curves/bn254.js';
+import { bn254 } from './bn254.ts';
 
 type Projective<Coordinate> = readonly [x: Coordinate, y: Coordinate, z: Coordinate];
 type Extension = readonly [c0: string, c1: string];

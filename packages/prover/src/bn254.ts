@@ -1,0 +1,2 @@
+/** The curve of all proofs and keys. */
+export { bn254 } from '@noble/curves/bn254.js';

@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { findAddon } from '@bitcloak/prover/addon';
+import { fromBytes, toBytes } from '@bitcloak/prover/elements';
+import { bn254 } from '@bitcloak/prover/bn254';
+import * as snarkjs from 'snarkjs';
+import {
+  edgeValues,
+  EXTENSION,
+  FIELDS,
+  g1Bytes,
+  g2Bytes,
+  KINDS,
+  operationsOf,
+  pairsOf,
+  seededElementBytes,
+  sumOfMultiples,
+  type G1,
+  type G2,
+  type Operations,
+} from '../support/proverFields.ts';
+
+const RANDOM_COUNT = 100_000;
+const ELEMENT_BYTES = 32;
+const { Fp2, Fr } = bn254.fields;
+
+const addon = findAddon();
+const BACKENDS: readonly string[] = addon === undefined ? ['native'] : addon.backends;
+
+for (const backend of BACKENDS) {
+  describe(`the arithmetic of the prover, ${backend}`, function () {
+    this.timeout(300_000);
+    let apply: Operations;
+
+    before(function () {
+      if (addon === undefined) this.skip();
+      apply = operationsOf(addon, backend);
+    });
+
+    for (const { name, code, field } of FIELDS) {
+      const expected = {
+        add: (a: bigint, b: bigint) => field.add(a, b),
+        sub: (a: bigint, b: bigint) => field.sub(a, b),
+        mul: (a: bigint, b: bigint) => field.mul(a, b),
+        sqr: (a: bigint) => field.sqr(a),
+        neg: (a: bigint) => field.neg(a),
+        inv: (a: bigint) => (a === 0n ? 0n : field.inv(a)),
+      };
+
+      it(`${name}: every pair of edge values, as @noble/curves has it`, () => {
+        const { left, right } = pairsOf(edgeValues(field.ORDER));
+        for (const [index, kind] of KINDS.entries()) {
+          if (kind === 'inv') continue;
+          const results = apply(
+            16 * code + index,
+            toBytes(left),
+            toBytes(right),
+            left.length,
+            ELEMENT_BYTES * left.length,
+          );
+          const wanted = left.map((a, at) => expected[kind](a, right[at] as bigint));
+          assert.deepEqual(results, Buffer.from(toBytes(wanted)), kind);
+        }
+        const values = edgeValues(field.ORDER);
+        const inverses = apply(
+          16 * code + 5,
+          toBytes(values),
+          toBytes(values),
+          values.length,
+          ELEMENT_BYTES * values.length,
+        );
+        assert.deepEqual(fromBytes(inverses), values.map(expected.inv));
+      });
+
+      it(`${name}: ${RANDOM_COUNT} random pairs, as @noble/curves has it`, () => {
+        const left = seededElementBytes(`left ${name}`, RANDOM_COUNT),
+          right = seededElementBytes(`right ${name}`, RANDOM_COUNT);
+        const [lefts, rights] = [fromBytes(left), fromBytes(right)];
+        for (const [index, kind] of KINDS.entries()) {
+          const results = fromBytes(apply(16 * code + index, left, right, RANDOM_COUNT, left.length));
+          // An inverse is known by its product.
+          const wrong = results.findIndex((result, at) => {
+            const [a, b] = [lefts[at] as bigint, rights[at] as bigint];
+            return kind === 'inv' ? field.mul(result, a) !== 1n : result !== expected[kind](a, b);
+          });
+          assert.equal(wrong, -1, kind);
+        }
+      });
+    }
+
+    it(`scalar field: ${RANDOM_COUNT} products and sums, as ffjavascript has it`, async () => {
+      const { Fr: other } = await snarkjs.curves.getCurveFromName('bn128');
+      const left = seededElementBytes('left other', RANDOM_COUNT),
+        right = seededElementBytes('right other', RANDOM_COUNT);
+      const products = apply(16 + 2, left, right, RANDOM_COUNT, left.length),
+        sums = apply(16, left, right, RANDOM_COUNT, left.length);
+      for (let at = 0; at < left.length; at += ELEMENT_BYTES) {
+        const element = (bytes: Uint8Array) => other.toMontgomery(bytes.subarray(at, at + ELEMENT_BYTES));
+        const [a, b] = [element(left), element(right)];
+        const isEqual = other.eq(element(products), other.mul(a, b)) && other.eq(element(sums), other.add(a, b));
+        if (!isEqual) assert.fail(`pair ${at / ELEMENT_BYTES}`);
+      }
+    });
+
+    it('extension: edge values and random pairs, as @noble/curves has it', () => {
+      const edges = edgeValues(bn254.fields.Fp.ORDER);
+      const random = fromBytes(seededElementBytes('extension', 4 * RANDOM_COUNT));
+      const parts = [...pairsOf(edges.slice(0, 12)).left, ...pairsOf(edges).right, ...random];
+      const count = Math.floor(parts.length / 4);
+      const left = parts.slice(0, 2 * count),
+        right = parts.slice(2 * count, 4 * count);
+      const [leftBytes, rightBytes] = [toBytes(left), toBytes(right)];
+      const at = (values: readonly bigint[], index: number) =>
+        Fp2.create({ c0: values[2 * index] as bigint, c1: values[2 * index + 1] as bigint });
+      const operations = {
+        add: Fp2.add.bind(Fp2),
+        sub: Fp2.sub.bind(Fp2),
+        mul: Fp2.mul.bind(Fp2),
+        sqr: (a: ReturnType<typeof at>) => Fp2.sqr(a),
+        neg: (a: ReturnType<typeof at>) => Fp2.neg(a),
+      };
+      for (const [kind, operation] of Object.entries(operations)) {
+        const code = 16 * EXTENSION + KINDS.indexOf(kind as (typeof KINDS)[number]);
+        const results = fromBytes(apply(code, leftBytes, rightBytes, count, leftBytes.length));
+        for (let index = 0; index < count; index++) {
+          const { c0, c1 } = operation(at(left, index), at(right, index));
+          if (results[2 * index] !== c0 || results[2 * index + 1] !== c1) assert.fail(`${kind}, pair ${index}`);
+        }
+      }
+    });
+
+    describe('sums of multiples', () => {
+      /** 1·step, 2·step, and so on, which are known multiples of the base. */
+      function multiples<Point extends { add(other: Point): Point }>(step: Point, count: number): Point[] {
+        const points = [step];
+        while (points.length < count) points.push((points.at(-1) as Point).add(step));
+        return points;
+      }
+      const scalars = (seed: string, count: number) =>
+        fromBytes(seededElementBytes(seed, count)).map((value) => value % Fr.ORDER);
+
+      it('of many points of G1 and G2 are those of @noble/curves', () => {
+        for (const [group, count] of [
+          ['G1', RANDOM_COUNT / 2],
+          ['G2', RANDOM_COUNT / 10],
+        ] as const) {
+          const factors = scalars(group, count);
+          const total = factors.reduce((sum, factor, index) => Fr.add(sum, Fr.mul(factor, BigInt(index + 1))), 0n);
+          const step = 987654321n;
+          const points =
+            group === 'G1'
+              ? g1Bytes(multiples(bn254.G1.Point.BASE.multiply(step), count))
+              : g2Bytes(multiples(bn254.G2.Point.BASE.multiply(step), count));
+          const sum = Fr.mul(total, step);
+          const wanted =
+            group === 'G1'
+              ? g1Bytes([bn254.G1.Point.BASE.multiply(sum)])
+              : g2Bytes([bn254.G2.Point.BASE.multiply(sum)]);
+          assert.deepEqual(sumOfMultiples(apply, group, points, factors), fromBytes(wanted));
+        }
+      });
+
+      it('meet equal and opposite points, infinity, and come to it', () => {
+        const draw = fromBytes(seededElementBytes('collisions', 4000));
+        let next = 0;
+        const pick = <T>(choices: readonly T[]): T =>
+          choices[Number((draw[next++] as bigint) % BigInt(choices.length))] as T;
+        // Multiples of the base by few numbers and few factors: nearly every addition is special.
+        for (let round = 0; round < 60; round++) {
+          const size = 1 + round;
+          const known = Array.from({ length: size }, () => pick([0n, 1n, -1n, 2n, -2n, 3n]));
+          const factors = known.map(() =>
+            pick([
+              0n,
+              1n,
+              Fr.ORDER - 1n,
+              2n,
+              128n,
+              129n,
+              256n,
+              Fr.ORDER - 128n,
+              (Fr.ORDER - 1n) / 2n,
+              (Fr.ORDER + 1n) / 2n,
+            ]),
+          );
+          const total = Fr.create(
+            known.reduce((sum, multiple, index) => sum + multiple * (factors[index] as bigint), 0n),
+          );
+          const of = <Point extends { multiply(factor: bigint): Point }>(base: Point, zero: Point, multiple: bigint) =>
+            Fr.create(multiple) === 0n ? zero : base.multiply(Fr.create(multiple));
+          const g1 = (multiple: bigint) => of<G1>(bn254.G1.Point.BASE, bn254.G1.Point.ZERO, multiple);
+          const g2 = (multiple: bigint) => of<G2>(bn254.G2.Point.BASE, bn254.G2.Point.ZERO, multiple);
+          assert.deepEqual(
+            sumOfMultiples(apply, 'G1', g1Bytes(known.map(g1)), factors),
+            fromBytes(g1Bytes([g1(total)])),
+            `G1, round ${round}`,
+          );
+          if (round % 4 === 0) {
+            assert.deepEqual(
+              sumOfMultiples(apply, 'G2', g2Bytes(known.map(g2)), factors),
+              fromBytes(g2Bytes([g2(total)])),
+              `G2, round ${round}`,
+            );
+          }
+        }
+      });
+    });
+  });
+}

@@ -1,0 +1,368 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Circuit } from '@bitcloak/protocol/parameters';
+import { findAddon, type Addon, type NativeKey } from '@bitcloak/prover/addon';
+import { toBytes } from '@bitcloak/prover/elements';
+import { chooseEngine, type Engine } from '@bitcloak/prover/engine';
+import { throwStatus } from '@bitcloak/prover/nativeStatus';
+import { SNARKJS_ENGINE } from '@bitcloak/prover/snarkjsEngine';
+import type { VerifyingKey } from '@bitcloak/prover/verifyingKey';
+import { WitnessGenerator } from '@bitcloak/prover/witness';
+import { bn254 } from '@bitcloak/prover/bn254';
+import * as snarkjs from 'snarkjs';
+import { makeStatements } from '../../scripts/bench/statements.ts';
+import { Dice } from '../support/dice.ts';
+
+const circuits = resolve(import.meta.dirname, '../../circuits');
+const ELEMENT_BYTES = 32;
+const R = 0x1234567890abcdef1234567890abcdef1234567890abcdef1234567890abcdefn % bn254.fields.Fr.ORDER;
+const S = 987654321n;
+
+const addon = findAddon();
+
+const keyFile = (circuit: Circuit) => new Uint8Array(readFileSync(resolve(circuits, `keys/${circuit}.zkey`)));
+const verifyingKey = (circuit: Circuit) =>
+  JSON.parse(readFileSync(resolve(circuits, `keys/${circuit}.vkey.json`), 'utf8')) as VerifyingKey;
+
+function witnessOf(circuit: Circuit): Uint8Array {
+  const generator = new WitnessGenerator(resolve(circuits, `build/${circuit}/${circuit}.wasm`));
+  return generator.compute(makeStatements('prover test')[circuit]);
+}
+
+/** snarkjs's proof with r and s: it draws these two, and nothing else, from its field. */
+async function snarkjsProof(circuit: Circuit, witness: Uint8Array, factors: readonly bigint[]): Promise<Uint8Array> {
+  const { Fr } = await snarkjs.curves.getCurveFromName('bn128');
+  const random = Fr.random.bind(Fr);
+  const rest = [...factors];
+  try {
+    Fr.random = () => Fr.e(rest.shift() as bigint);
+    const proof = await (await SNARKJS_ENGINE.load(keyFile(circuit))).prove(witness);
+    assert.equal(rest.length, 0);
+    return proof;
+  } finally {
+    Fr.random = random;
+  }
+}
+
+/** Sections of a key file: number, and where its content is. */
+function sectionsOf(file: Uint8Array): Map<number, { header: number; start: number; size: number }> {
+  const view = new DataView(file.buffer, file.byteOffset);
+  const sections = new Map<number, { header: number; start: number; size: number }>();
+  for (let at = 12; at < file.length;) {
+    const size = Number(view.getBigUint64(at + 4, true));
+    sections.set(view.getUint32(at, true), { header: at, start: at + 12, size });
+    at += 12 + size;
+  }
+  return sections;
+}
+
+describe('the native prover', function () {
+  this.timeout(300_000);
+  let native: Addon;
+
+  before(function () {
+    if (addon === undefined) this.skip();
+    native = addon;
+  });
+
+  const blinding = toBytes([R, S]);
+
+  for (const circuit of ['clearing', 'insertion'] as const) {
+    it(`makes the same proof of ${circuit} as snarkjs, byte by byte, in each backend and with any number of threads`, async () => {
+      const witness = witnessOf(circuit);
+      const wanted = await snarkjsProof(circuit, witness, [R, S]);
+      for (const backend of native.backends) {
+        const key = await native.loadKey(backend, keyFile(circuit));
+        for (const threads of [1, 2, 5]) {
+          assert.deepEqual(
+            new Uint8Array(await native.prove(key, witness, threads, blinding)),
+            wanted,
+            `${backend}, ${threads}`,
+          );
+        }
+      }
+    });
+  }
+
+  it('makes proofs of all circuits that snarkjs and the addon verify, and neither with another signal or point', async () => {
+    for (const circuit of ['transfer', 'fill', 'clearing', 'insertion'] as const) {
+      const witness = witnessOf(circuit),
+        key = verifyingKey(circuit);
+      const signals = witness.slice(ELEMENT_BYTES, ELEMENT_BYTES * (1 + key.nPublic));
+      const engine = chooseEngine();
+      const proof = await (await engine.load(keyFile(circuit))).prove(witness);
+      const others = (bytes: Uint8Array) => bytes.map((byte, at) => (at === 0 ? byte ^ 1 : byte));
+      // c doubled is on the curve too.
+      const c = bn254.G1.Point.BASE;
+      const otherPoint = new Uint8Array([...proof.subarray(0, 6 * ELEMENT_BYTES), ...toBytes([c.x, c.y])]);
+      for (const judge of [engine, SNARKJS_ENGINE] satisfies Engine[]) {
+        assert(await judge.verify(key, proof, signals), circuit);
+        assert(!(await judge.verify(key, proof, others(signals))), circuit);
+        assert(!(await judge.verify(key, otherPoint, signals)), circuit);
+      }
+      assert(!(await engine.verify(key, others(proof), signals)), 'a point off the curve');
+    }
+  });
+
+  it('draws other factors for each proof', async () => {
+    const key = await native.loadKey(native.backends[0] as string, keyFile('clearing'));
+    const witness = witnessOf('clearing');
+    const proofs = await Promise.all([1, 2, 3, 4].map(async () => native.prove(key, witness, 1)));
+    assert.equal(new Set(proofs.map((proof) => Buffer.from(proof).toString('hex'))).size, 4);
+  });
+
+  it('says which prover is not there', () => {
+    assert.throws(() => chooseEngine({ choice: 'ifma' as never }), {
+      code: 'PROVER_UNAVAILABLE',
+      message: /ifma is not there/,
+    });
+  });
+
+  describe('refuses', () => {
+    let file: Uint8Array;
+    let sections: ReturnType<typeof sectionsOf>;
+    let witness: Uint8Array;
+
+    before(() => {
+      file = keyFile('clearing');
+      sections = sectionsOf(file);
+      witness = witnessOf('clearing');
+    });
+
+    const sectionAt = (kind: number) => sections.get(kind) as { header: number; start: number; size: number };
+    const changed = (change: (view: DataView, bytes: Uint8Array) => void): Uint8Array => {
+      const copy = file.slice();
+      change(new DataView(copy.buffer), copy);
+      return copy;
+    };
+    const refusesKey = async (bytes: Uint8Array, message: RegExp, name: string) => {
+      for (const backend of native.backends) {
+        await assert.rejects(native.loadKey(backend, bytes).catch(throwStatus), { code: 'KEY_REFUSED', message }, name);
+      }
+    };
+
+    it('keys of another kind', async () => {
+      const kind = /expected a Groth16 key over BN254/;
+      await refusesKey(new Uint8Array(0), kind, 'nothing');
+      await refusesKey(file.subarray(0, 11), kind, 'a piece of the header');
+      await refusesKey(
+        changed((_, bytes) => bytes.fill(0x77, 0, 1)),
+        kind,
+        'magic',
+      );
+      await refusesKey(
+        changed((view) => view.setUint32(4, 2, true)),
+        kind,
+        'version',
+      );
+      await refusesKey(
+        changed((view) => view.setUint32(sectionAt(1).start, 2, true)),
+        kind,
+        'protocol',
+      );
+      await refusesKey(
+        changed((view) => view.setUint32(sectionAt(7).header, 6, true)),
+        kind,
+        'two sections of a kind',
+      );
+      await refusesKey(
+        changed((view) => view.setUint32(sectionAt(7).header, 11, true)),
+        kind,
+        'a section of no kind',
+      );
+      await refusesKey(
+        changed((view) => view.setUint8(sectionAt(2).start + 4, 0)),
+        kind,
+        'base field',
+      );
+      await refusesKey(
+        changed((view) => view.setUint8(sectionAt(2).start + 40, 0)),
+        kind,
+        'scalar field',
+      );
+    });
+
+    it('keys whose lengths do not fit', async () => {
+      const size = /another length/;
+      for (const length of [12, 20, 30, 100, 1000, file.length / 2, file.length - 1]) {
+        await refusesKey(
+          file.subarray(0, Math.floor(length)),
+          length === 12 ? /length|expected/ : size,
+          `${length} bytes`,
+        );
+      }
+      await refusesKey(new Uint8Array([...file.subarray(0, 12), ...file.subarray(12), 0]), size, 'a byte more');
+      await refusesKey(
+        changed((view) => view.setBigUint64(sectionAt(5).header + 4, 1n << 63n, true)),
+        size,
+        'a length of 2^63',
+      );
+      const counts = { wires: 72, publics: 76, domain: 80 };
+      const { start } = sectionAt(2);
+      const add = (offset: number, by: number) =>
+        changed((view) => view.setUint32(start + offset, view.getUint32(start + offset, true) + by, true));
+      await refusesKey(add(counts.wires, 1), size, 'wires');
+      await refusesKey(add(counts.publics, 1), size, 'signals');
+      await refusesKey(
+        changed((view) => view.setUint32(start + counts.domain, 16_384, true)),
+        size,
+        'domain',
+      );
+      await refusesKey(
+        changed((view) => view.setUint32(sectionAt(4).start, 7, true)),
+        size,
+        'terms',
+      );
+    });
+
+    it('keys with numbers out of their range', async () => {
+      const range = /out of its range/;
+      const { start } = sectionAt(2),
+        terms = sectionAt(4).start + 4;
+      for (const domain of [0, 8, 8191, 2 ** 31]) {
+        await refusesKey(
+          changed((view) => view.setUint32(start + 80, domain, true)),
+          range,
+          `a domain of ${domain}`,
+        );
+      }
+      await refusesKey(
+        changed((view) => view.setUint32(start + 72, 0xffffffff, true)),
+        range,
+        'wires',
+      );
+      await refusesKey(
+        changed((view) => view.setUint32(start + 76, 7770, true)),
+        range,
+        'signals',
+      );
+      await refusesKey(
+        changed((view) => view.setUint32(terms, 2, true)),
+        range,
+        'matrix',
+      );
+      await refusesKey(
+        changed((view) => view.setUint32(terms + 4, 8192, true)),
+        range,
+        'row',
+      );
+      await refusesKey(
+        changed((view) => view.setUint32(terms + 8, 7770, true)),
+        range,
+        'wire',
+      );
+      await refusesKey(
+        changed((_, bytes) => bytes.fill(0xff, terms + 12, terms + 44)),
+        range,
+        'coefficient',
+      );
+    });
+
+    it('keys with points off the curve, of each table, and header points at infinity', async () => {
+      const point = /a point is not on its curve/;
+      const { start } = sectionAt(2);
+      for (const offset of [84, 148, 212, 340, 468, 532]) {
+        await refusesKey(
+          changed((view) => view.setUint8(start + offset, view.getUint8(start + offset) ^ 1)),
+          point,
+          `header ${offset}`,
+        );
+      }
+      await refusesKey(
+        changed((_, bytes) => bytes.fill(0, start + 84, start + 148)),
+        point,
+        'alpha at infinity',
+      );
+      for (const kind of [5, 6, 7, 8, 9]) {
+        const { start: from, size } = sectionAt(kind);
+        const last = from + size - 1;
+        await refusesKey(
+          changed((view) => view.setUint8(last, 0xff)),
+          point,
+          `a coordinate not below the modulus in ${kind}`,
+        );
+        // The last point that is not infinity.
+        const used = file.subarray(0, last + 1).findLastIndex((byte) => byte !== 0);
+        await refusesKey(
+          changed((view) => view.setUint8(used - 8, view.getUint8(used - 8) ^ 1)),
+          point,
+          `table ${kind}`,
+        );
+      }
+    });
+
+    it('witnesses of another length or with values out of their range, and factors out of theirs', async () => {
+      const { ORDER } = bn254.fields.Fr;
+      for (const backend of native.backends) {
+        const key = await native.loadKey(backend, file);
+        const refuses = (bytes: Uint8Array, factors = blinding, message = /witness: a value/) =>
+          assert.rejects(native.prove(key, bytes, 1, factors).catch(throwStatus), { code: 'WITNESS_REFUSED', message });
+        await refuses(witness.subarray(32), blinding, /another length/);
+        await refuses(witness.subarray(1), blinding, /another length/);
+        await refuses(new Uint8Array(0), blinding, /another length/);
+        const having = (index: number, value: bigint) => {
+          const copy = witness.slice();
+          copy.set(toBytes([value]), index * ELEMENT_BYTES);
+          return copy;
+        };
+        await refuses(having(0, 2n));
+        await refuses(having(5, ORDER));
+        await refuses(having(witness.length / ELEMENT_BYTES - 1, 2n ** 256n - 1n));
+        await refuses(witness, toBytes([ORDER, 1n]), /blinding/);
+        await refuses(witness, toBytes([1n, ORDER]), /blinding/);
+      }
+    });
+
+    it('what is no argument at all', async () => {
+      const key = await native.loadKey('portable', file);
+      const call = native as unknown as Record<
+        'loadKey' | 'prove' | 'verify' | 'apply',
+        (...words: unknown[]) => unknown
+      >;
+      const nonsense: readonly (readonly [keyof typeof call, ...unknown[]])[] = [
+        ['loadKey'],
+        ['loadKey', 'portable'],
+        ['loadKey', 'nobody', file],
+        ['loadKey', 'portable', 'file'],
+        ['loadKey', 'portable', new Float64Array(4)],
+        ['prove'],
+        ['prove', {}, witness, 1],
+        ['prove', key, witness, 0],
+        ['prove', key, witness, 257],
+        ['prove', key, 7, 1],
+        ['prove', key, witness, 1, new Uint8Array(63)],
+        ['prove', key, witness, 1, 7],
+        ['verify'],
+        ['verify', new Uint8Array(576), new Uint8Array(256), new Uint8Array(33)],
+        ['verify', new Uint8Array(5), new Uint8Array(256), new Uint8Array(32)],
+        ['apply', 'portable', 255, witness, witness, 1, 32],
+      ];
+      for (const [name, ...words] of nonsense)
+        assert.throws(() => call[name](...words), TypeError, `${name} ${words.length}`);
+    });
+
+    it('or reads without harm, whatever bytes were changed', async () => {
+      const dice = new Dice('key file');
+      let refusals = 0;
+      const interesting = [...sections.values()].flatMap(({ header, start }) => [header, header + 4, start, start + 4]);
+      for (let round = 0; round < 60; round++) {
+        const copy = file.slice(0, dice.chance(1, 4) ? dice.int(file.length) : file.length);
+        for (let change = dice.int(4); change >= 0; change--) {
+          const near = dice.chance(3, 4) ? dice.pick(interesting) + dice.int(12) : dice.int(file.length);
+          if (near < copy.length) copy[near] = dice.pick([0, 1, 0x7f, 0x80, 0xff, dice.int(256)]);
+        }
+        const key: NativeKey | undefined = await native.loadKey('portable', copy).catch((error: unknown) => {
+          assert.throws(() => throwStatus(error), { code: 'KEY_REFUSED' });
+          refusals++;
+          return undefined;
+        });
+        if (key !== undefined)
+          await native
+            .prove(key, witness, 2)
+            .catch((error: unknown) => assert.throws(() => throwStatus(error), { code: 'WITNESS_REFUSED' }));
+      }
+      assert(refusals > 30, `${refusals} refusals`);
+    });
+  });
+});
