@@ -4,6 +4,12 @@ declare namespace WebAssembly {
     constructor(bytes: Uint8Array);
   }
 
+  function validate(bytes: Uint8Array): boolean;
+
+  class Memory {
+    readonly buffer: ArrayBuffer;
+  }
+
   class Instance {
     constructor(module: Module, imports?: Record<string, Record<string, (...args: number[]) => unknown>>);
     readonly exports: Record<string, unknown>;

@@ -4,10 +4,12 @@ import { resolve } from 'node:path';
 import type { Circuit } from '@bitcloak/protocol/parameters';
 import { findAddon, type Addon, type NativeKey } from '@bitcloak/prover/addon';
 import { toBytes } from '@bitcloak/prover/elements';
-import { chooseEngine, type Engine } from '@bitcloak/prover/engine';
+import type { Engine } from '@bitcloak/prover/engine';
+import { chooseEngine } from '@bitcloak/prover/engines';
 import { throwStatus } from '@bitcloak/prover/nativeStatus';
 import { SNARKJS_ENGINE } from '@bitcloak/prover/snarkjsEngine';
 import type { VerifyingKey } from '@bitcloak/prover/verifyingKey';
+import { findWasm, wasmEngine } from '@bitcloak/prover/wasmEngine';
 import { WitnessGenerator } from '@bitcloak/prover/witness';
 import { bn254 } from '@bitcloak/prover/bn254';
 import * as snarkjs from 'snarkjs';
@@ -84,6 +86,29 @@ describe('the native prover', function () {
       }
     });
   }
+
+  it('makes the same proof in WebAssembly, with and without relaxed SIMD, with any number of workers', async () => {
+    const witness = witnessOf('clearing');
+    const key = await native.loadKey('portable', keyFile('clearing'));
+    const wanted = new Uint8Array(await native.prove(key, witness, 1, blinding));
+    for (const variant of ['relaxed', 'plain'] as const) {
+      const module = findWasm(variant);
+      assert(module !== undefined, variant);
+      for (const workers of [1, 3]) {
+        const engine = wasmEngine(variant, module, workers);
+        const wasmKey = await engine.load(keyFile('clearing'));
+        // Two at once take turns.
+        const proofs = await Promise.all([wasmKey.prove(witness, blinding), wasmKey.prove(witness)]);
+        assert.deepEqual(proofs[0], wanted, `${variant}, ${workers}`);
+        const signals = witness.slice(ELEMENT_BYTES, ELEMENT_BYTES * 4);
+        for (const proof of proofs) assert(await engine.verify(verifyingKey('clearing'), proof, signals));
+        assert.notDeepEqual(proofs[1], wanted);
+        await assert.rejects(wasmKey.prove(witness.subarray(32)), { code: 'WITNESS_REFUSED' });
+        await assert.rejects(wasmKey.prove(witness, toBytes([bn254.fields.Fr.ORDER, 1n])), { code: 'WITNESS_REFUSED' });
+        await assert.rejects(engine.load(keyFile('clearing').subarray(1)), { code: 'KEY_REFUSED' });
+      }
+    }
+  });
 
   it('makes proofs of all circuits that snarkjs and the addon verify, and neither with another signal or point', async () => {
     for (const circuit of ['transfer', 'fill', 'clearing', 'insertion'] as const) {

@@ -99,6 +99,12 @@ class Groth16 {
         proof.quotient[lane * vectors + i] = Scalar::toNumber(Scalar_::unpack(lanes[lane]));
       }
     }
+    splitQuotient(proof);
+  }
+
+  /** To be called where the quotient came from elsewhere. */
+  static void splitQuotient(Proof& proof) {
+    const u32 domain = proof.key->file.domain;
     proof.quotientDigits = Digits(proof.quotient.data(), domain, bitsFor(domain));
   }
 

@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { BitcloakError, ERROR_EXIT_CODES, type ErrorCode } from '@bitcloak/protocol/errors';
 import type { Circuit } from '@bitcloak/protocol/parameters';
-import type { ProverChoice } from './engine.ts';
+import type { ProverChoice } from './engines.ts';
 import { PROVER_CHILD } from './places.ts';
 import type { LocalProverOptions, Proof, Prover } from './prover.ts';
 import type { ProofAnswer, ProofRequest } from './proverChild.ts';

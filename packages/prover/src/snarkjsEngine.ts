@@ -13,8 +13,7 @@ export const SNARKJS_ENGINE: Engine = {
       return toBytes([a[0], a[1], b[0], b[1], c[0], c[1]].flat().map(BigInt));
     },
   }),
-  verify: (key, proof, signals) =>
-    snarkjs.groth16.verify(key as snarkjs.Groth16VerificationKey, fromBytes(signals).map(String), snarkjsProof(proof)),
+  verify: (key, proof, signals) => snarkjs.groth16.verify(key, fromBytes(signals).map(String), snarkjsProof(proof)),
 };
 
 /** A proof as snarkjs writes it. */

@@ -1,5 +1,6 @@
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { bn254 } from './bn254.ts';
+import { toBytes } from './elements.ts';
 
 type Projective<Coordinate> = readonly [x: Coordinate, y: Coordinate, z: Coordinate];
 type Extension = readonly [c0: string, c1: string];
@@ -141,4 +142,11 @@ export function checkKeysTogether(keys: Readonly<Record<string, KeyPoints>>): vo
       if (related(key.delta, other.delta)) refuse('vk_delta_2', `a phase 2 of its own for each of ${pair}`);
     }
   });
+}
+
+/** A checked key as the provers verify by: alpha, beta, gamma, delta and the points for 1 and for each signal, coordinates of 32 little-endian bytes. */
+export function verifyingKeyBytes(key: VerifyingKey): Uint8Array {
+  const { vk_alpha_1: alpha, vk_beta_2: beta, vk_gamma_2: gamma, vk_delta_2: delta, IC: ic } = key;
+  // The third coordinate is 1: the key was checked.
+  return toBytes([alpha, beta, gamma, delta, ...ic].flatMap((point) => point.slice(0, 2).flat().map(BigInt)));
 }
