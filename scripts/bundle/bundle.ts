@@ -14,14 +14,18 @@ import { build, type Plugin } from 'esbuild';
 import { sha256 } from '../bootstrap/hash.mjs';
 
 /** The programs of a bundle, by their names there. */
-const PROGRAMS = { server: 'enclave/server.ts', proverChild: 'packages/prover/src/proverChild.ts' };
+const PROGRAMS = {
+  server: 'enclave/server.ts',
+  proverChild: 'packages/prover/src/proverChild.ts',
+  wasmWorker: 'packages/prover/src/wasmWorker.ts',
+};
 /** What an enclave proves. */
 const CIRCUITS = ['fill', 'clearing'];
 const THREADS = 'webWorker.cjs';
 export const SUMS = 'SHA256SUMS';
 
 /** Packages in CommonJS ask for parts of Node by `require`, which modules have not. */
-const HEAD = `import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);`;
+const HEAD = `import { createRequire as requireFrom } from 'node:module';\nconst require = requireFrom(import.meta.url);`;
 
 export type Bundle = {
   /** SHA-256 of SHA256SUMS, in hex. It stands for every byte of the bundle. */
@@ -53,6 +57,7 @@ export async function bundleEnclave(checkout: string, output: string): Promise<B
     copy(`circuits/build/${circuit}/${circuit}.wasm`);
     checkPins(circuit, files);
   }
+  for (const module of ['relaxed.wasm', 'plain.wasm']) copy(module, `packages/prover/wasm/${module}`);
   copy('LICENSE');
   copy('NOTICE');
   const names = [...files.keys()].sort();

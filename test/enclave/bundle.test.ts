@@ -97,7 +97,8 @@ function checkOut(inputs: readonly string[], target: string): void {
     // How a package is found is said in its manifest, and there are several within some.
     for (let at = dirname(name); at !== '.'; at = dirname(at)) copy(`${at}/package.json`);
   }
-  ['package.json', 'LICENSE', 'NOTICE', 'node_modules/web-worker/cjs/node.js', ...circuits].forEach(copy);
+  const provers = ['relaxed', 'plain'].map((name) => `packages/prover/wasm/${name}.wasm`);
+  ['package.json', 'LICENSE', 'NOTICE', 'node_modules/web-worker/cjs/node.js', ...provers, ...circuits].forEach(copy);
   const scope = join(target, 'node_modules/@bitcloak');
   mkdirSync(scope);
   for (const name of readdirSync(join(ROOT, 'packages'))) symlinkSync(`../../packages/${name}`, join(scope, name));

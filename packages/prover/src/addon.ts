@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { resolve } from 'node:path';
+import { ADDON } from './places.ts';
 
 /** A key in the addon's memory; let go when nobody holds it. */
 export type NativeKey = { readonly brand: unique symbol };
@@ -32,8 +32,6 @@ export type Addon = {
   ): Uint8Array;
 };
 
-const ADDON = resolve(import.meta.dirname, '../../../.cache/prover/addon.node');
-
 let loaded: { readonly addon: Addon | undefined } | undefined;
 
 /** The addon that the bootstrap compiled; undefined where it could not, or where this Node cannot load it. */
@@ -43,6 +41,7 @@ export function findAddon(): Addon | undefined {
 }
 
 function load(): Addon | undefined {
+  if (ADDON === undefined) return undefined;
   try {
     return createRequire(import.meta.url)(ADDON) as Addon;
   } catch {

@@ -8,3 +8,12 @@ export const CIRCUITS_DIRECTORY = resolve(import.meta.dirname, '../../../circuit
 
 /** The program of a process that proves. */
 export const PROVER_CHILD = fileURLToPath(import.meta.resolve('./proverChild.ts'));
+
+/** The program of a thread that proves in WebAssembly. */
+export const WASM_WORKER = new URL('./wasmWorker.ts', import.meta.url);
+
+/** With `relaxed.wasm` and `plain.wasm`. */
+export const WASM_DIRECTORY = resolve(import.meta.dirname, '../wasm');
+
+/** What the bootstrap compiles where a compiler is; undefined where it never is. */
+export const ADDON: string | undefined = resolve(import.meta.dirname, '../../../.cache/prover/addon.node');

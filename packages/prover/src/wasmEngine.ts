@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Engine, ProvingKey } from './engine.ts';
 import { throwStatus } from './nativeStatus.ts';
+import { WASM_DIRECTORY, WASM_WORKER } from './places.ts';
 import { verifyingKeyBytes } from './verifyingKey.ts';
 import { WasmProver } from './wasmProver.ts';
 import type { WasmAnswer, WasmRequest } from './wasmRequests.ts';
@@ -11,14 +12,12 @@ import { ask, proveTogether, type WasmPort } from './wasmSums.ts';
 /** `relaxed` needs relaxed SIMD with a fused multiply-add. */
 export type WasmVariant = 'relaxed' | 'plain';
 
-const DIRECTORY = resolve(import.meta.dirname, '../wasm');
-
 const modules = new Map<WasmVariant, WebAssembly.Module | undefined>();
 
 /** The module, where this machine can run it, and soundly. */
 export function findWasm(variant: WasmVariant): WebAssembly.Module | undefined {
   if (!modules.has(variant)) {
-    const bytes = readFileSync(resolve(DIRECTORY, `${variant}.wasm`));
+    const bytes = readFileSync(resolve(WASM_DIRECTORY, `${variant}.wasm`));
     const module = WebAssembly.validate(bytes) ? new WebAssembly.Module(bytes) : undefined;
     modules.set(variant, module !== undefined && new WasmProver(module).isSound ? module : undefined);
   }
@@ -27,7 +26,7 @@ export function findWasm(variant: WasmVariant): WebAssembly.Module | undefined {
 
 /** One thread of Node, which does not keep the process while it has nothing to do. */
 class NodePort implements WasmPort {
-  readonly #worker = new Worker(new URL('./wasmWorker.ts', import.meta.url));
+  readonly #worker = new Worker(WASM_WORKER);
   readonly #waiting: PromiseWithResolvers<WasmAnswer>[] = [];
 
   constructor() {
