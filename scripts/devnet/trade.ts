@@ -1,38 +1,18 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { mintCall } from '@bitcloak/chain/erc20';
 import type { Manifest, Token } from '@bitcloak/chain/manifest';
-import { sendCall } from '@bitcloak/chain/pool';
-import { RegistryClient } from '@bitcloak/chain/registry';
-import { operatorIdOf } from '@bitcloak/chain/settlement';
-import { newMnemonic } from '@bitcloak/notes/mnemonic';
 import type { Prover } from '@bitcloak/prover/prover';
 import type { TradingClient } from '@bitcloak/trading/client';
 import { formatAmount, parseAmount } from '@bitcloak/protocol/amounts';
-import type { Session } from '@bitcloak/wallet/session';
-import { connectAccount } from '@bitcloak/wallet/tradingAccount';
-import { Wallet } from '@bitcloak/wallet/wallet';
 import { marketMaker } from '../examples/marketMaker.ts';
 import { taker } from '../examples/taker.ts';
-import { giveGas, untilSpendable, type StepReport } from './roundTrip.ts';
+import { untilSpendable, type StepReport } from './roundTrip.ts';
+import { openTrader, until, untilSettled, type Trader } from './traders.ts';
 
 const LOCK_SECONDS = 86_400n;
 const WAIT_MS_MAX = 180_000;
 const POLL_MS = 500;
-
-type Trader = { readonly wallet: Wallet; readonly session: Session; readonly client: TradingClient };
-
-/** Waits until `look` finds something. */
-async function until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + WAIT_MS_MAX;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (Date.now() > deadline) throw new Error(`${what} did not happen in time`);
-    await new Promise((done) => setTimeout(done, POLL_MS));
-  }
-}
 
 /**
  * Two wallets, made for this and thrown away, lock notes to the operator, trade through its enclave without seeing each other, and withdraw to
@@ -43,9 +23,6 @@ export async function tradeTrip(
   prover: Prover,
   onStep: (report: StepReport) => void,
 ): Promise<void> {
-  const { operator } = manifest;
-  if (operator === undefined) throw new Error('this network has no operator');
-  const operatorId = operatorIdOf(manifest.chainId, manifest.pool, manifest.registry, operator.number);
   const directory = mkdtempSync(join(tmpdir(), 'bitcloak-trade-'));
   const [coin, dollar] = manifest.tokens as [Token, Token];
   const step = async (name: string, work: () => Promise<{ gasUsed: bigint; proofMs: number } | undefined>) => {
@@ -54,40 +31,17 @@ export async function tradeTrip(
     const milliseconds = performance.now() - started;
     onStep({ step: name, milliseconds, gas: outcome?.gasUsed, proofMs: outcome?.proofMs ?? 0 });
   };
-  const sessions: Session[] = [];
+  const traders: Trader[] = [];
   const open = async (name: string, token: Token, amount: string): Promise<Trader> => {
-    const wallet = await Wallet.create(join(directory, name), { mnemonic: newMnemonic() }, 'thrown away');
-    const session = await wallet.openSession(manifest, prover);
-    sessions.push(session);
-    const account = wallet.account();
-    await giveGas(session.endpoint, account.address);
-    await session.sync();
-    if (token === dollar) {
-      const minted = mintCall(dollar.asset, BigInt(account.address), parseAmount(amount, dollar));
-      await sendCall(account.connect(session.endpoint), minted);
-    }
-    const registry = new RegistryClient(manifest.registry, session.endpoint);
-    const number = await registry.era(operator.number);
-    const era = await registry.activeEra(operator.number, number, manifest.startBlock);
-    if (era === undefined) throw new Error('the operator has no active era');
-    const expiry = session.blockTime + LOCK_SECONDS;
-    const lock = { operatorId, expiry, operatorKey: era.encryptionKey };
-    await step(`lock ${amount} ${token.symbol} to the operator`, () =>
-      session.deposit({ asset: token.asset, amount: parseAmount(amount, token), lock }),
-    );
-    const client = await until('the operator learning of the note', () =>
-      connectAccount({
-        keys: wallet,
-        account: { number: operator.number, operatorId, index: 0 },
-        manifest,
-        endpoint: session.endpoint,
-        url: operator.url,
-        book: session.tradeBook,
-        // What was bought can be sold again, or withdrawn.
-        proceeds: { relockUntil: expiry },
-      }).catch(() => undefined),
-    );
-    return { wallet, session, client };
+    const deposits = [[token, amount]] as const;
+    const trader = await openTrader({ manifest, prover, directory, name, deposits, lockSeconds: LOCK_SECONDS, step });
+    traders.push(trader);
+    return trader;
+  };
+  const settled = async (trader: Trader) => {
+    const transaction = await untilSettled(trader);
+    const receipt = await trader.session.endpoint.getTransactionReceipt(transaction ?? '');
+    return { gasUsed: receipt?.gasUsed ?? 0n, proofMs: 0 };
   };
   try {
     const carol = await open('carol', coin, '2');
@@ -96,7 +50,7 @@ export async function tradeTrip(
       await meet(carol.client, dave.client, `${coin.symbol}-${dollar.symbol}`);
       return undefined;
     });
-    await step('settle it under proof', () => untilSettled(carol));
+    await step('settle it under proof', () => settled(carol));
     await step('withdraw what was gained', async () => {
       await until('the insertion of what was gained', async () => {
         const balances = [...(await carol.client.balances()), ...(await dave.client.balances())];
@@ -106,13 +60,13 @@ export async function tradeTrip(
       await withdrawAll(dave, coin, '1.5');
       return undefined;
     });
-    await step('settle that under proof', () => untilSettled(dave));
+    await step('settle that under proof', () => settled(dave));
     await step('wait for insertion', async () => {
       await untilSpendable(carol.session, dollar.asset, parseAmount('3001.4985', dollar));
       return untilSpendable(dave.session, coin.asset, parseAmount('1.5', coin));
     });
   } finally {
-    for (const session of sessions) session.close();
+    for (const { session } of traders) session.close();
     rmSync(directory, { recursive: true, force: true });
   }
 }
@@ -134,21 +88,6 @@ async function meet(carol: TradingClient, dave: TradingClient, pair: string): Pr
     taker(dave, { pair, reference, ...takes }, done.signal),
   ]);
   clearTimeout(deadline);
-}
-
-/** Waits until all that a trader matched and withdrew is on the chain. */
-async function untilSettled({ client, session }: Trader): Promise<{ gasUsed: bigint; proofMs: number }> {
-  const before = await session.endpoint.getBlockNumber();
-  return until('the settlement', async () => {
-    const records = [...(await client.fills()), ...(await client.withdrawals())];
-    if (records.some(({ status }) => status === 'busted')) throw new Error('the operator could not settle');
-    if (records.some(({ status }) => status === 'waiting')) return undefined;
-    const [event] = (await session.pool.events(before, await session.endpoint.getBlockNumber())).filter(
-      ({ kind }) => kind === 'settled',
-    );
-    const receipt = await session.endpoint.getTransactionReceipt(event?.transaction ?? '');
-    return { gasUsed: receipt?.gasUsed ?? 0n, proofMs: 0 };
-  });
 }
 
 /** Everything of a token that a trader has with the operator, to his main shielded address. */
