@@ -24,7 +24,7 @@ import { listen } from './listen.ts';
 import type { Cadence } from './operator/cadence.ts';
 import { Machine } from './operator/machine.ts';
 import { failureOf, isFatal, Operator, SETTLE_SECONDS_MIN, type OperatorReport } from './operator/operator.ts';
-import { Settler } from './operator/settler.ts';
+import { RECEIPT_MS_MAX, Settler } from './operator/settler.ts';
 import { ReferenceFeed, type ReferenceSource } from './references.ts';
 import { Registrar, type AttestationSettings } from './registration/registrar.ts';
 import { beginning, refuseRollback } from './rollback.ts';
@@ -349,23 +349,31 @@ class Enclave {
     });
   }
 
-  /** Renews the era's evidence in good time. Keys of another era are not read while this one goes on. */
   async #keepEra(): Promise<void> {
-    const { chain, report } = this.#settings;
-    try {
-      const call = await this.#registrar.renewal(this.#era);
-      if (call !== undefined) {
-        const sent = this.#operator.send(() => sendCall(chain.signer, call));
-        const receipt = await Promise.race([sent, this.#stopped.then(() => undefined)]);
-        if (receipt !== undefined) report({ kind: 'renewed', transaction: receipt.hash });
-      }
-      const newest = await this.#registrar.activeEra();
-      if (newest === undefined || newest <= this.#era) return;
-      const message = `era ${newest} has this enclave's keys too: it has to be started again, with them`;
-      this.fail(new BitcloakError('ERA_INACTIVE', message));
-    } catch (error) {
-      report(failureOf(error));
+    // Whatever fails of one must not keep from the other.
+    for (const work of [() => this.#giveWay(), () => this.#renew()]) {
+      await work().catch((error: unknown) => {
+        this.#settings.report(failureOf(error));
+      });
     }
+  }
+
+  /** Ends where a later era has this enclave's keys: what is told to those is not read while this one goes on. */
+  async #giveWay(): Promise<void> {
+    const newest = await this.#registrar.activeEra();
+    if (newest === undefined || newest <= this.#era) return;
+    const message = `era ${newest} has this enclave's keys too: it has to be started again, with them`;
+    this.fail(new BitcloakError('ERA_INACTIVE', message));
+  }
+
+  /** Renews the era's evidence in good time. */
+  async #renew(): Promise<void> {
+    const { chain, report } = this.#settings;
+    const call = await this.#registrar.renewal(this.#era);
+    if (call === undefined) return;
+    const sent = this.#operator.send(() => sendCall(chain.signer, call, RECEIPT_MS_MAX));
+    const receipt = await Promise.race([sent, this.#stopped.then(() => undefined)]);
+    if (receipt !== undefined) report({ kind: 'renewed', transaction: receipt.hash });
   }
 
   /** Where there are so many commands since the last one. A start without it takes longer, and nothing else. */

@@ -12,6 +12,7 @@ import { INACTIVE } from './api/publicRoutes.ts';
 import { Refusal, toRefusal } from './api/refusal.ts';
 import { listen } from './listen.ts';
 import { failureOf, type OperatorReport } from './operator/operator.ts';
+import { RECEIPT_MS_MAX } from './operator/settler.ts';
 import type { AttestationSettings, Registrar } from './registration/registrar.ts';
 
 /** Between two looks whether evidence has to be renewed. Half of its time is left when it first has to. */
@@ -59,7 +60,10 @@ export async function waitForEra(settings: WaitingSettings, registrar: Registrar
         if (performance.now() - triedAt >= renewalMs) {
           triedAt = performance.now();
           const call = await registrar.renewal(await registrar.newestEra());
-          if (call !== undefined) report({ kind: 'renewed', transaction: (await sendCall(chain.signer, call)).hash });
+          if (call !== undefined) {
+            const { hash } = await sendCall(chain.signer, call, RECEIPT_MS_MAX);
+            report({ kind: 'renewed', transaction: hash });
+          }
         }
         const era = await registrar.activeEra();
         if (era !== undefined) return era;

@@ -9,13 +9,15 @@ interface IMeasurements {
     event MeasurementRemoved(bytes32 indexed measurement);
 
     error NotGovernor(address caller);
+    error NotGuardian(address caller);
     error MeasurementKnown(bytes32 measurement);
     error MeasurementUnknown(bytes32 measurement);
 
     /// @notice Allows a measurement from `Parameters.MEASUREMENT_DELAY_SECONDS` on. Only the governor.
     function propose(bytes32 measurement) external;
 
-    /// @notice Ends a measurement at once, proposed or allowed: code with a known hole must not wait. It can be proposed again. Only the governor.
+    /// @notice Ends a measurement at once, proposed or allowed: code with a known hole must not wait. It can be proposed again. Only the guardian, whom no
+    ///         delay binds, or the governor.
     function remove(bytes32 measurement) external;
 
     /// @return Unix seconds from which the measurement is allowed; 0 where it is not.

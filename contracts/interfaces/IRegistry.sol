@@ -48,6 +48,7 @@ interface IRegistry {
     error EraNotNext(uint64 number, uint64 next);
     error EraExpiry(uint256 expiry, uint256 earliest, uint256 latest);
     error EraUnknown(uint256 operator, address signer);
+    error ConsentMissing(uint256 operator, address signer);
     error NonceUnknown(uint256 nonceBlock);
     error EvidenceRefused(uint256 operator, uint64 number);
     error EvidenceNotLater(uint256 validUntil, uint256 already);
@@ -62,11 +63,19 @@ interface IRegistry {
     /// @param nonceBlock One of the last 256 blocks; the evidence names its hash, so it is not older.
     function registerEra(uint256 operator, Era calldata era, uint256 nonceBlock, bytes calldata evidence) external;
 
-    /// @notice Brings newer evidence for an era's keys. Open to anyone. It also ends an invalidation, but no revocation.
+    /// @notice Brings newer evidence for an era's keys. Open to anyone who has the consent of the era's signer: an era rests on the evidence that came last, and
+    ///         who could put another in its place could have it end. It also ends an invalidation, but no revocation.
     /// @param era As it was registered.
-    function renewEvidence(uint256 operator, Era calldata era, uint256 nonceBlock, bytes calldata evidence) external;
+    /// @param consent The signer's signature of keccak256(abi.encode("bitcloak.renewal", chain id, registry, operator, number, nonceBlock, keccak256(evidence))).
+    function renewEvidence(
+        uint256 operator,
+        Era calldata era,
+        uint256 nonceBlock,
+        bytes calldata evidence,
+        bytes calldata consent
+    ) external;
 
-    /// @notice Ends an era's activity at once where the evidence that it rests on does not hold any more. Open to anyone.
+    /// @notice Ends an era's activity at once where the evidence that it rests on does not hold any more, by the verifier that accepted it. Open to anyone.
     /// @param era As it was registered.
     /// @param nonce The hash that the evidence names.
     /// @param evidence As it was accepted last.
@@ -93,6 +102,9 @@ interface IRegistry {
 
     /// @return Unix seconds from which a signer is active no more; 0 where it never was, was revoked, or its evidence did not hold.
     function activeUntil(uint256 operator, address signer) external view returns (uint256);
+
+    /// @notice Whether a signer was revoked: no evidence brings it back.
+    function isRevoked(uint256 operator, address signer) external view returns (bool);
 
     function admin(uint256 operator) external view returns (address);
 

@@ -18,13 +18,15 @@ contract DcapQuoteVerifier is IQuoteVerifier {
     uint256 private constant TEE_AT = 2;
     uint256 private constant STATUS_AT = 6;
     uint256 private constant BODY_AT = 13;
-    /// And in a TD report of 584 bytes.
+    /// In a quote.
+    uint256 private constant QUOTE_BODY_AT = 48;
+    /// And in the TD report of 584 bytes that both have.
     uint256 private constant BODY_BYTES = 584;
-    uint256 private constant ATTRIBUTES_AT = BODY_AT + 120;
-    uint256 private constant MRTD_AT = BODY_AT + 136;
-    uint256 private constant MRCONFIGID_AT = BODY_AT + 184;
-    uint256 private constant RTMR_AT = BODY_AT + 328;
-    uint256 private constant REPORT_DATA_AT = BODY_AT + 520;
+    uint256 private constant ATTRIBUTES_AT = 120;
+    uint256 private constant MRTD_AT = 136;
+    uint256 private constant MRCONFIGID_AT = 184;
+    uint256 private constant RTMR_AT = 328;
+    uint256 private constant REPORT_DATA_AT = 520;
     uint256 private constant MEASUREMENT_BYTES = 48;
 
     IDcapAttestation public immutable DCAP;
@@ -54,28 +56,38 @@ contract DcapQuoteVerifier is IQuoteVerifier {
     ) external view returns (uint40) {
         // 1/64 stays here at each call.
         if (gasleft() < GAS + GAS / 32) revert GasTooLow(gasleft(), GAS + GAS / 32);
+        if (evidence.length < QUOTE_BODY_AT + BODY_BYTES) return 0;
+        bytes memory body = evidence[QUOTE_BODY_AT:QUOTE_BODY_AT + BODY_BYTES];
+        // Before the DCAP verifier is asked, which may fail altogether: what is not allowed any more is refused all the same.
+        (bytes32 measurement, bool holds) = _measurement(body);
+        if (!holds || !MEASUREMENTS.isAllowed(measurement)) return 0;
         (bool success, bytes memory output) = DCAP.verifyAndAttestOnChain(evidence);
         if (!success || output.length < BODY_AT + BODY_BYTES || bytes4(_word(output, TEE_AT)) != TDX) return 0;
         if ((STATUSES >> uint8(output[STATUS_AT])) & 1 == 0) return 0;
-        if (bytes8(_word(output, ATTRIBUTES_AT)) & ~ATTRIBUTES_ALLOWED != 0) return 0;
-        (bytes32 measurement, bool holds) = _measurement(output);
-        if (!holds || !MEASUREMENTS.isAllowed(measurement)) return 0;
-        if (_word(output, REPORT_DATA_AT) != bytes32(bytes.concat(bytes20(era.signer), DOMAIN))) return 0;
+        if (_hash(output, BODY_AT) != keccak256(body)) return 0;
+        if (bytes8(_word(body, ATTRIBUTES_AT)) & ~ATTRIBUTES_ALLOWED != 0) return 0;
+        if (_word(body, REPORT_DATA_AT) != bytes32(bytes.concat(bytes20(era.signer), DOMAIN))) return 0;
         bytes32 binding = keccak256(
             abi.encode(block.chainid, msg.sender, operator, era.number, era.encryptionKey, era.apiKey, nonce)
         );
-        if (_word(output, REPORT_DATA_AT + 32) != binding) return 0;
+        if (_word(body, REPORT_DATA_AT + 32) != binding) return 0;
         return uint40(block.timestamp) + VALID_SECONDS;
     }
 
     /// And whether MRCONFIGID holds a compose hash: 1, the hash, 15 zeros.
-    function _measurement(bytes memory output) private pure returns (bytes32, bool) {
-        bytes32 composeHash = _word(output, MRCONFIGID_AT + 1);
-        bool holds = output[MRCONFIGID_AT] == 0x01 && bytes15(_word(output, MRCONFIGID_AT + 33)) == 0;
+    function _measurement(bytes memory body) private pure returns (bytes32, bool) {
+        bytes32 composeHash = _word(body, MRCONFIGID_AT + 1);
+        bool holds = body[MRCONFIGID_AT] == 0x01 && bytes15(_word(body, MRCONFIGID_AT + 33)) == 0;
         bytes memory measured = new bytes(4 * MEASUREMENT_BYTES);
-        for (uint256 i = 0; i < MEASUREMENT_BYTES; i++) measured[i] = output[MRTD_AT + i];
-        for (uint256 i = 0; i < 3 * MEASUREMENT_BYTES; i++) measured[MEASUREMENT_BYTES + i] = output[RTMR_AT + i];
+        for (uint256 i = 0; i < MEASUREMENT_BYTES; i++) measured[i] = body[MRTD_AT + i];
+        for (uint256 i = 0; i < 3 * MEASUREMENT_BYTES; i++) measured[MEASUREMENT_BYTES + i] = body[RTMR_AT + i];
         return (keccak256(abi.encodePacked(measured, composeHash)), holds);
+    }
+
+    function _hash(bytes memory output, uint256 offset) private pure returns (bytes32 hash) {
+        assembly ("memory-safe") {
+            hash := keccak256(add(add(output, 32), offset), BODY_BYTES)
+        }
     }
 
     function _word(bytes memory output, uint256 offset) private pure returns (bytes32 word) {

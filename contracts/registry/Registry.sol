@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {TimelockController} from "@openzeppelin/contracts/governance/TimelockController.sol";
 import {Parameters} from "../generated/Parameters.sol";
 import {IQuoteVerifier} from "../interfaces/IQuoteVerifier.sol";
@@ -20,6 +21,8 @@ contract Registry is IRegistry {
         /// Of its era; 0 where the signer was never registered.
         uint40 expiry;
         bool revoked;
+        /// That accepted its evidence, and is asked about it again.
+        address verifier;
         bytes32 eraHash;
         /// Over the nonce too.
         bytes32 evidenceHash;
@@ -80,8 +83,29 @@ contract Registry is IRegistry {
     }
 
     /// @inheritdoc IRegistry
-    function renewEvidence(uint256 operator, Era calldata ofEra, uint256 nonceBlock, bytes calldata evidence) external {
+    function renewEvidence(
+        uint256 operator,
+        Era calldata ofEra,
+        uint256 nonceBlock,
+        bytes calldata evidence,
+        bytes calldata consent
+    ) external {
         _known(operator, ofEra);
+        bytes32 digest = keccak256(
+            abi.encode(
+                "bitcloak.renewal",
+                block.chainid,
+                address(this),
+                operator,
+                ofEra.number,
+                nonceBlock,
+                keccak256(evidence)
+            )
+        );
+        (address signer, ECDSA.RecoverError failure, ) = ECDSA.tryRecover(digest, consent);
+        if (failure != ECDSA.RecoverError.NoError || signer != ofEra.signer) {
+            revert ConsentMissing(operator, ofEra.signer);
+        }
         _acceptEvidence(operator, ofEra, nonceBlock, evidence);
     }
 
@@ -90,7 +114,7 @@ contract Registry is IRegistry {
         Signer storage found = _known(operator, ofEra);
         if (found.evidenceHash != keccak256(abi.encode(nonce, evidence)))
             revert EvidenceUnknown(operator, ofEra.number);
-        uint256 validUntil = IQuoteVerifier(quoteVerifier).verify(operator, ofEra, nonce, evidence);
+        uint256 validUntil = IQuoteVerifier(found.verifier).verify(operator, ofEra, nonce, evidence);
         if (validUntil > block.timestamp) revert EvidenceHolds(operator, ofEra.number, validUntil);
         found.activeUntil = 0;
         // The same evidence is not asked about twice: only newer brings the era back.
@@ -150,6 +174,11 @@ contract Registry is IRegistry {
     }
 
     /// @inheritdoc IRegistry
+    function isRevoked(uint256 operator, address signer) external view returns (bool) {
+        return _signer[operator][signer].revoked;
+    }
+
+    /// @inheritdoc IRegistry
     function admin(uint256 operator) external view returns (address) {
         return _operator[operator].admin;
     }
@@ -174,6 +203,7 @@ contract Registry is IRegistry {
         if (validUntil > found.expiry) validUntil = found.expiry;
         if (validUntil <= found.activeUntil) revert EvidenceNotLater(validUntil, found.activeUntil);
         found.activeUntil = validUntil;
+        found.verifier = quoteVerifier;
         found.evidenceHash = keccak256(abi.encode(nonce, evidence));
         emit EvidenceAccepted(operator, ofEra.number, nonce, validUntil, evidence);
     }

@@ -50,7 +50,7 @@ type Proven = {
 };
 
 /** A host that keeps a transaction to itself must not keep the operator waiting: it is sent again. */
-const RECEIPT_MS_MAX = 120_000;
+export const RECEIPT_MS_MAX = 120_000;
 
 /** Turns a planned batch into a settlement on the chain. */
 export class Settler {

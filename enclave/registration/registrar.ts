@@ -86,11 +86,12 @@ export class Registrar {
    * `TEE_FAILED`, `COLLATERAL_UNREACHABLE`, `ATTESTOR_FAILED`, and what the endpoint throws.
    */
   async renewal(number: bigint): Promise<Call | undefined> {
-    const { attestation, registry, provider, operator, startBlock } = this.#options;
+    const { attestation, chainId, registry, provider, operator, startBlock, keys } = this.#options;
     if (attestation === undefined || number === 0n) return undefined;
     const time = BigInt((await provider.getBlock('latest'))?.timestamp ?? 0);
     const activeUntil = await this.activeUntil(number);
     if (activeUntil > time + BigInt(attestation.evidenceSeconds) / 2n) return undefined;
+    if (await registry.isRevoked(operator, this.signerOf(number))) return undefined;
     const registered = await registry.registeredEra(operator, number, startBlock);
     if (registered?.signer !== this.signerOf(number)) return undefined;
     if (registered.expiry <= time || registered.expiry <= activeUntil) return undefined;
@@ -100,7 +101,7 @@ export class Registrar {
     const validUntil = time + BigInt(attestation.evidenceSeconds);
     const { attestors } = attestation;
     const evidence = await registryEvidence({ registry, provider, attestors, evidence: made, era, nonce, validUntil });
-    return registry.renewEvidenceCall(operator, registered, evidence);
+    return registry.renewEvidenceCall(chainId, operator, registered, evidence, keys.era(number).signer);
   }
 
   #bindingOf(number: bigint): EraBinding {

@@ -56,7 +56,7 @@ export async function auditDeployment(manifest: Manifest, provider: Provider): P
     'VALID_SECONDS',
     'GAS',
   ]);
-  await next(quoteVerifier, 'MEASUREMENTS', ['Measurements'], ['GOVERNOR']);
+  await next(quoteVerifier, 'MEASUREMENTS', ['Measurements'], ['GOVERNOR', 'GUARDIAN']);
   return findings;
 }
 

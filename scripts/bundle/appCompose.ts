@@ -13,7 +13,7 @@ export const FIXED: Readonly<Record<string, string>> = {
 };
 /** Files of an operator's whose JSON is put in their place. */
 export const FILES: readonly string[] = ['MANIFEST', 'MARKETS', 'RULES'];
-/** What evidence speaks of must not be chosen by whoever holds the machine: which chain is believed, and how much settles together. */
+/** What evidence speaks of must not be chosen by whoever holds the machine: which chain is meant, and how much settles together. */
 export const MEASURED: readonly string[] = ['MANIFEST', 'CADENCE', 'CONFIRMATIONS', 'CLOCK_SKEW_SECONDS', 'FILLS'];
 /** Measured unless the operator wants to change them without a new measurement. None of them can make the enclave tell a secret. */
 export const OPTIONAL: readonly string[] = [

@@ -57,7 +57,7 @@ export type AttestorSettings = {
 };
 
 export type PoolSettings = {
-  /** Can pause deposits at once. */
+  /** Can pause deposits, and remove a program of enclaves, at once. */
   readonly guardian: string;
   /** Proposes what the timelock carries out: unpausing, another guardian. Anybody may execute what has waited long enough. */
   readonly governor: string;
@@ -91,11 +91,12 @@ export async function refuseDevelopmentKeys(signer: Signer): Promise<void> {
 async function deployQuoteVerifier(
   signer: Signer,
   governor: string,
+  guardian: string,
   settings: AttestorSettings | undefined,
 ): Promise<string> {
   if (settings === undefined) return (await deployContract(signer, 'DevelopmentQuoteVerifier')).getAddress();
   const { attestors, threshold, measurements } = settings;
-  const allowed = await deployContract(signer, 'Measurements', [governor, measurements]);
+  const allowed = await deployContract(signer, 'Measurements', [governor, guardian, measurements]);
   const sorted = attestors.toSorted((left, right) => (BigInt(left) < BigInt(right) ? -1 : 1));
   return (
     await deployContract(signer, 'AttestorQuoteVerifier', [await allowed.getAddress(), sorted, threshold])
@@ -116,7 +117,7 @@ export async function deployPool(signer: Signer, settings: PoolSettings): Promis
     anybody,
   ]);
   const timelockAddress = await timelock.getAddress();
-  const quoteVerifier = await deployQuoteVerifier(signer, timelockAddress, settings.attestors);
+  const quoteVerifier = await deployQuoteVerifier(signer, timelockAddress, settings.guardian, settings.attestors);
   const registry = await (await deployContract(signer, 'Registry', [timelockAddress, quoteVerifier])).getAddress();
   const parameters = [
     verifier,

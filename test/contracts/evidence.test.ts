@@ -6,9 +6,20 @@ import { measurementDigest } from '@bitcloak/attestation/policy';
 import { attest, attestorEvidence, statementOf, type Attestation } from '@bitcloak/chain/attestors';
 import { REGISTRY_ABI } from '@bitcloak/chain/generated/abi';
 import type { Call } from '@bitcloak/chain/pool';
-import { RegistryClient, type Era, type Nonce } from '@bitcloak/chain/registry';
+import { RegistryClient, type Era, type Nonce, type RegistryEvidence } from '@bitcloak/chain/registry';
 import { ERA_SECONDS_MAX, LOCK_SECONDS_MAX, MEASUREMENT_DELAY_SECONDS } from '@bitcloak/protocol/parameters';
-import { AbiCoder, type Contract, Interface, isCallException, Wallet, ZeroAddress, ZeroHash } from 'ethers';
+import {
+  AbiCoder,
+  type Contract,
+  getAddress,
+  Interface,
+  isCallException,
+  type SigningKey,
+  toBeHex,
+  Wallet,
+  ZeroAddress,
+  ZeroHash,
+} from 'ethers';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { BOOT, dstackEvidence, intelQuote, simulatedEvidence, simulatedMeasurements } from '../support/attestation.ts';
 import { openChain, readArtifact, type Chain } from '../support/chain.ts';
@@ -18,6 +29,8 @@ import { compile } from '../support/solidity.ts';
 
 const DAY = 86_400n;
 const OPERATOR = 1;
+const GUARDIAN = 7;
+const REGISTRY = new Interface(REGISTRY_ABI);
 const MEASUREMENT = `0x${measurementDigest(simulatedMeasurements())}`;
 const OTHER = `0x${'77'.repeat(32)}`;
 const ACCEPTED = 'accepted';
@@ -36,9 +49,13 @@ describe('evidence for the registry', function () {
   /** As the admin of the operator, who is also the governor. */
   async function open(deployVerifier: (allowed: string) => Promise<Contract>): Promise<void> {
     chain = await openChain();
-    const governor = chain.signer();
+    const [governor, guardian] = [chain.signer(), chain.signer(GUARDIAN)];
     const timelock = await deployContract(governor, 'TimelockController', [2n * DAY, [], [], ZeroAddress]);
-    measurements = (await deployContract(governor, 'Measurements', [governor.address, [MEASUREMENT]])) as Contract;
+    measurements = (await deployContract(governor, 'Measurements', [
+      governor.address,
+      guardian.address,
+      [MEASUREMENT],
+    ])) as Contract;
     verifier = await deployVerifier(await measurements.getAddress());
     const deployed = await deployContract(governor, 'Registry', [timelock.target, verifier.target]);
     registry = new RegistryClient(BigInt(await deployed.getAddress()), governor);
@@ -75,13 +92,22 @@ describe('evidence for the registry', function () {
     to: await contract.getAddress(),
     data: contract.interface.encodeFunctionData(method, values),
   });
-  const newEra = async (): Promise<Era> => ({
-    signer: BigInt(new Wallet(`0x${Buffer.from(bytes(32)).toString('hex')}`).address),
-    encryptionKey: bytes(32),
-    apiKey: bytes(32),
-    number: (await registry.era(OPERATOR)) + 1n,
-    expiry: (await chain.now()) + ERA_SECONDS_MAX - 100n,
-  });
+  /** The keys that eras are signed with, by their addresses. */
+  const signers = new Map<bigint, SigningKey>();
+  const newEra = async (): Promise<Era> => {
+    const { signingKey, address } = new Wallet(`0x${Buffer.from(bytes(32)).toString('hex')}`);
+    signers.set(BigInt(address), signingKey);
+    return {
+      signer: BigInt(address),
+      encryptionKey: bytes(32),
+      apiKey: bytes(32),
+      number: (await registry.era(OPERATOR)) + 1n,
+      expiry: (await chain.now()) + ERA_SECONDS_MAX - 100n,
+    };
+  };
+  /** With the consent of the era's signer, unless it is another's. */
+  const renewal = (era: Era, evidence: RegistryEvidence, consents = signers.get(era.signer)) =>
+    registry.renewEvidenceCall(31337n, OPERATOR, era, evidence, consents ?? assert.fail('no such era'));
   const refused = (era: Era) => `EvidenceRefused(${OPERATOR}, ${era.number})`;
 
   afterEach(() => startAgain());
@@ -197,31 +223,72 @@ describe('evidence for the registry', function () {
       const anybody = chain.signer(9).address;
       const again = { nonceBlock, evidence };
       assert.equal(
-        await said(registry.renewEvidenceCall(OPERATOR, era, again), anybody),
+        await said(renewal(era, again), anybody),
         `EvidenceNotLater(${attestation.validUntil}, ${attestation.validUntil})`,
       );
       const later = await evidenceOf(era, { change: { validUntil: (await chain.now()) + 20n * DAY } });
       const changed = { ...era, apiKey: bytes(32) };
-      const call = registry.renewEvidenceCall(OPERATOR, changed, later);
+      const call = renewal(changed, later);
       assert.match(await said(call, anybody), /^EraUnknown\(1, 0x/);
       await chain.mine(300);
-      const stale = await said(registry.renewEvidenceCall(OPERATOR, era, later), anybody);
+      const stale = await said(renewal(era, later), anybody);
       assert.equal(stale, `NonceUnknown(${later.nonceBlock})`);
       const fresh = await evidenceOf(era, { change: { validUntil: (await chain.now()) + 20n * DAY } });
-      await (await chain.signer(9).sendTransaction(registry.renewEvidenceCall(OPERATOR, era, fresh))).wait();
+      await (await chain.signer(9).sendTransaction(renewal(era, fresh))).wait();
       assert.equal(await registry.activeUntil(OPERATOR, era.signer), fresh.attestation.validUntil);
+    });
+
+    it('is not replaced by who has no consent of its keys, so that no attestor can put himself into it, and end it', async () => {
+      const { era } = await registered();
+      const later = await evidenceOf(era, { change: { validUntil: (await chain.now()) + 20n * DAY } });
+      const missing = new RegExp(`^ConsentMissing\\(1, ${getAddress(toBeHex(era.signer, 20))}\\)$`);
+      const stranger = attestors[0]?.signingKey ?? assert.fail();
+      assert.match(await said(renewal(era, later, stranger)), missing);
+      const right = renewal(era, later);
+      const of = (call: Call, changes: (values: unknown[]) => unknown[]) => {
+        const values = [...REGISTRY.decodeFunctionData('renewEvidence', call.data)];
+        return { ...call, data: REGISTRY.encodeFunctionData('renewEvidence', changes(values)) };
+      };
+      for (const consent of ['0x', `0x${'00'.repeat(65)}`, `0x${'11'.repeat(64)}1b`]) {
+        assert.match(await said(of(right, (values) => [...values.slice(0, 4), consent])), missing);
+      }
+      // Consent is to this evidence, and this block.
+      const other = await evidenceOf(era, { change: { validUntil: (await chain.now()) + 21n * DAY } });
+      assert.match(
+        await said(of(right, ([id, ofEra, block, _, consent]) => [id, ofEra, block, other.evidence, consent])),
+        missing,
+      );
+      assert.match(
+        await said(
+          of(right, ([id, ofEra, block, evidence, consent]) => [id, ofEra, Number(block) - 1, evidence, consent]),
+        ),
+        missing,
+      );
+      assert.equal(await said(right), ACCEPTED);
+    });
+
+    it('outlives one attestor where more of them have signed than are needed', async () => {
+      const era = await newEra();
+      const { nonceBlock, nonce, evidence, attestation } = await evidenceOf(era, { by: attestors });
+      await send(registry.registerEraCall(OPERATOR, era, { nonceBlock, evidence }));
+      await chain.provider.send('hardhat_setBalance', [attestors[0]?.address, '0xde0b6b3a7640000']);
+      await attestors[0]
+        ?.connect(chain.provider)
+        .sendTransaction(await of(verifier, 'withdraw', statementOf(attestation)));
+      const call = registry.invalidateEvidenceCall(OPERATOR, era, nonce.hash, evidence);
+      assert.match(await said(call), /^EvidenceHolds\(/);
     });
 
     it('does not outlive its era, and brings back no signer that was revoked', async () => {
       const { era } = await registered();
       await chain.setTime(era.expiry - DAY);
       const late = await evidenceOf(era, { change: { validUntil: era.expiry + DAY } });
-      await send(registry.renewEvidenceCall(OPERATOR, era, late), 'registry.renewEvidence.attestors.2');
+      await send(renewal(era, late), 'registry.renewEvidence.attestors.2');
       assert.equal(await registry.activeUntil(OPERATOR, era.signer), era.expiry);
       await send(registry.revokeSignerCall(OPERATOR, era.signer));
       assert.equal(await registry.activeUntil(OPERATOR, era.signer), 0n);
       const later = await evidenceOf(era, { change: { validUntil: era.expiry + 2n * DAY } });
-      assert.match(await said(registry.renewEvidenceCall(OPERATOR, era, later)), /^EraUnknown\(/);
+      assert.match(await said(renewal(era, later)), /^EraUnknown\(/);
       assert.equal(await registry.isActive(OPERATOR, era.signer), false);
     });
 
@@ -237,7 +304,8 @@ describe('evidence for the registry', function () {
           await attestors[1]?.connect(chain.provider).sendTransaction(await of(verifier, 'resign'));
         },
         'its measurement is removed': async () => {
-          await chain.signer().sendTransaction(await of(measurements, 'remove', MEASUREMENT));
+          // Whoever finds a hole in a program does not wait for a delay.
+          await chain.signer(GUARDIAN).sendTransaction(await of(measurements, 'remove', MEASUREMENT));
         },
       };
       const anybody = chain.signer(9);
@@ -268,7 +336,7 @@ describe('evidence for the registry', function () {
         .sendTransaction(await of(verifier, 'withdraw', statementOf(attestation)));
       await send(registry.invalidateEvidenceCall(OPERATOR, era, nonce.hash, evidence), 'registry.invalidateEvidence');
       const others = attestors.slice(1);
-      await send(registry.renewEvidenceCall(OPERATOR, era, await evidenceOf(era, { by: others })));
+      await send(renewal(era, await evidenceOf(era, { by: others })));
       assert.equal(await registry.isActive(OPERATOR, era.signer), true);
     });
 
@@ -305,7 +373,12 @@ describe('evidence for the registry', function () {
       const propose = await of(measurements, 'propose', OTHER);
       const remove = await of(measurements, 'remove', OTHER);
       const stranger = chain.signer(5).address;
-      for (const call of [propose, remove]) assert.equal(await said(call, stranger), `NotGovernor(${stranger})`);
+      assert.equal(await said(propose, stranger), `NotGovernor(${stranger})`);
+      assert.equal(
+        await said(propose, chain.signer(GUARDIAN).address),
+        `NotGovernor(${chain.signer(GUARDIAN).address})`,
+      );
+      assert.equal(await said(remove, stranger), `NotGuardian(${stranger})`);
       assert.equal(await said(remove), `MeasurementUnknown(${OTHER})`);
       await (await chain.signer().sendTransaction(propose)).wait();
       assert.equal(await said(propose), `MeasurementKnown(${OTHER})`, 'proposing it again does not put it off');
@@ -454,6 +527,27 @@ describe('evidence for the registry', function () {
         const changed = { ...era, ...changes };
         assert.equal(await said(registry.registerEraCall(OPERATOR, changed, evidence)), refused(era));
       }
+    });
+
+    it('ends what rests on a program that is not allowed any more, though the DCAP verifier fails altogether', async () => {
+      const era = await newEra();
+      const evidence = await evidenceOf(era);
+      await send(registry.registerEraCall(OPERATOR, era, evidence));
+      const call = registry.invalidateEvidenceCall(OPERATOR, era, evidence.nonce.hash, evidence.evidence);
+      await (await dcap.getFunction('breakDown').send()).wait();
+      assert.notEqual(await said(call), ACCEPTED, 'nobody knows');
+      await chain.signer(GUARDIAN).sendTransaction(await of(measurements, 'remove', MEASUREMENT));
+      await send(call);
+      assert.equal(await registry.isActive(OPERATOR, era.signer), false);
+    });
+
+    it('takes no answer about another quote', async () => {
+      const era = await newEra();
+      const evidence = await evidenceOf(era);
+      const quote = bytesOfHex(evidence.evidence.slice(2), 'quote');
+      const other = quoteFor(era, evidence.nonce, { quote: { teeTcbSvn: new Uint8Array(16) } });
+      await record(quote, answerTo(other));
+      assert.equal(await said(registry.registerEraCall(OPERATOR, era, evidence)), refused(era));
     });
 
     it('refuses recorded quotes of real machines, which run other programs with other keys', async () => {

@@ -172,7 +172,10 @@ describe('Registry', function () {
   });
 
   it('changes its quote verifier through the timelock only, and later than the longest lock', async () => {
-    const verifier = await (await deployContract(chain.signer(), 'DevelopmentQuoteVerifier')).getAddress();
+    const anything = await (await deployContract(chain.signer(), 'Measurements', [admin, admin, []])).getAddress();
+    const verifier = await (
+      await deployContract(chain.signer(), 'AttestorQuoteVerifier', [anything, [admin], 1])
+    ).getAddress();
     const { timelock } = desk.bench;
     const registry = new Contract(formatAccount(desk.registry.address), registryInterface, chain.provider);
     const current = () => registry.getFunction('quoteVerifier')() as Promise<string>;
@@ -193,9 +196,17 @@ describe('Registry', function () {
     const acceptableAt = await propose(verifier, ZeroHash);
     await chain.setTime(acceptableAt - 2n);
     assert.match(await saidTo(stranger, 'acceptQuoteVerifier', []), /^TooEarly\(/);
+    const signer = desk.newSigner();
+    const era = await desk.era(signer, 2n, DAY_SECONDS);
+    const nonce = await desk.registry.nonce();
+    const { chainId } = desk.bench;
+    const evidence = developmentEvidence(chainId, desk.registry.address, desk.operator, era, nonce, signer);
+    await desk.asAdmin(desk.registry.registerEraCall(desk.operator, era, evidence));
     await chain.setTime(acceptableAt);
     await chain.signer(7).sendTransaction(call('acceptQuoteVerifier', []));
     assert.equal(await current(), verifier);
+    const ending = desk.registry.invalidateEvidenceCall(desk.operator, era, nonce.hash, evidence.evidence);
+    assert.match(await outcome(chain, ending, stranger), /^EvidenceHolds\(/, 'it is asked that took it');
     assert.equal(await saidTo(stranger, 'acceptQuoteVerifier', []), 'QuoteVerifierMissing()', 'once');
 
     await propose(first, toBeHex(1, 32));

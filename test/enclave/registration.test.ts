@@ -291,6 +291,13 @@ describe('an enclave that shows what it is', function () {
     await sendCall(chain.signer(ADMIN), registry.revokeSignerCall(OPERATOR, signerOf(2n)));
     await until('it knows', async () => (await health(enclave)) === 503);
     assert.equal(enclave.operator.machine.state.activeUntil, 0);
+    reports = [];
+    await sleep(300);
+    assert.deepEqual(reports, [], 'it does not try to renew what cannot be');
+    await register(enclave.url, 20n * DAY);
+    assert.equal((await enclave.ended)?.code, 'ERA_INACTIVE', 'and gives way to the era that takes its place');
+    running.length = 0;
+    await start();
   });
 
   it('is refused by its administrator where it shows keys of another operator, or another program', async () => {
@@ -310,8 +317,8 @@ describe('an enclave that shows what it is', function () {
       eraRegistration({
         ...base,
         ask: async (nonce) => ({
-          ...(await ask(enclave.url, nonce, 3n)),
-          era: (await ask(enclave.url, nonce, 2n)).era,
+          ...(await ask(enclave.url, nonce, 4n)),
+          era: (await ask(enclave.url, nonce, 3n)).era,
         }),
       }),
       { code: 'BINDING_REFUSED' },

@@ -219,6 +219,7 @@ describe('an attestor', function () {
       const timelock = await deployContract(governor, 'TimelockController', [172_800, [], [], ZeroAddress]);
       const allowed = await deployContract(governor, 'Measurements', [
         governor.address,
+        governor.address,
         [`0x${measurementDigest(simulatedMeasurements())}`],
       ]);
       const verifier = await deployContract(governor, 'AttestorQuoteVerifier', [allowed.target, addresses, 2]);

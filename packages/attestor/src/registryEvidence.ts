@@ -65,7 +65,7 @@ async function attestedEvidence(
     signed.set(attestor, signature);
   };
   const outcomes = await Promise.allSettled(attestors.map(ask));
-  if (signed.size >= threshold) return attestorEvidence(statement, [...signed.values()].slice(0, threshold));
+  if (signed.size >= threshold) return attestorEvidence(statement, [...signed.values()]);
   const failures = outcomes.flatMap((outcome) =>
     outcome.status === 'rejected' ? [(outcome.reason as Error).message] : [],
   );

@@ -10,6 +10,7 @@ import {
   type Log,
   type Provider,
   type Signer,
+  type SigningKey,
   type Wallet,
 } from 'ethers';
 import { REGISTRY_ABI } from './generated/abi.ts';
@@ -20,6 +21,7 @@ import { callError, type Call } from './pool.ts';
 const RANGE_BLOCKS = 100_000;
 
 const registryInterface = new Interface(REGISTRY_ABI);
+const RENEWAL_DOMAIN = 'bitcloak.renewal';
 const coder = AbiCoder.defaultAbiCoder();
 const ERA_TOPIC = registryInterface.getEvent('EraRegistered')?.topicHash ?? '';
 
@@ -98,6 +100,10 @@ export class RegistryClient {
     return (await this.#read('activeUntil', operator, formatAccount(signer))) as bigint;
   }
 
+  async isRevoked(operator: number, signer: bigint): Promise<boolean> {
+    return (await this.#read('isRevoked', operator, formatAccount(signer))) as boolean;
+  }
+
   /** Number of the operator's newest era; 0 before the first. */
   async era(operator: number): Promise<bigint> {
     return (await this.#read('era', operator)) as bigint;
@@ -162,8 +168,19 @@ export class RegistryClient {
     return this.#call('registerEra', [operator, eraArgument(era), nonceBlock, evidence]);
   }
 
-  renewEvidenceCall(operator: number, era: Era, { nonceBlock, evidence }: RegistryEvidence): Call {
-    return this.#call('renewEvidence', [operator, eraArgument(era), nonceBlock, evidence]);
+  /** @param chainId of the registry's chain. @param signer the era's, whose consent a renewal needs. */
+  renewEvidenceCall(
+    chainId: bigint,
+    operator: number,
+    era: Era,
+    { nonceBlock, evidence }: RegistryEvidence,
+    signer: SigningKey,
+  ): Call {
+    const types = ['string', 'uint256', 'address', 'uint256', 'uint64', 'uint256', 'bytes32'];
+    const place = [RENEWAL_DOMAIN, chainId, formatAccount(this.address), operator, era.number];
+    const digest = keccak256(coder.encode(types, [...place, nonceBlock, keccak256(evidence)]));
+    const consent = signer.sign(digest).serialized;
+    return this.#call('renewEvidence', [operator, eraArgument(era), nonceBlock, evidence, consent]);
   }
 
   /** @param nonce the hash that the evidence names, and `evidence` as it was accepted last. */
