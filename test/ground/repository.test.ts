@@ -99,7 +99,7 @@ describe('the repository', () => {
     const imports = {
       'packages/cli/src/a.ts': `import '@bitcloak/wallet/b'; import './c.ts'; import 'commander'; import 'node:fs';`,
       'packages/wallet/src/b.ts': `import '@bitcloak/prover/b'; import '@bitcloak/protocol/b';`,
-      'packages/relayer/src/b.ts': `import '@bitcloak/chain/b';`,
+      'packages/relayer/src/b.ts': `import '@bitcloak/chain/b'; import '#c';`,
       'enclave/settlement/a.ts': `import '../exchange/b.ts'; import './c.ts'; import '@bitcloak/prover/b';`,
       'enclave/server.ts': `import './settlement/a.ts'; import '@bitcloak/wallet/b'; import 'fastify';`,
       'scripts/deploy.ts': `import '@bitcloak/cli/b'; import './bootstrap/hash.mjs';`,
@@ -114,7 +114,7 @@ describe('the repository', () => {
     const circle = {
       'packages/notes/src/a.ts': `import './b.ts';`,
       'packages/notes/src/b.ts': `import type { C } from './c.ts'; import './d.ts';`,
-      'packages/notes/src/c.ts': `import './b.ts';`,
+      'packages/notes/src/c.ts': `import '#b';`,
       'packages/notes/src/d.ts': '',
     };
     assert.deepEqual(circlesOfImports(files(circle)), [
@@ -127,7 +127,7 @@ describe('the repository', () => {
     const sample = {
       'package.json': '{"devDependencies":{"ethers":"1.0.0"}}',
       'packages/notes/package.json': '{"dependencies":{"@scure/base":"1.0.0"}}',
-      'packages/notes/src/a.ts': `import '@scure/base/x'; import '@bitcloak/crypto/x'; import 'node:fs'; import 'ethers';`,
+      'packages/notes/src/a.ts': `import '@scure/base/x'; import '@bitcloak/crypto/x'; import '#b'; import 'node:fs'; import 'ethers';`,
       'scripts/a.ts': `import 'ethers/utils'; import '@scure/base';`,
       'test/a.test.ts': `import '@scure/base'; import 'mocha';`,
     };

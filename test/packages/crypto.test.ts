@@ -12,6 +12,7 @@ import {
 } from '@bitcloak/crypto/field';
 import { EPHEMERAL_KEY_BYTES, openSlots, SLOT_SECRET_BYTES, SlotSealer } from '@bitcloak/crypto/noteEncryption';
 import { poseidon, raw } from '@bitcloak/crypto/poseidon';
+import * as portable from '@bitcloak/crypto/poseidonPortable';
 import { AgreementKey, isPublicKey as isAgreementPublicKey } from '@bitcloak/crypto/x25519';
 import {
   FIELD_MODULUS,
@@ -94,8 +95,19 @@ describe('Poseidon', () => {
     for (let count = 1; count <= 16; count++) {
       const inputs = Array.from({ length: count }, () => random.field());
       for (const tag of [0n, ...Object.values(TAG), LARGEST]) {
-        assert.equal(poseidon(inputs, tag), reference.F.toObject(reference(inputs, reference.F.e(tag))));
+        const expected = reference.F.toObject(reference(inputs, reference.F.e(tag)));
+        assert.equal(poseidon(inputs, tag), expected);
+        assert.equal(portable.poseidon(inputs, tag), expected);
       }
+    }
+  });
+
+  it('takes the same inputs outside Node', () => {
+    const inputs = [FIELD_MODULUS, FIELD_MODULUS + 5n, 2n ** 256n - 1n];
+    assert.equal(portable.poseidon(inputs, FIELD_MODULUS + 1n), poseidon(inputs, FIELD_MODULUS + 1n));
+    assert.equal(portable.poseidon([0n]), poseidon([0n]));
+    for (const hash of [poseidon, portable.poseidon]) {
+      for (const count of [0, 17]) assert.throws(() => hash(new Array<bigint>(count).fill(1n)), RangeError);
     }
   });
 
@@ -112,6 +124,9 @@ describe('Poseidon', () => {
         const children = new Uint8Array(Buffer.concat(inputs.map(raw.from)));
         assert.equal(raw.to(raw.hash(children)), poseidon(inputs));
         assert.deepEqual(inputs.map(raw.from).map(raw.to), inputs);
+        const plain = new Uint8Array(Buffer.concat(inputs.map(portable.raw.from)));
+        assert.equal(portable.raw.to(portable.raw.hash(plain)), poseidon(inputs));
+        assert.deepEqual(inputs.map(portable.raw.from).map(portable.raw.to), inputs);
       }),
       { ...PROPERTY, numRuns: 50 },
     );

@@ -76,7 +76,7 @@ function complaintAbout({ from, specifier, target }: Import): string | undefined
 
   const [importer, imported] = [packageOf(from), packageOf(target)];
   if (imported === undefined) return importer === undefined ? undefined : 'a package imports packages only';
-  if (importer === imported) return specifier.startsWith('.') ? undefined : 'within a package imports are relative';
+  if (importer === imported) return /^[.#]/.test(specifier) ? undefined : 'within a package imports are relative';
   if (specifier.startsWith('.')) return 'another package is imported by its name';
   if (importer === undefined) return undefined;
   const allowed = Object.hasOwn(MAY_IMPORT, importer) ? MAY_IMPORT[importer] : undefined;
@@ -194,6 +194,9 @@ function allImports(files: readonly RepositoryFile[]): Import[] {
 
 function resolve(from: string, specifier: string): string | undefined {
   if (specifier.startsWith('.')) return path.posix.join(path.posix.dirname(from), specifier);
+  // Of the files that the package's manifest has for a name, the one for Node.
+  const own = packageOf(from);
+  if (own !== undefined && specifier.startsWith('#')) return `packages/${own}/src/${specifier.slice(1)}.ts`;
   const named = /^@bitcloak\/([^/]+)\/(.+)$/.exec(specifier);
   return named ? `packages/${named[1] ?? ''}/src/${named[2] ?? ''}.ts` : undefined;
 }

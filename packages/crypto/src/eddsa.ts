@@ -1,9 +1,9 @@
+import { poseidon } from '#poseidon';
 import { SUBGROUP_ORDER } from '@bitcloak/protocol/parameters';
 import { sha512 } from '@noble/hashes/sha2.js';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { equationHolds, isPublicKey, multiplyBase, type Point } from './babyjubjub.ts';
 import { bytesToInteger, integerToBytes, isField } from './field.ts';
-import { poseidon } from './poseidon.ts';
 
 /** An EdDSA signature over Poseidon, as circomlib's `EdDSAPoseidonVerifier` checks it: S·B8 = R8 + 8·h·A. */
 export type Signature = { readonly r8: Point; readonly s: bigint };
