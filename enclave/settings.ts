@@ -1,5 +1,6 @@
 import { INTEL_PCS, type CollateralSource } from '@bitcloak/attestation/collateralSource';
-import { parseManifest, readManifest, type Manifest, type Token } from '@bitcloak/chain/manifest';
+import { parseManifest, type Manifest, type Token } from '@bitcloak/chain/manifest';
+import { readManifest } from '@bitcloak/chain/manifestFile';
 import { parseAddress, type ShieldedAddress } from '@bitcloak/notes/address';
 import { SETTLEMENT_FILLS_MAX } from '@bitcloak/protocol/parameters';
 import { ServiceSettings, type Environment } from '@bitcloak/service/settings';

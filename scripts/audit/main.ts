@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { connect, readManifest } from '@bitcloak/chain/manifest';
+import { connect } from '@bitcloak/chain/manifest';
+import { readManifest } from '@bitcloak/chain/manifestFile';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { runTool, USER_DIRECTORY } from '../bundle/tool.ts';
 import { allowedFrom, auditDeployment } from './deployment.ts';

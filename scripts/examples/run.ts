@@ -1,7 +1,7 @@
 import process from 'node:process';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readManifest } from '@bitcloak/chain/manifest';
+import { readManifest } from '@bitcloak/chain/manifestFile';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { BitcloakError, ERROR_EXIT_CODES } from '@bitcloak/protocol/errors';
 import { LocalProver, terminateProver } from '@bitcloak/prover/prover';

@@ -1,6 +1,6 @@
 // A process of its own that synchronises a wallet, for a test to kill: the wallet's directory, then the file of the manifest.
 import process from 'node:process';
-import { readManifest } from '@bitcloak/chain/manifest';
+import { readManifest } from '@bitcloak/chain/manifestFile';
 import { LocalProver } from '@bitcloak/prover/prover';
 import { Wallet } from '@bitcloak/wallet/wallet';
 

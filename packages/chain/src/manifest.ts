@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { getAddress } from 'ethers';
@@ -128,18 +127,6 @@ export function parseManifest(text: string, source: string): Manifest {
           },
         }),
   };
-}
-
-export function readManifest(path: string): Manifest {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new BitcloakError('NETWORK_UNKNOWN', `${path} cannot be read; is the devnet (npm start) running?`, {
-      cause: error,
-    });
-  }
-  return parseManifest(text, path);
 }
 
 /** Connects to a manifest's endpoint and checks that it serves the chain that the manifest means. */

@@ -48,7 +48,7 @@ export class Context {
   /** The network that --network names, with the endpoint of --endpoint where there is one. */
   async manifest(): Promise<Manifest> {
     if (this.#manifest !== undefined) return this.#manifest;
-    const { readManifest } = await import('@bitcloak/chain/manifest');
+    const { readManifest } = await import('@bitcloak/chain/manifestFile');
     const manifest = readManifest(manifestPath(this.options.network));
     const { endpoint } = this.options;
     this.#manifest = endpoint === undefined ? manifest : { ...manifest, endpoint };

@@ -1,5 +1,6 @@
 import { decodeFees, type RelayFee } from '@bitcloak/chain/relayWire';
-import { connect, readManifest, type Manifest } from '@bitcloak/chain/manifest';
+import { connect, type Manifest } from '@bitcloak/chain/manifest';
+import { readManifest } from '@bitcloak/chain/manifestFile';
 import { PoolClient } from '@bitcloak/chain/pool';
 import { Keyring } from '@bitcloak/notes/keys';
 import { seedOf } from '@bitcloak/notes/mnemonic';
