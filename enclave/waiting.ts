@@ -6,6 +6,7 @@ import { API } from '@bitcloak/trading/wire';
 import type { Signer } from 'ethers';
 import type { FastifyInstance } from 'fastify';
 import { addAttestationRoute } from './api/attestationRoute.ts';
+import { letPagesRead } from './api/crossOrigin.ts';
 import { bodyOf } from './api/errors.ts';
 import { API_LIMITS, type ApiLimits } from './api/limits.ts';
 import { INACTIVE } from './api/publicRoutes.ts';
@@ -97,6 +98,7 @@ async function buildIntroduction({ api }: WaitingSettings, registrar: Registrar)
       report: () => undefined,
     },
   );
+  letPagesRead(app);
   await app.register(
     async (scope) => {
       addAttestationRoute(scope, (era, nonce) => registrar.attest(era, nonce), attestationsPerMinute);

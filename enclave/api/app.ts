@@ -9,6 +9,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import type { Operator } from '../operator/operator.ts';
 import { networkOf } from './addresses.ts';
 import { addAttestationRoute, type Attest } from './attestationRoute.ts';
+import { addPreflight, letPagesRead } from './crossOrigin.ts';
 import { DeadMan } from './deadMan.ts';
 import { Desk } from './desk.ts';
 import { answerErrors, STRICT, type ApiReport } from './errors.ts';
@@ -114,6 +115,7 @@ export async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
       addAttestationRoute(scope, options.attest, limits.attestationsPerMinute);
       addStreamRoute(scope, streams);
       addSealedRoute(scope, gate, inner, options.report);
+      for (const path of ['/sessions', '/sealed']) addPreflight(scope, path);
     },
     { prefix: API },
   );
@@ -143,6 +145,7 @@ async function openServer(options: ApiOptions, limits: ApiLimits): Promise<Fasti
     requestTimeout: HEAD_AND_BODY_MS_MAX,
     trustProxy: trustedProxies === undefined ? false : [...trustedProxies],
   });
+  letPagesRead(app);
   app.server.maxConnections = limits.connections;
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(SEALED_TYPE, { parseAs: 'buffer' }, (_request, body, done) => {

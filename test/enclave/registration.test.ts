@@ -173,6 +173,10 @@ describe('an enclave that shows what it is', function () {
     ]) {
       assert.equal(await code(url, `${API}/attestation${query}`), '400 USAGE', query);
     }
+    for (const path of ['/health', `${API}/attestation`, `${API}/attestation?nonce=${'ab'.repeat(32)}`]) {
+      const { headers } = await fetch(`${url}${path}`);
+      assert.equal(headers.get('access-control-allow-origin'), '*', `${path} is for pages too`);
+    }
     const other = `${API}/attestation?nonce=${'ab'.repeat(32)}&era=2`;
     assert.equal(await code(url, other), '404 ERA_INACTIVE', 'nobody needs the keys after the next');
     await assert.rejects(register(url, 20n * DAY, attestation.urls.slice(0, 1)), {
