@@ -96,6 +96,7 @@ describe('the API of an enclave', function () {
       const inApi = [
         'get /info',
         'get /markets',
+        'get /attestation',
         'get /openapi.json',
         'post /sessions',
         'post /sealed',
@@ -123,7 +124,9 @@ describe('the API of an enclave', function () {
           const inPath = operation.parameters?.filter((parameter) => parameter.in === 'path').map(({ name }) => name);
           assert.deepEqual(inPath ?? [], named, route);
           assert.equal(operation.requestBody !== undefined, /^(post|patch)/.test(method), route);
-          const isPlain = /\/(info|markets|openapi\.json|sessions|sealed|stream|health|metrics)$/.test(path);
+          const isPlain = /\/(info|markets|attestation|openapi\.json|sessions|sealed|stream|health|metrics)$/.test(
+            path,
+          );
           assert.deepEqual([operation['x-sealed'], isPlain], isPlain ? [undefined, true] : [true, false], route);
           if (!isPlain) assert.match(operation.description ?? '', /\/api\/v1\/sealed/);
         }
