@@ -12,7 +12,7 @@ const ROUNDS_FULL = 8;
 /** circomlib's, by the number of inputs from 1 on. */
 const ROUNDS_PARTIAL = [56, 57, 56, 60, 60, 63, 64, 63, 60, 66, 60, 65, 70, 60, 64, 68];
 
-/** By the number of inputs. Constants take some milliseconds to make, and few numbers of inputs are in use. */
+/** By the number of inputs. Constants take some tens of milliseconds to make, and few numbers of inputs are in use. */
 const permutations = new Map<number, PoseidonFn>();
 
 function permutation(inputs: number): PoseidonFn {
