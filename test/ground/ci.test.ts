@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ended } from '../support/fakeProject.ts';
@@ -20,19 +20,31 @@ describe('.ci/run', () => {
     rmSync(directory, { recursive: true });
   });
 
-  /** Runs it over an npm that does what a shell's case says for its arguments. */
-  async function runOver(cases: string) {
-    const npm = path.join(directory, 'npm');
-    writeFileSync(npm, `#!/bin/sh\n[ "$CI" = true ] || exit 9\ncase "$*" in\n${cases}\n*) echo "npm $*";;\nesac\n`);
-    chmodSync(npm, 0o755);
+  const program = (name: string, text: string) => {
+    const file = path.join(directory, name);
+    writeFileSync(file, `#!/bin/sh\n${text}\n`);
+    chmodSync(file, 0o755);
+  };
+
+  /** Runs it over an npm that does what a shell's case says for its arguments. @param withChromium or else it has to be installed. */
+  async function runOver(cases: string, withChromium = true) {
+    program('npm', `[ "$CI" = true ] || exit 9\ncase "$*" in\n${cases}\n*) echo "npm $*";;\nesac`);
+    if (withChromium) program('chromium', 'exit 9');
+    // Nothing of the machine is found but what it takes for granted.
+    for (const name of ['bash', 'dirname', 'grep', 'mktemp', 'rm', 'tail', 'tee'])
+      program(name, `exec ${found(name)} "$@"`);
+    const { BITCLOAK_CHROMIUM: _, ...env } = process.env;
     const { status, stdout } = await ended(
-      spawn(path.join(directory, '.ci', 'run'), {
-        env: { ...process.env, PATH: [directory, process.env['PATH']].join(path.delimiter) },
-      }),
+      spawn(path.join(directory, '.ci', 'run'), { env: { ...env, PATH: directory } }),
     );
     const lines = stdout.trimEnd().split('\n');
     return { status, lines, lastLine: lines.at(-1) };
   }
+  const found = (name: string) =>
+    (process.env['PATH'] ?? '')
+      .split(path.delimiter)
+      .map((place) => path.join(place, name))
+      .find((file) => existsSync(file)) ?? name;
 
   it('ends with the counts of the tests, after lint and typecheck', async () => {
     const { status, lines } = await runOver(`test) echo '7 passed, 0 failed';;`);
@@ -50,6 +62,40 @@ describe('.ci/run', () => {
     const { status, lastLine } = await runOver(`test) echo '6 passed, 0 failed, 1 skipped';;`);
     assert.equal(lastLine, '6 passed, 0 failed, 1 skipped');
     assert.equal(status, 1);
+  });
+
+  describe('where there is no Chromium', () => {
+    const CASES = `test) echo "in $BITCLOAK_CHROMIUM"; echo '7 passed, 0 failed';;`;
+    /** An apt-get that writes down what it is asked for, and then does as it is told. */
+    const aptGet = (text: string) => {
+      program('apt-get', `echo "apt-get speaks"; echo "$@" >>'${directory}/asked'; ${text}`);
+      program('sudo', `[ "$1" = -n ] && shift && exec "$@"`);
+    };
+    const asked = () => readFileSync(path.join(directory, 'asked'), 'utf8').trimEnd().split('\n');
+
+    it("installs Debian's, and has the tests use it", async () => {
+      program('later', 'exit 9');
+      aptGet(`[ "$1" = update ] || ${found('mv')} '${directory}/later' '${directory}/chromium'`);
+      const { status, lines } = await runOver(CASES, false);
+      assert.deepEqual(asked(), ['update', 'install -y --no-install-recommends chromium']);
+      assert.equal(lines[0], `in ${path.join(directory, 'chromium')}`);
+      assert.equal(status, 0);
+    });
+
+    it('fails where it cannot be installed, after everything else', async () => {
+      aptGet('[ "$1" = update ]');
+      const { status, lines } = await runOver(CASES, false);
+      assert.deepEqual(lines.slice(-2), ['failed: apt-get install chromium', '7 passed, 0 failed']);
+      assert.equal(lines[0], 'in ');
+      assert.equal(status, 1);
+    });
+
+    it('installs nothing where there is one', async () => {
+      aptGet('exit 1');
+      const { status } = await runOver(CASES);
+      assert.equal(status, 0);
+      assert.throws(asked, { code: 'ENOENT' });
+    });
   });
 
   for (const check of ['lint', 'typecheck']) {

@@ -50,12 +50,15 @@ describe('the reporter', () => {
   });
 
   it('counts failures, failed hooks and skipped tests', async () => {
-    const { status, lastLine } = await report(
+    const { status, lines, lastLine } = await report(
       `it('a', () => {}); it('b', () => { throw new Error('b'); }); it.skip('c', () => {}); it('d');
-       describe('e', () => { before(() => { throw new Error('e'); }); it('f', () => {}); });`,
+       describe('e', () => { before(() => { throw new Error('e'); }); it('f', () => {}); });
+       describe('g', () => { before(function () { this.skip(); }); it('h', () => {}); });`,
     );
-    assert.equal(lastLine, '1 passed, 2 failed, 2 skipped');
+    assert.equal(lastLine, '1 passed, 2 failed, 3 skipped');
     assert.equal(status, 2);
+    const skipped = lines.filter((line) => line.startsWith('skipped: '));
+    assert.deepEqual(skipped, ['skipped: c', 'skipped: d', 'skipped: g h']);
   });
 
   it('tells how the proofs came about', async () => {

@@ -21,7 +21,7 @@ function keepBailsToTheirFiles(runner: Mocha.Runner): void {
 }
 
 /**
- * Mocha's spec reporter, then how the proofs came about, then as the last line the counts that `.ci/run` ends with. A full run in which a
+ * Mocha's spec reporter, then how the proofs came about, then what was skipped, then as the last line the counts that `.ci/run` ends with. A full run in which a
  * circuit was not proven once has failed, and so has one that cannot end because a test left something open. In a parallel run the proofs
  * are those of all its processes, and what a file left open is a failure of that file.
  */
@@ -29,6 +29,7 @@ export default class CountingReporter extends Mocha.reporters.Spec {
   readonly #isFullRun: boolean;
   readonly #openMsMax: number;
   readonly #takeResults: () => WorkerResults;
+  readonly #skipped: string[] = [];
   #isOver = false;
 
   constructor(runner: Mocha.Runner, options: Mocha.MochaOptions) {
@@ -44,6 +45,7 @@ export default class CountingReporter extends Mocha.reporters.Spec {
       announceNone();
       this.#takeResults = () => ({ proofs: proofCounts, breakdowns: 0 });
     }
+    runner.on(Mocha.Runner.constants.EVENT_TEST_PENDING, (test: Mocha.Test) => this.#skipped.push(test.fullTitle()));
     // A test that ends the process, or one of the others that mocha waits for in vain, must not look like a success.
     process.once('exit', () => {
       if (this.#isOver) return;
@@ -62,6 +64,8 @@ export default class CountingReporter extends Mocha.reporters.Spec {
     const unproven = this.#isFullRun ? circuitNames(ROOT).filter((circuit) => !proofs.fresh[circuit]) : [];
     for (const circuit of unproven) console.log(`circuit ${circuit} was not proven once in a full run`);
     if (breakdowns > 0) console.log(`processes that broke down: ${breakdowns}; what they say is above`);
+
+    for (const title of this.#skipped) console.log(`skipped: ${title}`);
 
     const failed = failures + unproven.length + breakdowns;
     this.#printCounts(failed);
