@@ -66,13 +66,16 @@ const BENCHMARKS: Readonly<Record<string, Entry>> = {
     load: () => import('./orders.ts'),
   },
   prove: {
-    summary: 'witness and proof, in a fresh process and warm; beside another circuit where one is given',
+    summary: 'witness, proof and verification with every prover that is there, in a fresh process and warm',
     options: {
-      rounds: { default: '9', help: 'warm proofs of each circuit, the circuits taking turns' },
+      rounds: { default: '7', help: 'warm proofs of each circuit, the provers taking turns' },
       cold: { default: '3', help: 'proofs of each circuit in a process of their own' },
+      threads: { default: '1', help: 'of each proof; snarkjs takes all cores in any case' },
+      engines: { default: '', help: 'names with commas between, such as avx2,snarkjs, where not all that are there' },
+      circuits: { default: '', help: 'names with commas between, where not all' },
       peer: {
         default: '',
-        help: 'directory with peer.r1cs, peer.wasm, peer.zkey and input.json of a circuit to compare with',
+        help: 'directory with peer.r1cs, peer.wasm, peer.zkey, peer.vkey.json and input.json of one more circuit',
       },
     },
     load: () => import('./prove.ts'),

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { table } from '@bitcloak/cli/output';
 import { CIRCUITS } from '@bitcloak/protocol/parameters';
+import { availableEngines, type ProverChoice } from '@bitcloak/prover/engines';
 import type { SignalValue } from '@bitcloak/prover/witness';
 import { circuitFiles, readSizes } from '../compileCircuits.mjs';
 import { UsageError, type Options, type Report, type Say } from './benchmark.ts';
@@ -17,9 +18,10 @@ const WARM_UP = 2;
 const CHILD = resolve(import.meta.dirname, 'proveChild.ts');
 
 type Subject = { readonly name: string; readonly constraints: number; readonly task: Task };
+type Way = { readonly engine: ProverChoice; readonly threads: number };
 type Cold = Cost & { readonly memoryPeak: number };
 
-/** One process that proves one circuit. */
+/** One process that proves one circuit with one engine. */
 class Prover {
   readonly #child: ChildProcess;
 
@@ -28,8 +30,8 @@ class Prover {
     this.#child = fork(CHILD, { serialization: 'advanced', stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   }
 
-  async load(task: Task): Promise<void> {
-    await this.#ask({ kind: 'load', task });
+  async load(task: Task, way: Way): Promise<void> {
+    await this.#ask({ kind: 'load', task, ...way });
   }
 
   async prove(): Promise<Proving> {
@@ -60,8 +62,9 @@ function ourSubjects(): Subject[] {
   const statements = makeStatements(SEED);
   return CIRCUITS.map((name) => {
     const { r1cs, wasm } = circuitFiles(ROOT, name);
-    const zkey = resolve(ROOT, `circuits/keys/${name}.zkey`);
-    return { name, ...readSizes(readFileSync(r1cs)), task: { wasm, zkey, input: statements[name] } };
+    const key = (ending: string) => resolve(ROOT, `circuits/keys/${name}.${ending}`);
+    const task = { wasm, zkey: key('zkey'), verifyingKey: key('vkey.json'), input: statements[name] };
+    return { name, ...readSizes(readFileSync(r1cs)), task };
   });
 }
 
@@ -75,31 +78,30 @@ function peerSubject(directory: string): Subject {
   try {
     const signals = JSON.parse(readFileSync(file('input.json'), 'utf8')) as Record<string, unknown>;
     const input = Object.fromEntries(Object.entries(signals).map(([name, value]) => [name, parseSignal(value)]));
-    const task = { wasm: file('peer.wasm'), zkey: file('peer.zkey'), input };
+    const task = { wasm: file('peer.wasm'), zkey: file('peer.zkey'), verifyingKey: file('peer.vkey.json'), input };
     return { name: 'peer', ...readSizes(readFileSync(file('peer.r1cs'))), task };
   } catch (error) {
     throw new UsageError(`--peer: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
-/** From the start of a process to its first proof. */
-async function proveCold({ task }: Subject): Promise<Cold> {
+/** From the start of a process to its first verified proof. */
+async function proveCold({ task }: Subject, way: Way): Promise<Cold> {
   const started = performance.now();
   const prover = new Prover();
-  await prover.load(task);
+  await prover.load(task, way);
   const { cpuMs, memoryPeak } = await prover.prove();
   const wallMs = performance.now() - started;
   await prover.end();
   return { wallMs, cpuMs, memoryPeak };
 }
 
-/** The subjects take turns, each round in the other direction, so that a change of the machine's pace meets all of them. */
-async function proveWarm(subjects: readonly Subject[], rounds: number, say: Say): Promise<Proving[][]> {
-  const provers = subjects.map(() => new Prover());
-  for (const [index, prover] of provers.entries()) await prover.load((subjects[index] as Subject).task);
-  const provings: Proving[][] = subjects.map(() => []);
+/** The engines take turns, each round in the other direction, so that a change of the machine's pace meets all of them. */
+async function proveWarm({ task }: Subject, ways: readonly Way[], rounds: number): Promise<Proving[][]> {
+  const provers = ways.map(() => new Prover());
+  for (const [index, prover] of provers.entries()) await prover.load(task, ways[index] as Way);
+  const provings: Proving[][] = ways.map(() => []);
   for (let round = -WARM_UP; round < rounds; round++) {
-    say(round < 0 ? 'warming up' : `round ${round + 1} of ${rounds}`);
     const order = [...provers.entries()];
     for (const [index, prover] of round % 2 === 0 ? order : order.toReversed()) {
       const proving = await prover.prove();
@@ -110,64 +112,90 @@ async function proveWarm(subjects: readonly Subject[], rounds: number, say: Say)
   return provings;
 }
 
-function whole({ witness, proof }: Proving): Cost {
-  return { wallMs: witness.wallMs + proof.wallMs, cpuMs: witness.cpuMs + proof.cpuMs };
+function whole({ witness, proof, verification }: Proving): Cost {
+  return {
+    wallMs: witness.wallMs + proof.wallMs + verification.wallMs,
+    cpuMs: witness.cpuMs + proof.cpuMs + verification.cpuMs,
+  };
 }
 
 const roundedCost = ({ wallMs, cpuMs }: Cost) => ({ wallMs: rounded(wallMs), cpuMs: rounded(cpuMs) });
 
-/** The median of one circuit's times divided by the other's of the same round. */
-function ratio(ours: readonly Proving[], theirs: readonly Proving[]): { wall: number; cpu: number } {
-  const ratios = (part: keyof Cost) =>
-    ours.map((proving, round) => whole(proving)[part] / whole(theirs[round] as Proving)[part]);
-  return { wall: rounded(median(ratios('wallMs'))), cpu: rounded(median(ratios('cpuMs'))) };
+/** The median of one engine's computing times divided by the other's of the same round. */
+function ratio(ours: readonly Proving[], theirs: readonly Proving[], part: (proving: Proving) => Cost): number {
+  return rounded(median(ours.map((proving, round) => part(theirs[round] as Proving).cpuMs / part(proving).cpuMs)));
 }
 
-export async function run(options: Options, say: Say): Promise<Report> {
-  const [rounds, coldCount, peer] = [options.count('rounds'), options.count('cold'), options.text('peer')];
-  const subjects = [...ourSubjects(), ...(peer === '' ? [] : [peerSubject(peer)])];
-  const colds: Cold[][] = subjects.map(() => []);
-  for (let round = 0; round < coldCount; round++) {
-    say(`a fresh process for each circuit, ${round + 1} of ${coldCount}`);
-    for (const [index, subject] of subjects.entries()) colds[index]?.push(await proveCold(subject));
+/** What was asked for by name, or everything that is there. */
+function waysOf(engines: string, threads: number): Way[] {
+  const there = Object.keys(availableEngines(threads)) as ProverChoice[];
+  const wanted = engines === '' ? there : engines.split(',');
+  for (const name of wanted) {
+    if (!there.some((engine) => engine === name))
+      throw new UsageError(`--engines: there are ${there.join(', ')}, not ${name}`);
   }
-  const warms = await proveWarm(subjects, rounds, say);
-  const circuits = subjects.map(({ name, constraints }, index) => {
+  return there.filter((name) => wanted.includes(name)).map((engine) => ({ engine, threads }));
+}
+
+async function measure(subject: Subject, ways: readonly Way[], rounds: number, coldCount: number, say: Say) {
+  const colds: Cold[][] = ways.map(() => []);
+  for (let round = 0; round < coldCount; round++) {
+    say(`${subject.name}: a fresh process for each engine, ${round + 1} of ${coldCount}`);
+    for (const [index, way] of ways.entries()) colds[index]?.push(await proveCold(subject, way));
+  }
+  say(`${subject.name}: ${rounds} rounds`);
+  const warms = await proveWarm(subject, ways, rounds);
+  const last = warms.at(-1) as Proving[];
+  return ways.map(({ engine }, index) => {
     const [cold, warm] = [colds[index] ?? [], warms[index] ?? []];
+    const part = (name: 'witness' | 'proof' | 'verification') =>
+      roundedCost(medianCost(warm.map((proving) => proving[name])));
     return {
-      circuit: name,
-      constraints,
+      circuit: subject.name,
+      constraints: subject.constraints,
+      engine,
       cold: { ...roundedCost(medianCost(cold)), memoryPeak: Math.max(...cold.map(({ memoryPeak }) => memoryPeak)) },
       warm: {
-        witness: roundedCost(medianCost(warm.map(({ witness }) => witness))),
-        proof: roundedCost(medianCost(warm.map(({ proof }) => proof))),
+        witness: part('witness'),
+        proof: part('proof'),
+        verification: part('verification'),
         whole: roundedCost(medianCost(warm.map(whole))),
         memoryPeak: Math.max(...warm.map(({ memoryPeak }) => memoryPeak)),
       },
+      /** How many times faster than the last engine, which is snarkjs unless that was left out. */
+      times: { proof: ratio(warm, last, ({ proof }) => proof), whole: ratio(warm, last, whole) },
     };
   });
-  const [ours, theirs] = [warms[0] ?? [], warms[CIRCUITS.length]];
-  const transferToPeer = theirs === undefined ? null : ratio(ours, theirs);
-  const titles = ['constraints', 'cold', 'CPU', 'memory', 'witness', 'CPU', 'proof', 'CPU', 'memory'];
+}
+
+export async function run(options: Options, say: Say): Promise<Report> {
+  const [rounds, coldCount, threads] = [options.count('rounds'), options.count('cold'), options.count('threads')];
+  const [peer, engines, names] = [options.text('peer'), options.text('engines'), options.text('circuits')];
+  const ways = waysOf(engines, threads);
+  const wanted: readonly string[] = names === '' ? CIRCUITS : names.split(',');
+  const subjects = [
+    ...ourSubjects().filter(({ name }) => wanted.includes(name)),
+    ...(peer === '' ? [] : [peerSubject(peer)]),
+  ];
+  if (subjects.length === 0) throw new UsageError(`--circuits: there are ${CIRCUITS.join(', ')}`);
+  const results = [];
+  for (const subject of subjects) results.push(...(await measure(subject, ways, rounds, coldCount, say)));
+  const titles = ['cold', 'CPU', 'witness', 'proof', 'CPU', 'verified', 'memory', 'times', 'whole'];
   const [ms, mib] = [(value: number) => `${grouped(value)} ms`, (bytes: number) => `${grouped(bytes / 2 ** 20)} MiB`];
+  const reference = (ways.at(-1) as Way).engine;
   const text = `${table(
-    [{ title: 'circuit' }, ...titles.map((title) => ({ title, align: 'right' as const }))],
-    circuits.map(({ circuit, constraints, cold, warm }) => [
+    [{ title: 'circuit' }, { title: 'engine' }, ...titles.map((title) => ({ title, align: 'right' as const }))],
+    results.map(({ circuit, engine, cold, warm, times }) => [
       circuit,
-      grouped(constraints),
-      ...[ms(cold.wallMs), ms(cold.cpuMs), mib(cold.memoryPeak)],
-      ...[
-        ms(warm.witness.wallMs),
-        ms(warm.witness.cpuMs),
-        ms(warm.proof.wallMs),
-        ms(warm.proof.cpuMs),
-        mib(warm.memoryPeak),
-      ],
+      engine,
+      ...[cold, warm].flatMap((part) => ('proof' in part ? [] : [ms(part.wallMs), ms(part.cpuMs)])),
+      ...[ms(warm.witness.cpuMs), ms(warm.proof.wallMs), ms(warm.proof.cpuMs), ms(warm.verification.cpuMs)],
+      ...[mib(warm.memoryPeak), String(times.proof), String(times.whole)],
     ]),
   )}
 
-cold: from the start of a process to its first proof. witness, proof: in a process that has proven before, median of ${rounds}.
-${transferToPeer === null ? 'No peer was given.' : `transfer / peer, median of the rounds' ratios: ${transferToPeer.cpu} of CPU, ${transferToPeer.wall} on the wall; aim 1 or less.`}`;
-  const parameters = { rounds, cold: coldCount, warmUp: WARM_UP, peer: peer !== '', seed: SEED };
-  return { parameters, results: { circuits, transferToPeer }, text };
+cold: from the start of a process to its first verified proof, and its computing time. The others in a process that has proven before, median of ${rounds};
+witness and verified are computing time. times, whole: how many times less computing time than ${reference}, for the proof and for all three together.`;
+  const parameters = { rounds, cold: coldCount, threads, warmUp: WARM_UP, peer: peer !== '', seed: SEED };
+  return { parameters, results: { provings: results }, text };
 }

@@ -1,58 +1,83 @@
-// Proves one circuit, again and again, for scripts/bench/prove.ts: in a process of its own, so that what is measured is that circuit's alone.
+// Proves one circuit with one engine, again and again, for scripts/bench/prove.ts: in a process of its own, so that what is measured is theirs alone.
 import { readFileSync } from 'node:fs';
+import type { Engine, ProvingKey } from '@bitcloak/prover/engine';
+import { availableEngines, type ProverChoice } from '@bitcloak/prover/engines';
 import { terminateProver } from '@bitcloak/prover/prover';
-import { toWtns, WitnessGenerator, type CircuitInput } from '@bitcloak/prover/witness';
-import * as snarkjs from 'snarkjs';
+import type { VerifyingKey } from '@bitcloak/prover/verifyingKey';
+import { WitnessGenerator, type CircuitInput } from '@bitcloak/prover/witness';
 import { startCost, type Cost } from './measure.ts';
 
 /** A circuit with its key and a statement to prove. */
-export type Task = { readonly wasm: string; readonly zkey: string; readonly input: CircuitInput };
+export type Task = {
+  readonly wasm: string;
+  readonly zkey: string;
+  readonly verifyingKey: string;
+  readonly input: CircuitInput;
+};
 
 export type Proving = {
   readonly witness: Cost;
   readonly proof: Cost;
+  readonly verification: Cost;
   /** Computing time of this process since it started. */
   readonly cpuMs: number;
   /** The most memory that the process has had, in bytes. */
   readonly memoryPeak: number;
 };
 
-export type Request = { readonly kind: 'load'; readonly task: Task } | { readonly kind: 'prove' };
+export type Request =
+  | { readonly kind: 'load'; readonly task: Task; readonly engine: ProverChoice; readonly threads: number }
+  | { readonly kind: 'prove' };
 export type Answer = { readonly kind: 'loaded' } | { readonly kind: 'proved'; readonly proving: Proving };
 
-let loaded: { generator: WitnessGenerator; zkey: Uint8Array; input: CircuitInput } | undefined;
-let verified = false;
+type Loaded = {
+  readonly generator: WitnessGenerator;
+  readonly key: ProvingKey;
+  readonly verifyingKey: VerifyingKey;
+  readonly engine: Engine;
+  readonly input: CircuitInput;
+};
+
+const ELEMENT_BYTES = 32;
+
+let loaded: Loaded | undefined;
 
 async function prove(): Promise<Proving> {
   if (loaded === undefined) throw new Error('there is no circuit yet');
-  const { generator, zkey, input } = loaded;
+  const { generator, key, verifyingKey, engine, input } = loaded;
   const witnessCost = startCost();
-  const witness = toWtns(generator.compute(input));
+  const witness = generator.compute(input);
   const [witnessSpent, proofCost] = [witnessCost(), startCost()];
-  const { proof, publicSignals } = await snarkjs.groth16.prove(zkey, witness);
-  const proofSpent = proofCost();
+  const proof = await key.prove(witness);
+  const [proofSpent, verificationCost] = [proofCost(), startCost()];
+  const signals = witness.subarray(ELEMENT_BYTES, (1 + verifyingKey.nPublic) * ELEMENT_BYTES);
+  // A wrong proof may be fast.
+  if (!(await engine.verify(verifyingKey, proof, signals))) throw new Error('the proof made does not verify');
   const { user, system } = process.cpuUsage();
   // The kernel counts in KiB.
   const memoryPeak = process.resourceUsage().maxRSS * 1024;
-  // A wrong proof may be fast. Once is enough: later ones are of the same statement.
-  if (
-    !verified &&
-    !(await snarkjs.groth16.verify(await snarkjs.zKey.exportVerificationKey(zkey), publicSignals, proof))
-  ) {
-    throw new Error('the proof made does not verify');
-  }
-  verified = true;
-  return { witness: witnessSpent, proof: proofSpent, cpuMs: (user + system) / 1000, memoryPeak };
+  const verification = verificationCost();
+  return { witness: witnessSpent, proof: proofSpent, verification, cpuMs: (user + system) / 1000, memoryPeak };
+}
+
+async function load({ task, engine: name, threads }: Request & { kind: 'load' }): Promise<void> {
+  const zkey = new Uint8Array(readFileSync(task.zkey));
+  const engine = availableEngines(threads)[name]?.();
+  if (engine === undefined) throw new Error(`prover ${name} is not there`);
+  const verifyingKey = JSON.parse(readFileSync(task.verifyingKey, 'utf8')) as VerifyingKey;
+  const generator = new WitnessGenerator(task.wasm);
+  loaded = { generator, key: await engine.load(zkey), verifyingKey, engine, input: task.input };
 }
 
 async function answer(request: Request): Promise<Answer> {
   if (request.kind === 'prove') return { kind: 'proved', proving: await prove() };
-  const { wasm, zkey, input } = request.task;
-  loaded = { generator: new WitnessGenerator(wasm), zkey: new Uint8Array(readFileSync(zkey)), input };
+  await load(request);
   return { kind: 'loaded' };
 }
 
 process.on('message', (request: Request) => {
   void answer(request).then((result) => process.send?.(result));
 });
-process.on('disconnect', () => void terminateProver());
+process.on('disconnect', () => {
+  void terminateProver().finally(() => process.exit());
+});
