@@ -19,7 +19,6 @@ struct WasmLanes {
                                                                         __builtin_bit_cast(Doubles, b),
                                                                         __builtin_bit_cast(Doubles, c)));
   }
-  static BITCLOAK_INLINE Number fmaOther(Number a, Number b, Number c) { return fma(a, b, c); }
   static BITCLOAK_INLINE Number addOther(Number a, Number b) { return add(a, b); }
   static BITCLOAK_INLINE Number subOther(Number a, Number b) { return sub(a, b); }
 

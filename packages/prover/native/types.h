@@ -23,6 +23,7 @@ using u64 = uint64_t;
 
 #define BITCLOAK_INLINE inline __attribute__((always_inline))
 #define BITCLOAK_APART __attribute__((noinline))
+#define BITCLOAK_LAMBDA __attribute__((always_inline))
 
 /** Where an object is built; <new> is not there without a library. */
 struct Place {

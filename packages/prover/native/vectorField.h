@@ -6,6 +6,24 @@
 
 namespace bitcloak::BITCLOAK_BACKEND {
 
+/** A number that is known when a step of `repeat` is compiled. */
+template <int VALUE>
+struct Index {
+  constexpr operator int() const { return VALUE; }
+};
+
+/**
+ * step(Index<FROM>), …, step(Index<TO - 1>), each a copy of its own: compilers keep arrays in registers only if all their indices are known before
+ * they unroll loops.
+ */
+template <int FROM, int TO, class Step>
+BITCLOAK_INLINE void repeat(const Step& step) {
+  if constexpr (FROM < TO) {
+    step(Index<FROM>{});
+    repeat<FROM + 1, TO>(step);
+  }
+}
+
 /**
  * An element x as x·2^260 mod P in five balanced limbs, of 52 bits each; not reduced to a range.
  *
@@ -188,18 +206,15 @@ struct VectorElement {
   static BITCLOAK_APART VectorElement mul(const VectorElement& a, const VectorElement& b) {
     const Number rounder = Lanes::broadcast(ROUNDER);
     Column columns[9];
-#pragma GCC unroll 9
-    for (int k = 0; k < 9; k++) {
-      const int from = k < LIMBS ? 0 : k - LIMBS + 1;
-      const int to = k < LIMBS ? k : LIMBS - 1;
-      multiplyFirst(columns[k], a.l[from], b.l[k - from], rounder);
-#pragma GCC unroll 5
-      for (int i = from + 1; i <= to; i++) {
+    repeat<0, 9>([&](auto column) BITCLOAK_LAMBDA {
+      constexpr int K = column, FROM = K < LIMBS ? 0 : K - LIMBS + 1, TO = K < LIMBS ? K : LIMBS - 1;
+      multiplyFirst(columns[K], a.l[FROM], b.l[K - FROM], rounder);
+      repeat<FROM + 1, TO + 1>([&](auto limb) BITCLOAK_LAMBDA {
         // The low halves are within ±2^51: four of them stay within 2^53, below which every whole number is a double.
-        if (i - from == 4) settle(columns[k], rounder);
-        multiplyNext(columns[k], a.l[i], b.l[k - i], rounder);
-      }
-    }
+        if constexpr (limb - FROM == 4) settle(columns[K], rounder);
+        multiplyNext(columns[K], a.l[limb], b.l[K - limb], rounder);
+      });
+    });
     return reduceProduct(columns);
   }
 
@@ -207,23 +222,22 @@ struct VectorElement {
     const Number rounder = Lanes::broadcast(ROUNDER);
     // Each pair of limbs once, and its low halves doubled: two of them are within 2^53 then.
     Column columns[9];
-#pragma GCC unroll 9
-    for (int k = 0; k < 9; k++) {
-      const int from = k < LIMBS ? 0 : k - LIMBS + 1;
-      const int pairs = (k < LIMBS ? k + 1 : 2 * LIMBS - 1 - k) / 2;
-      if (pairs == 0) {
-        multiplyFirst(columns[k], a.l[k / 2], a.l[k / 2], rounder);
-        continue;
+    repeat<0, 9>([&](auto column) BITCLOAK_LAMBDA {
+      constexpr int K = column, FROM = K < LIMBS ? 0 : K - LIMBS + 1;
+      constexpr int PAIRS = (K < LIMBS ? K + 1 : 2 * LIMBS - 1 - K) / 2;
+      if constexpr (PAIRS == 0) {
+        multiplyFirst(columns[K], a.l[K / 2], a.l[K / 2], rounder);
+      } else {
+        multiplyFirst(columns[K], a.l[FROM], a.l[K - FROM], rounder);
+        if constexpr (PAIRS == 2) multiplyNext(columns[K], a.l[FROM + 1], a.l[K - FROM - 1], rounder);
+        columns[K].low = Lanes::add(columns[K].low, columns[K].low);
+        columns[K].negatedHigh = Lanes::addOther(columns[K].negatedHigh, columns[K].negatedHigh);
+        if constexpr (K % 2 == 0) {
+          if constexpr (PAIRS == 2) settle(columns[K], rounder);
+          multiplyNext(columns[K], a.l[K / 2], a.l[K / 2], rounder);
+        }
       }
-      multiplyFirst(columns[k], a.l[from], a.l[k - from], rounder);
-      if (pairs == 2) multiplyNext(columns[k], a.l[from + 1], a.l[k - from - 1], rounder);
-      columns[k].low = Lanes::add(columns[k].low, columns[k].low);
-      columns[k].negatedHigh = Lanes::addOther(columns[k].negatedHigh, columns[k].negatedHigh);
-      if (k % 2 == 0) {
-        if (pairs == 2) settle(columns[k], rounder);
-        multiplyNext(columns[k], a.l[k / 2], a.l[k / 2], rounder);
-      }
-    }
+    });
     return reduceProduct(columns);
   }
 
@@ -239,57 +253,55 @@ struct VectorElement {
     // limb[k]: what column k is worth itself, with what comes in from column k - 1. Within 2^51 + 5·2^50 + 4.
     Number limb[10];
     limb[0] = columns[0].low;
-#pragma GCC unroll 8
-    for (int k = 1; k < 9; k++) {
-      if (k < 8) settle(columns[k], rounder);
+    repeat<1, 9>([&](auto k) BITCLOAK_LAMBDA {
+      if constexpr (k < 8) settle(columns[k], rounder);
       limb[k] = Lanes::fma(columns[k - 1].negatedHigh, negatedInverseOfLimb, columns[k].low);
-    }
+    });
     limb[9] = Lanes::mul(columns[8].negatedHigh, negatedInverseOfLimb);
     // All but the ends once more: within 2^51 + 4.
-    Number carries[9];
-#pragma GCC unroll 8
-    for (int k = 1; k < 9; k++) {
-      carries[k] = Lanes::sub(Lanes::add(limb[k], rounder), rounder);
-      limb[k] = Lanes::sub(limb[k], carries[k]);
-    }
-#pragma GCC unroll 8
-    for (int k = 2; k < 10; k++) limb[k] = Lanes::fmaOther(carries[k - 1], inverse, limb[k]);
+    Number carry = limb[0];
+    repeat<1, 10>([&](auto k) BITCLOAK_LAMBDA {
+      Number own = limb[k];
+      Number high = own;
+      if constexpr (k < 9) {
+        high = Lanes::sub(Lanes::add(own, rounder), rounder);
+        own = Lanes::sub(own, high);
+      }
+      if constexpr (k > 1) own = Lanes::fma(carry, inverse, own);
+      limb[k] = own;
+      carry = high;
+    });
 
     Column folded[5];
-#pragma GCC unroll 5
-    for (int j = 0; j < LIMBS; j++) {
+    repeat<0, LIMBS>([&](auto j) BITCLOAK_LAMBDA {
       multiplyFirst(folded[j], limb[0], Lanes::broadcast(CONSTANTS.fold[0].l[j]), rounder);
-#pragma GCC unroll 3
-      for (int i = 1; i < 4; i++) {
+      repeat<1, 4>([&](auto i) BITCLOAK_LAMBDA {
         multiplyNext(folded[j], limb[i], Lanes::broadcast(CONSTANTS.fold[i].l[j]), rounder);
-      }
+      });
       settle(folded[j], rounder);
-    }
-    // The last limb, 2^208: within 2^51 + 4 + 2^51, and its product with the inverse within 2^103 + 2^54.
-    Number last = Lanes::add(limb[4], folded[0].low);
-    Number high = Lanes::fma(last, Lanes::broadcast(CONSTANTS.negatedInverse), rounder);
-    Number m = Lanes::fma(last, Lanes::broadcast(CONSTANTS.negatedInverse), Lanes::sub(rounder, high));
-    Column multiple[5];
-#pragma GCC unroll 5
-    for (int j = 0; j < LIMBS; j++) multiplyFirst(multiple[j], m, Lanes::broadcast(CONSTANTS.p.l[j]), rounder);
+    });
+    // The last limb, 2^208: within 2^51 + 4 + 2^51, and its product with the inverse within 2^103, since that is below 2^50.
+    const Number last = Lanes::add(limb[4], folded[0].low);
+    const Number negatedInverse = Lanes::broadcast(CONSTANTS.negatedInverse);
+    const Number high = Lanes::fma(last, negatedInverse, rounder);
+    const Number m = Lanes::fma(last, negatedInverse, Lanes::sub(rounder, high));
 
     VectorElement result;
+    Column multiple;
+    multiplyFirst(multiple, m, Lanes::broadcast(CONSTANTS.p.l[0]), rounder);
     // What is left in the last limb is a multiple of 2^52.
-    Number carry = Lanes::sub(Lanes::add(last, multiple[0].low), Lanes::add(folded[0].negatedHigh, multiple[0].negatedHigh));
-#pragma GCC unroll 5
-    for (int j = 0; j < LIMBS; j++) {
+    carry = Lanes::sub(Lanes::add(last, multiple.low), Lanes::add(folded[0].negatedHigh, multiple.negatedHigh));
+    repeat<1, LIMBS>([&](auto j) BITCLOAK_LAMBDA {
+      multiplyFirst(multiple, m, Lanes::broadcast(CONSTANTS.p.l[j]), rounder);
       // Of the limb 2^51 + 4, of the carry 5·2^50 + 2: within 2^53, but not with both low halves, 2^51 each. So it gives away its own carry first.
-      Number sum = Lanes::fma(carry, inverse, limb[5 + j]);
-      if (j == LIMBS - 1) {
-        result.l[j] = sum;
-        break;
-      }
-      Number spill = Lanes::sub(Lanes::add(sum, rounder), rounder);
-      sum = Lanes::add(Lanes::sub(sum, spill), Lanes::add(folded[j + 1].low, multiple[j + 1].low));
-      Number spillOfSum = Lanes::sub(Lanes::add(sum, rounder), rounder);
-      result.l[j] = Lanes::sub(sum, spillOfSum);
-      carry = Lanes::sub(Lanes::addOther(spill, spillOfSum), Lanes::addOther(folded[j + 1].negatedHigh, multiple[j + 1].negatedHigh));
-    }
+      Number sum = Lanes::fma(carry, inverse, limb[4 + j]);
+      const Number spill = Lanes::sub(Lanes::add(sum, rounder), rounder);
+      sum = Lanes::add(Lanes::sub(sum, spill), Lanes::add(folded[j].low, multiple.low));
+      const Number spillOfSum = Lanes::sub(Lanes::add(sum, rounder), rounder);
+      result.l[j - 1] = Lanes::sub(sum, spillOfSum);
+      carry = Lanes::sub(Lanes::addOther(spill, spillOfSum), Lanes::addOther(folded[j].negatedHigh, multiple.negatedHigh));
+    });
+    result.l[LIMBS - 1] = Lanes::fma(carry, inverse, limb[9]);
     return result;
   }
 

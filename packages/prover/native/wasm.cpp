@@ -9,6 +9,7 @@
 #include "singleField.h"
 #include "verify.h"
 #ifdef BITCLOAK_RELAXED
+#include "lanesPair.h"
 #include "lanesWasm.h"
 #endif
 
@@ -18,8 +19,8 @@ namespace bitcloak::BITCLOAK_BACKEND {
 namespace {
 
 #ifdef BITCLOAK_RELAXED
-using Base_ = VectorElement<BaseModulus, WasmLanes>;
-using Scalar_ = VectorElement<ScalarModulus, WasmLanes>;
+using Base_ = VectorElement<BaseModulus, PairLanes<WasmLanes>>;
+using Scalar_ = VectorElement<ScalarModulus, PairLanes<WasmLanes>>;
 #else
 using Base_ = SingleElement<BaseModulus>;
 using Scalar_ = SingleElement<ScalarModulus>;
