@@ -180,17 +180,16 @@ class GroupSums {
       const Job* job = &jobs[vector * LANES];
       const auto a = [&](int lane) -> const Stored& { return source[job[lane].a >> 1]; };
       const auto b = [&](int lane) -> const Stored& { return source[job[lane].b >> 1]; };
-      const Field delta = deltas[vector];
       const Field inverseOfDelta = Field::mul(inverse, products[vector]);
-      inverse = Field::mul(inverse, delta);
+      inverse = Field::mul(inverse, deltas[vector]);
       Field ya = Field::gather([&](int lane) -> const typename Field::Stored& { return a(lane).y; })
                      .negatedWhereOdd([&](int lane) { return job[lane].a; });
       Field yb = Field::gather([&](int lane) -> const typename Field::Stored& { return b(lane).y; })
                      .negatedWhereOdd([&](int lane) { return job[lane].b; });
       Field slope = Field::mul(Field::sub(yb, ya), inverseOfDelta);
       Field xa = Field::gather([&](int lane) -> const typename Field::Stored& { return a(lane).x; });
-      // xb = xa + delta.
-      Field x = Field::subReduced(Field::sqr(slope), Field::add(xa, xa), delta);
+      Field xb = Field::gather([&](int lane) -> const typename Field::Stored& { return b(lane).x; });
+      Field x = Field::subReduced(Field::sqr(slope), xa, xb);
       Field y = Field::subReduced(Field::mul(slope, Field::sub(xa, x)), ya);
       x.scatter([&](int lane) -> typename Field::Stored& { return target[job[lane].out].x; });
       y.scatter([&](int lane) -> typename Field::Stored& { return target[job[lane].out].y; });

@@ -18,6 +18,9 @@ struct Avx2Lanes {
   static BITCLOAK_INLINE Number addOther(Number a, Number b) { return _mm256_fmadd_pd(a, one(), b); }
   static BITCLOAK_INLINE Number subOther(Number a, Number b) { return _mm256_fnmadd_pd(b, one(), a); }
 
+  /** Says that a number is a multiple of 2^52, for the checks of the bounds. */
+  static BITCLOAK_INLINE Number wholeLimbs(Number a) { return a; }
+
   template <class At>
   static BITCLOAK_INLINE void gather(Number (&limbs)[5], const At& at) {
     const double *a = at(0), *b = at(1), *c = at(2), *d = at(3);

@@ -25,6 +25,8 @@ struct PairLanes {
     return {Half::subOther(x.a, y.a), Half::subOther(x.b, y.b)};
   }
 
+  static BITCLOAK_INLINE Number wholeLimbs(const Number& x) { return x; }
+
   template <class At>
   static BITCLOAK_INLINE void gather(Number (&limbs)[5], const At& at) {
     typename Half::Number lower[5], upper[5];

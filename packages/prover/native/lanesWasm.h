@@ -22,6 +22,9 @@ struct WasmLanes {
   static BITCLOAK_INLINE Number addOther(Number a, Number b) { return add(a, b); }
   static BITCLOAK_INLINE Number subOther(Number a, Number b) { return sub(a, b); }
 
+  /** Says that a number is a multiple of 2^52, for the checks of the bounds. */
+  static BITCLOAK_INLINE Number wholeLimbs(Number a) { return a; }
+
   template <class At>
   static BITCLOAK_INLINE void gather(Number (&limbs)[5], const At& at) {
     const double *a = at(0), *b = at(1);

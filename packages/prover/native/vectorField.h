@@ -137,7 +137,7 @@ struct VectorElement {
 
   static BITCLOAK_INLINE VectorElement dbl(const VectorElement& a) { return add(a, a); }
 
-  /** a - b - c, of which |a - b - c| < 3.5 P must hold, brought within ±(P/2 + P/16). */
+  /** a - b - c, of which |a - b - c| < 3.25 P must hold, brought within ±(P/2 + P/16). */
   static BITCLOAK_INLINE VectorElement subReduced(const VectorElement& a, const VectorElement& b,
                                                   const VectorElement& c) {
     VectorElement difference;
@@ -149,7 +149,7 @@ struct VectorElement {
     return reduce(sub(a, b));
   }
 
-  /** A tidy element within ±3.5 P brought within ±(P/2 + P/16), by the quotient that its highest limb suggests. */
+  /** A tidy element within ±3.25 P brought within ±(P/2 + P/16), by the quotient that its highest limb suggests. */
   static BITCLOAK_INLINE VectorElement reduce(const VectorElement& a) {
     // 1.5·2^52 rounds to whole numbers. Three times a limb of P, and 2^51 more, are within 2^53.
     const Number rounder = Lanes::broadcast(0x1.8p52);
@@ -167,12 +167,15 @@ struct VectorElement {
     quotient = Lanes::sub(quotient, integer);
     VectorElement result;
     Number carry = Lanes::broadcast(0);
-    for (int i = 0; i < LIMBS; i++) {
+    for (int i = 0; i < LIMBS - 1; i++) {
       Column column;
       multiplyFirst(column, quotient, Lanes::broadcast(CONSTANTS.p.l[i]), rounder);
       result.l[i] = Lanes::add(Lanes::fma(carry, Lanes::broadcast(-LIMB_INVERSE), a.l[i]), column.low);
       carry = column.negatedHigh;
     }
+    // The highest limb of P has 46 bits.
+    const Number highest = Lanes::fma(quotient, Lanes::broadcast(CONSTANTS.p.l[LIMBS - 1]), a.l[LIMBS - 1]);
+    result.l[LIMBS - 1] = Lanes::fma(carry, Lanes::broadcast(-LIMB_INVERSE), highest);
     return tidy(result);
   }
 
@@ -290,7 +293,7 @@ struct VectorElement {
     Column multiple;
     multiplyFirst(multiple, m, Lanes::broadcast(CONSTANTS.p.l[0]), rounder);
     // What is left in the last limb is a multiple of 2^52.
-    carry = Lanes::sub(Lanes::add(last, multiple.low), Lanes::add(folded[0].negatedHigh, multiple.negatedHigh));
+    carry = Lanes::sub(Lanes::wholeLimbs(Lanes::add(last, multiple.low)), Lanes::add(folded[0].negatedHigh, multiple.negatedHigh));
     repeat<1, LIMBS>([&](auto j) BITCLOAK_LAMBDA {
       multiplyFirst(multiple, m, Lanes::broadcast(CONSTANTS.p.l[j]), rounder);
       // Of the limb 2^51 + 4, of the carry 5·2^50 + 2: within 2^53, but not with both low halves, 2^51 each. So it gives away its own carry first.

@@ -1,0 +1,100 @@
+// Reads damaged keys and witnesses, with all checks that the compiler can put in: prover FILE WITNESS ROUNDS. Proves with what was let in.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+#include "../../packages/prover/native/interface.h"
+
+extern "C" void* bitcloakAllocate(size_t bytes) {
+  void* memory = nullptr;
+  if (posix_memalign(&memory, 64, bytes) != 0) abort();
+  return memory;
+}
+extern "C" void bitcloakRelease(void* memory) { free(memory); }
+
+namespace bitcloak {
+extern const Backend PORTABLE_BACKEND;
+#ifdef HAS_AVX2
+extern const Backend AVX2_BACKEND;
+#endif
+}  // namespace bitcloak
+
+using namespace bitcloak;
+using Bytes = std::vector<uint8_t>;
+
+static Bytes readFile(const char* name) {
+  Bytes bytes;
+  FILE* file = std::fopen(name, "rb");
+  if (file == nullptr) std::exit(2);
+  uint8_t buffer[65536];
+  for (size_t size = std::fread(buffer, 1, sizeof buffer, file); size > 0; size = std::fread(buffer, 1, sizeof buffer, file)) {
+    bytes.insert(bytes.end(), buffer, buffer + size);
+  }
+  std::fclose(file);
+  return bytes;
+}
+
+/** In memory of just its size, so that a byte too many is found out. */
+static Status prove(const Backend& backend, const Bytes& key, const Bytes& witness, bool withProof) {
+  uint8_t* keyCopy = static_cast<uint8_t*>(std::malloc(key.size() + 1));
+  std::memcpy(keyCopy + 1, key.data(), key.size());
+  void *loaded = nullptr, *proof = nullptr;
+  Status status = backend.loadKey(keyCopy + 1, key.size(), &loaded);
+  std::free(keyCopy);
+  if (status == SUCCESS) {
+    status = backend.beginProof(loaded, witness.data(), witness.size(), &proof);
+    if (status == SUCCESS && withProof) {
+      uint8_t blinding[BLINDING_BYTES] = {3}, result[PROOF_BYTES];
+      backend.computeQuotient(proof);
+      for (uint32_t task = 0; task < backend.tasks(proof); task++) backend.computeSum(proof, task);
+      status = backend.finish(proof, blinding, result);
+      uint8_t verifyingKey[32 * (14 + 2 * 2)] = {1};
+      verify(verifyingKey, result, witness.data(), 1);
+    }
+    if (proof != nullptr) backend.releaseProof(proof);
+  }
+  if (loaded != nullptr) backend.releaseKey(loaded);
+  return status;
+}
+
+static uint64_t state = 88172645463325252ull;
+static uint64_t draw() {
+  state ^= state << 13;
+  state ^= state >> 7;
+  return state ^= state << 17;
+}
+
+int main(int argumentCount, char** arguments) {
+  if (argumentCount != 4) return 2;
+  const Bytes key = readFile(arguments[1]), witness = readFile(arguments[2]);
+  std::vector<const Backend*> backends = {&PORTABLE_BACKEND};
+#ifdef HAS_AVX2
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) backends.push_back(&AVX2_BACKEND);
+#endif
+  for (const Backend* backend : backends) {
+    if (prove(*backend, key, witness, true) != SUCCESS) return 1;
+  }
+  int counts[8] = {};
+  // The starts of sections, of which lengths and counts are the nearest.
+  std::vector<size_t> places = {0, 4, 8};
+  for (size_t at = 12; at + 12 <= key.size();) {
+    uint64_t size;
+    std::memcpy(&size, &key[at + 4], 8);
+    for (size_t offset : {size_t{0}, size_t{4}, size_t{12}, size_t{84}}) places.push_back(at + offset);
+    at += 12 + size;
+  }
+  for (int round = std::atoi(arguments[3]); round > 0; round--) {
+    Bytes other = key, otherWitness = witness;
+    if (draw() % 8 == 0) other.resize(draw() % key.size());
+    if (draw() % 16 == 0) otherWitness.resize(draw() % witness.size());
+    for (uint64_t change = draw() % 3; change > 0 && !other.empty(); change--) {
+      size_t place = draw() % 4 != 0 ? places[draw() % places.size()] + draw() % 16 : draw() % other.size();
+      const uint8_t values[6] = {0, 1, 0x7f, 0x80, 0xff, static_cast<uint8_t>(draw())};
+      if (place < other.size()) other[place] = values[draw() % 6];
+    }
+    if (draw() % 4 == 0 && !otherWitness.empty()) otherWitness[draw() % otherWitness.size()] = static_cast<uint8_t>(draw());
+    counts[prove(*backends[draw() % backends.size()], other, otherWitness, draw() % 8 == 0)]++;
+  }
+  for (int count : counts) std::printf("%d ", count);
+  std::printf("\n");
+}

@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { COMPILER, withProgram } from '../support/compiler.ts';
+
+describe('the limbs of the vector prover', function () {
+  this.timeout(300_000);
+
+  it('never round, whatever the operands, and sums of points stay within what is assumed of points', function () {
+    if (COMPILER === undefined) this.skip();
+    const output = withProgram([{ source: 'test/native/bounds.cpp' }], ['-O1'], (program) =>
+      execFileSync(program, { encoding: 'utf8' }),
+    );
+    for (const name of ['product', 'square', 'wide reduction', 'quotient', 'abscissa', 'ordinate']) {
+      assert.match(output, new RegExp(`^${name}: within \\d+\\.\\d+ P$`, 'm'));
+    }
+  });
+
+  it('would be found out if they did: a check that is given larger operands fails', function () {
+    if (COMPILER === undefined) this.skip();
+    // Limbs of twice the size, as if elements were not tidied.
+    withProgram([{ source: 'test/native/bounds.cpp' }], ['-O1', '-DTIDY_LIMB=0x1p52'], (program) => {
+      assert.throws(() => execFileSync(program, { stdio: ['ignore', 'pipe', 'ignore'] }), { status: 1 });
+    });
+  });
+});

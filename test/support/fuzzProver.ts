@@ -1,0 +1,38 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { WitnessGenerator } from '@bitcloak/prover/witness';
+import { makeStatements } from '../../scripts/bench/statements.ts';
+import { withProgram } from './compiler.ts';
+
+const NATIVE = 'packages/prover/native';
+const SANITIZERS = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+
+/**
+ * Proves under the address and the undefined-behaviour sanitizer, and reads a key and a witness with seeded damage in so many rounds.
+ *
+ * @returns how often each `Status` of native/interface.h was the answer. Throws where a sanitizer found something.
+ */
+export function fuzzProver(rounds: number, options: { readonly withAvx2: boolean }): number[] {
+  const circuits = resolve(import.meta.dirname, '../../circuits');
+  const directory = mkdtempSync(join(tmpdir(), 'bitcloak-fuzz-'));
+  const avx2 = { source: `${NATIVE}/avx2.cpp`, flags: ['-mavx2', '-mfma', '-mbmi2'] };
+  const units = [
+    { source: `${NATIVE}/portable.cpp` },
+    ...(options.withAvx2 ? [avx2] : []),
+    { source: 'test/native/fuzz.cpp', flags: options.withAvx2 ? ['-DHAS_AVX2'] : [] },
+  ];
+  try {
+    const witness = join(directory, 'witness');
+    const generator = new WitnessGenerator(join(circuits, 'build/clearing/clearing.wasm'));
+    writeFileSync(witness, generator.compute(makeStatements('fuzz').clearing));
+    const key = join(circuits, 'keys/clearing.zkey');
+    const output = withProgram(units, SANITIZERS, (program) =>
+      execFileSync(program, [key, witness, String(rounds)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }),
+    );
+    return output.trim().split(' ').map(Number);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
