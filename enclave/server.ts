@@ -22,6 +22,7 @@ async function serve(settings: Settings): Promise<void> {
   const { keys, evidence } = await machineOf(settings, operatorIdOf(chainId, pool, registry, operator));
   const provider = await connect(manifest);
   const prover = new ProcessProver({ processes: provers });
+  print({ kind: 'prover', prover: prover.engine, processes: provers });
   try {
     const enclave = await startEnclave({
       chain: { manifest, provider, signer: new Wallet(gasKey, provider) },

@@ -39,7 +39,11 @@ function showStep({ step, milliseconds, gas, proofMs }: StepReport): void {
 }
 
 async function main(): Promise<void> {
-  const prover = new LocalProver();
+  const prover = new LocalProver({
+    onEngine: (name) => {
+      console.log(`proofs: ${name}`);
+    },
+  });
   const devnet = await startDevnet({
     port: portOf(values.port, 'port'),
     relayerPort: portOf(values['relayer-port'], 'relayer-port'),

@@ -95,7 +95,11 @@ export class Context {
     const { LocalProver, terminateProver } = await import('@bitcloak/prover/prover');
     // The threads of a proof would keep the process.
     this.#closers.push(terminateProver);
-    return new LocalProver();
+    return new LocalProver({
+      onEngine: (name) => {
+        this.progress.note(`Proofs: ${name}.`);
+      },
+    });
   }
 
   async sync(session: Session): Promise<void> {

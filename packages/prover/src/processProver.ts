@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { BitcloakError, ERROR_EXIT_CODES, type ErrorCode } from '@bitcloak/protocol/errors';
 import type { Circuit } from '@bitcloak/protocol/parameters';
-import type { ProverChoice } from './engines.ts';
+import { chooseEngine, type ProverChoice } from './engines.ts';
 import { PROVER_CHILD } from './places.ts';
 import type { LocalProverOptions, Proof, Prover } from './prover.ts';
 import type { ProofAnswer, ProofRequest } from './proverChild.ts';
@@ -44,6 +44,16 @@ export class ProcessProver implements Prover {
     this.#options = options;
   }
 
+  /** What the processes prove with. Throws `PROVER_UNAVAILABLE` where what was asked for is not there. */
+  get engine(): string {
+    return chooseEngine({ choice: this.#options.choice, threads: this.#threads }).name;
+  }
+
+  get #threads(): number {
+    const { processes = 1, threads } = this.#options;
+    return threads ?? Math.max(1, Math.floor(availableParallelism() / processes));
+  }
+
   /** Identifiers of the processes that there are now. */
   get processIds(): number[] {
     return [...this.#workers].flatMap(({ child }) => child.pid ?? []);
@@ -80,8 +90,7 @@ export class ProcessProver implements Prover {
   #start(): Worker | undefined {
     const { processes = 1, circuitsDirectory, choice } = this.#options;
     if (this.#workers.size >= processes) return undefined;
-    const threads = this.#options.threads ?? Math.max(1, Math.floor(availableParallelism() / processes));
-    const options: LocalProverOptions = { circuitsDirectory, choice, threads };
+    const options: LocalProverOptions = { circuitsDirectory, choice, threads: this.#threads };
     const child = fork(PROVER_CHILD, [JSON.stringify(options)], {
       serialization: 'advanced',
       // What a library might print of a witness is nobody's business.
