@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
@@ -52,6 +52,44 @@ describe('the bootstrap', () => {
     assert.equal(lines.length, 1, stderr);
     assert.match(lines[0] ?? '', expected);
   }
+
+  describe('compiles the native prover', () => {
+    /** A compiler that writes down what it was asked for, and an addon of which only the linker's output is wanted. */
+    function withCompiler(script: string): NodeJS.ProcessEnv {
+      for (const name of ['addon', 'portable', 'avx2'])
+        project.write(`packages/prover/native/${name}.cpp`, `// ${name}`);
+      project.write('compiler/c++', `#!/bin/sh\necho "$*" >> compiler-calls\n${script}\n`);
+      chmodSync(project.path('compiler/c++'), 0o755);
+      return { PATH: [project.path('compiler'), process.env['PATH']].join(path.delimiter) };
+    }
+    const WRITES = 'for last; do :; done; echo addon > "$last"';
+    const calls = () => project.read('compiler-calls').trimEnd().split('\n');
+
+    it('once, and again where a source has changed', async () => {
+      const environment = withCompiler(WRITES);
+      const { status, stderr } = await project.run(['echo.ts'], environment);
+      assert.equal(status, 0, stderr);
+      assert.match(stderr, /compiling the native prover/);
+      assert(project.exists('.cache/prover/addon.node'));
+      const units = process.arch === 'x64' ? 3 : 2;
+      assert.equal(calls().length, units + 1);
+      await project.run(['echo.ts'], environment);
+      assert.equal(calls().length, units + 1);
+      project.append('packages/prover/native/portable.cpp', '// changed');
+      await project.run(['echo.ts'], environment);
+      assert.equal(calls().length, 2 * (units + 1));
+    });
+
+    it('and goes on without it where that fails, which is said once', async () => {
+      const environment = withCompiler('exit 1');
+      const { status, stderr } = await project.run(['echo.ts'], environment);
+      assert.equal(status, 0);
+      assert.match(stderr, /cannot be compiled here: proofs are made without it/);
+      assert(!project.exists('.cache/prover/addon.node'));
+      assert.equal((await project.run(['echo.ts'], environment)).stderr, '');
+      assert.equal(calls().length, 1);
+    });
+  });
 
   describe('hands over to the program', () => {
     it('with its arguments, at the root, told where the call came from', async () => {

@@ -29,7 +29,8 @@ describe('.ci/run', () => {
   /** Runs it over an npm that does what a shell's case says for its arguments. @param withChromium or else it has to be installed. */
   async function runOver(cases: string, withChromium = true) {
     program('npm', `[ "$CI" = true ] || exit 9\ncase "$*" in\n${cases}\n*) echo "npm $*";;\nesac`);
-    if (withChromium) program('chromium', 'exit 9');
+    for (const name of ['c++', 'clang++-16', 'wasm-ld-16', ...(withChromium ? ['chromium'] : [])])
+      program(name, 'exit 9');
     // Nothing of the machine is found but what it takes for granted.
     for (const name of ['bash', 'dirname', 'grep', 'mktemp', 'rm', 'tail', 'tee'])
       program(name, `exec ${found(name)} "$@"`);
@@ -48,7 +49,8 @@ describe('.ci/run', () => {
 
   it('ends with the counts of the tests, after lint and typecheck', async () => {
     const { status, lines } = await runOver(`test) echo '7 passed, 0 failed';;`);
-    assert.deepEqual(lines, ['7 passed, 0 failed', 'npm run lint', 'npm run typecheck', '7 passed, 0 failed']);
+    const checks = ['npm run lint', 'npm run typecheck', 'npm run prover-wasm -- --check'];
+    assert.deepEqual(lines, ['7 passed, 0 failed', ...checks, '7 passed, 0 failed']);
     assert.equal(status, 0);
   });
 
@@ -98,9 +100,9 @@ describe('.ci/run', () => {
     });
   });
 
-  for (const check of ['lint', 'typecheck']) {
+  for (const check of ['lint', 'typecheck', 'prover-wasm']) {
     it(`fails where ${check} does`, async () => {
-      const { status, lines, lastLine } = await runOver(`test) echo '7 passed, 0 failed';;\n'run ${check}') exit 1;;`);
+      const { status, lines, lastLine } = await runOver(`test) echo '7 passed, 0 failed';;\n'run ${check}'*) exit 1;;`);
       assert.equal(lastLine, '7 passed, 0 failed');
       assert.equal(lines.at(-2), `failed: npm run ${check}`);
       assert.equal(status, 1);
