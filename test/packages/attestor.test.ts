@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { pipeline, Readable } from 'node:stream';
+import { createGzip } from 'node:zlib';
 import { bytesOfHex, hexOf } from '@bitcloak/attestation/bytes';
 import { measurementDigest } from '@bitcloak/attestation/policy';
 import { encodeEra, encodeEvidence } from '@bitcloak/attestation/wire';
@@ -12,6 +17,7 @@ import { Attestor, type AttestationRequest } from '@bitcloak/attestor/attestor';
 import { attestorEvidence, attestorOf, type Attestation } from '@bitcloak/chain/attestors';
 import { RegistryClient, type Era } from '@bitcloak/chain/registry';
 import { eraReportData } from '@bitcloak/attestation/binding';
+import type { BitcloakError } from '@bitcloak/protocol/errors';
 import { Wallet, ZeroAddress } from 'ethers';
 import type { FastifyInstance } from 'fastify';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
@@ -187,6 +193,58 @@ describe('an attestor', function () {
   it('that does not answer as it should is none', async () => {
     await assert.rejects(askAttestor('http://127.0.0.1:1', request()), { code: 'ATTESTOR_FAILED' });
     await assert.rejects(askAttestor(`${url}/nowhere`, request()), { code: 'ATTESTOR_FAILED' });
+  });
+
+  /** What becomes of asking an attestor that answers like this. */
+  async function askedOf(answer: (response: ServerResponse) => void): Promise<string> {
+    const server = createServer((asked, response) => {
+      asked.resume();
+      answer(response);
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    try {
+      await askAttestor(`http://127.0.0.1:${port}`, request(), 20_000);
+      return assert.fail('it was answered');
+    } catch (error) {
+      assert.equal((error as BitcloakError).code, 'ATTESTOR_FAILED');
+      return (error as Error).message.replace(`127.0.0.1:${port}`, 'host');
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  }
+
+  it('is listened to no longer than an answer is, however much it sends', async () => {
+    const zeros = Buffer.alloc(1024 * 1024);
+    let sent = 0;
+    const said = await askedOf((response) => {
+      const compressed = createGzip();
+      response.writeHead(200, { 'content-encoding': 'gzip' });
+      // As much as the other side takes.
+      const endless = new Readable({
+        read() {
+          sent++;
+          this.push(zeros);
+        },
+      });
+      pipeline(endless, compressed, response, () => undefined);
+    });
+    assert.equal(said, 'the attestor host: too long an answer');
+    assert.ok(sent < 1_000, `${sent} MiB`);
+  });
+
+  it('is quoted in words that do a terminal and a log no harm', async () => {
+    const refuse = (body: object) => (response: ServerResponse) => {
+      response.writeHead(422).end(JSON.stringify(body));
+    };
+    const loud = refuse({ code: 'TCB_REFUSED', message: `\u001b[2J\nfailed${'x'.repeat(60_000)}` });
+    const said = await askedOf(loud);
+    assert.match(said, /^the attestor host: TCB_REFUSED, \?\[2J\?failedx+$/);
+    assert.equal(said.length, 'the attestor host: '.length + 300);
+    for (const body of [[], {}, { message: 'x' }, { code: { toString: 1, valueOf: 1 }, message: 'x' }]) {
+      assert.equal(await askedOf(refuse(body)), 'the attestor host: status 422');
+    }
   });
 
   it('limits what one address asks', async () => {

@@ -1,5 +1,6 @@
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { concat, hexOf, malformed, textOf } from './bytes.ts';
+import { readBytes } from './answer.ts';
+import { hexOf, malformed, textOf } from './bytes.ts';
 import { PCK_CHAIN, CertificateStore } from './certificates.ts';
 import { readCollateral, type Collateral } from './collateral.ts';
 import { TAG } from './der.ts';
@@ -97,28 +98,13 @@ async function get(
   try {
     const response = await fetcher(url, { redirect: 'error', signal: AbortSignal.timeout(msMax) });
     if (response.status !== 200) throw unreachable(url, `status ${response.status}`);
-    return { url, headers: response.headers, bytes: await readBytes(response, url) };
+    return { url, headers: response.headers, bytes: await readBytes(response, ANSWER_BYTES_MAX) };
   } catch (error) {
     if (error instanceof BitcloakError) throw error;
+    if (error instanceof RangeError) throw unreachable(url, `more than ${ANSWER_BYTES_MAX} bytes`);
     const { cause, name } = error as { cause?: { code?: unknown }; name?: string };
     throw unreachable(url, typeof cause?.code === 'string' ? cause.code : (name ?? 'unknown failure'), error);
   }
-}
-
-async function readBytes(response: Response, url: string): Promise<Uint8Array> {
-  const reader = response.body?.getReader();
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for (let part = await reader?.read(); part !== undefined && !part.done; part = await reader?.read()) {
-    const chunk = part.value as Uint8Array;
-    size += chunk.length;
-    if (size > ANSWER_BYTES_MAX) {
-      await reader?.cancel();
-      throw unreachable(url, `more than ${ANSWER_BYTES_MAX} bytes`);
-    }
-    chunks.push(chunk);
-  }
-  return concat(...chunks);
 }
 
 /** PEM, from a header that is URL-encoded. */

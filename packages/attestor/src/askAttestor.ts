@@ -1,11 +1,12 @@
+import { readBytes } from '@bitcloak/attestation/answer';
 import { encodeEra, encodeEvidence } from '@bitcloak/attestation/wire';
-import { BitcloakError } from '@bitcloak/protocol/errors';
+import { BitcloakError, shownWords } from '@bitcloak/protocol/errors';
 import type { AttestationReply, AttestationRequest } from './attestor.ts';
 
 /** More than any answer has. */
 const ANSWER_BYTES_MAX = 65_536;
 
-/** Asks an attestor. Throws `ATTESTOR_FAILED` where it does not answer as it should, and what it refuses with. */
+/** Asks an attestor. Throws `ATTESTOR_FAILED` where it does not answer as it should, with its own words where it refuses. */
 export async function askAttestor(
   base: string,
   { evidence, era, nonce, validUntil }: AttestationRequest,
@@ -24,16 +25,16 @@ export async function askAttestor(
       body: JSON.stringify({ evidence: encodeEvidence(evidence), era: encodeEra(era), nonce, validUntil }),
     });
     status = response.status;
-    text = await response.text();
+    text = new TextDecoder().decode(await readBytes(response, ANSWER_BYTES_MAX));
   } catch (error) {
-    throw failed('no answer', error);
+    throw failed(error instanceof RangeError ? 'too long an answer' : 'no answer', error);
   }
-  if (text.length > ANSWER_BYTES_MAX) throw failed('too long an answer');
   const answer = parse(text);
   if (status === 200 && isText(answer['measurement']) && isText(answer['signature'])) {
     return { measurement: answer['measurement'], signature: answer['signature'] };
   }
-  throw failed(isText(answer['message']) ? `${String(answer['code'])}, ${answer['message']}` : `status ${status}`);
+  const { code, message } = answer;
+  throw failed(isText(code) && isText(message) ? shownWords(`${code}, ${message}`) : `status ${status}`);
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string';

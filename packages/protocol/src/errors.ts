@@ -104,3 +104,10 @@ export class BitcloakError extends Error {
     this.code = code;
   }
 }
+
+const SHOWN_CHARACTERS_MAX = 300;
+
+/** Somebody else's words, cut and without control characters: they go to a terminal, or into a log. */
+export function shownWords(text: string): string {
+  return text.slice(0, SHOWN_CHARACTERS_MAX).replaceAll(/[^\x20-\x7e]/g, '?');
+}

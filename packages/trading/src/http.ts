@@ -1,5 +1,5 @@
+import { readBytes } from '@bitcloak/attestation/answer';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { concatBytes } from '@noble/hashes/utils.js';
 import { forged } from './refusals.ts';
 
 /** More than any list that an operator keeps for one owner. */
@@ -69,28 +69,7 @@ function unreachable({ host }: URL, why: string, cause?: unknown): BitcloakError
   return new BitcloakError('OPERATOR_UNREACHABLE', `the operator ${host} ${why}`, { cause });
 }
 
-type Reader = { read(): Promise<{ readonly value?: Uint8Array }>; cancel(): Promise<void> };
-
-/** The whole of an answer. Throws RangeError where it is longer than `bytesMax`. */
-export async function readBytes(response: Response, bytesMax: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  // Not every browser can iterate a stream.
-  const reader = response.body?.getReader() as Reader | undefined;
-  for (;;) {
-    const value = (await reader?.read())?.value;
-    if (value === undefined) break;
-    size += value.length;
-    if (size > bytesMax) {
-      await reader?.cancel();
-      throw new RangeError(`expected an answer of at most ${bytesMax} bytes`);
-    }
-    chunks.push(value);
-  }
-  return concatBytes(...chunks);
-}
-
-/** The same as text. */
+/** The whole of an answer as text. Throws RangeError where it is longer than `bytesMax`. */
 export async function readText(response: Response, bytesMax: number): Promise<string> {
   return textOf(await readBytes(response, bytesMax));
 }

@@ -1,6 +1,4 @@
-import { BitcloakError, ERROR_EXIT_CODES, type ErrorCode } from '@bitcloak/protocol/errors';
-
-const TEXT_MAX = 300;
+import { BitcloakError, ERROR_EXIT_CODES, shownWords, type ErrorCode } from '@bitcloak/protocol/errors';
 
 /** What an operator refuses, with its own code where that is one of ours, and its reason where it gives one. */
 export class OperatorRefusal extends BitcloakError {
@@ -40,15 +38,14 @@ export function forged(why: string): BitcloakError {
 const word = (value: unknown) =>
   typeof value === 'string' && /^[A-Za-z][A-Za-z0-9_]{0,40}$/.test(value) ? value : undefined;
 
-/** The operator's own words, cut and without control characters: they go to a terminal. */
+/** In the operator's own words. */
 export function refusalOf(status: number, text: string, authenticated: boolean): OperatorRefusal {
   const json = parseJson(text);
   const [code, reason] = [word(json?.code), word(json?.reason)];
   const message = typeof json?.message === 'string' ? json.message : 'no reason given';
-  const shown = message.slice(0, TEXT_MAX).replaceAll(/[^\x20-\x7e]/g, '?');
   const because = reason === undefined ? '' : ` (${reason})`;
   const said = { status, authenticated, ...(reason === undefined ? {} : { reason }) };
-  return new OperatorRefusal(codeOf(code), `the operator refuses: ${shown}${because}`, said);
+  return new OperatorRefusal(codeOf(code), `the operator refuses: ${shownWords(message)}${because}`, said);
 }
 
 function parseJson(text: string): { code?: unknown; message?: unknown; reason?: unknown } | null {

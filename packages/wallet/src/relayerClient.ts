@@ -3,7 +3,7 @@ import { decodeEvent } from '@bitcloak/chain/events';
 import { callError, type ProvenTransfer } from '@bitcloak/chain/pool';
 import { decodeInfo, decodeRelayed, encodeTransfer, type RelayerInfo } from '@bitcloak/chain/relayWire';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
-import { BitcloakError } from '@bitcloak/protocol/errors';
+import { BitcloakError, shownWords } from '@bitcloak/protocol/errors';
 import { readText } from '@bitcloak/trading/http';
 import type { Provider, TransactionReceipt } from 'ethers';
 
@@ -110,14 +110,13 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** The relayer's own reason, cut and without control characters: it goes to a terminal. */
+/** For the relayer's own reason. */
 function refused(status: number, json: unknown): BitcloakError {
   const { code, message } = (json ?? {}) as { code?: unknown; message?: unknown };
   if (typeof code !== 'string' || !/^[A-Z_]{1,40}$/.test(code) || typeof message !== 'string') {
     return malformed(`status ${status} without code and message`);
   }
-  const shown = message.slice(0, 300).replaceAll(/[^\x20-\x7e]/g, '?');
-  return new BitcloakError('RELAYER_REFUSED', `the relayer refuses with ${code}: ${shown}`);
+  return new BitcloakError('RELAYER_REFUSED', `the relayer refuses with ${code}: ${shownWords(message)}`);
 }
 
 function decode<T>(json: unknown, decoder: (json: unknown) => T): T {
