@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { eraReportData } from '@bitcloak/attestation/binding';
 import { bytesOfHex, hexOf, Reader, textOf } from '@bitcloak/attestation/bytes';
 import { CertificateStore, parseCertificate, PCK_CHAIN } from '@bitcloak/attestation/certificates';
+import { COLLATERAL_FIELD_CHARACTERS_MAX } from '@bitcloak/attestation/collateral';
 import { parseCrl } from '@bitcloak/attestation/crl';
 import { integerDer, signatureDer, signatureOf, valueOf } from '@bitcloak/attestation/der';
 import { DEVELOPMENT_NAMES } from '@bitcloak/attestation/development/authority';
-import { issueCrl, keyPairOf, signBytes } from '@bitcloak/attestation/development/x509';
+import { extensionOf, issueCertificate, issueCrl, keyPairOf, signBytes } from '@bitcloak/attestation/development/x509';
 import { JsonReader } from '@bitcloak/attestation/json';
 import { bytesOfBase64, pemBlocks, pemOf } from '@bitcloak/attestation/pem';
 import { checkStanding } from '@bitcloak/attestation/policy';
@@ -19,6 +20,7 @@ import {
   type PartStatus,
   type TcbStatus,
 } from '@bitcloak/attestation/tcbStatus';
+import { id_ce_cRLReasons, type Extension } from '@peculiar/asn1-x509';
 import { AbiCoder, concat, getBytes, keccak256, toBeHex, toUtf8Bytes } from 'ethers';
 import {
   CLOCK,
@@ -216,16 +218,68 @@ describe('encodings', () => {
 
   it('of a CRL may be long', () => {
     const { keys } = developmentAuthority();
-    const revoked = Array.from({ length: 3000 }, (_, index) => (index + 0x100000).toString(16).padStart(40, '1'));
+    const revoked = Array.from({ length: 10_000 }, (_, index) => (index + 0x100000).toString(16).padStart(40, '1'));
     const request = {
       issuer: DEVELOPMENT_NAMES.platform,
       issuerKey: keys.platform,
       thisUpdate: CLOCK,
       nextUpdate: CLOCK + 1,
     };
-    const der = issueCrl({ ...request, revoked });
-    assert.ok(der.length > 0xffff);
-    assert.deepEqual([...parseCrl(der, 'CRL').revoked], revoked);
+    const reason = extensionOf(id_ce_cRLReasons, false, Uint8Array.of(0x0a, 1, 1));
+    for (const revokedExtensions of [[], [reason]]) {
+      const der = issueCrl({ ...request, revoked, ...(revokedExtensions.length === 0 ? {} : { revokedExtensions }) });
+      assert.ok(der.length > 0xffff && 2 * der.length < COLLATERAL_FIELD_CHARACTERS_MAX, String(der.length));
+      assert.deepEqual([...parseCrl(der, 'CRL').revoked], revoked);
+    }
+  });
+
+  it('of a CRL name certificates as their own do, and have one form in its entries', () => {
+    const { keys } = developmentAuthority();
+    const extension = (critical: boolean) => extensionOf(id_ce_cRLReasons, critical, Uint8Array.of(0x0a, 1, 1));
+    const crl = (serial: string, revokedExtensions?: readonly Extension[]) =>
+      issueCrl({
+        issuer: DEVELOPMENT_NAMES.platform,
+        issuerKey: keys.platform,
+        thisUpdate: CLOCK,
+        nextUpdate: CLOCK + 1,
+        revoked: [serial],
+        ...(revokedExtensions === undefined ? {} : { revokedExtensions }),
+      });
+    for (const serial of ['01', '7f'.repeat(20), `00${'f1'.repeat(20)}`]) {
+      const certificate = parseCertificate(
+        issueCertificate({
+          serial,
+          issuer: DEVELOPMENT_NAMES.platform,
+          issuerKey: keys.platform,
+          subject: 'x',
+          publicKey: keys.platform.publicKey,
+          notBefore: CLOCK,
+          notAfter: CLOCK + 1,
+          isAuthority: false,
+        }),
+        'certificate',
+      );
+      assert.deepEqual([...parseCrl(crl(serial, [extension(false)]), 'CRL').revoked], [certificate.serial]);
+    }
+    assert.throws(() => parseCrl(crl('01', [extension(true)]), 'CRL'), MALFORMED);
+    assert.throws(() => parseCrl(crl('01', [extension(false), extension(false)]), 'CRL'), MALFORMED);
+    const whole = crl('01');
+    for (let end = 0; end < whole.length; end++) {
+      assert.throws(() => parseCrl(whole.subarray(0, end), 'CRL'), MALFORMED, String(end));
+    }
+    const entry = hexOf(whole).indexOf('020101170d') / 2;
+    for (const [place, byte] of [
+      [-2, 0x31],
+      [0, 0x04],
+      [3, 0x04],
+      [1, 0x81],
+      [1, 0x80],
+      [0, 0x1f],
+    ] as const) {
+      const altered = Uint8Array.from(whole);
+      altered[entry + place] = byte;
+      assert.throws(() => parseCrl(altered, 'CRL'), MALFORMED, `${place} ${byte}`);
+    }
   });
 
   it('of signatures are those of both numbers', async () => {

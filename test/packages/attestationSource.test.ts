@@ -144,8 +144,8 @@ describe('a source of collateral', () => {
       }
       alter(url, { status: 302, headers: { location: `${base}/elsewhere` } });
       await assertUnreachable(/no collateral/);
-      alter(url, { status: 200, body: 'x'.repeat(300 * 1024) });
-      await assertUnreachable(/more than 262144 bytes/);
+      alter(url, { status: 200, body: 'x'.repeat(800 * 1024) });
+      await assertUnreachable(/more than 786432 bytes/);
       alter(url, { body: 'something else' });
       await assertUnreachable(/the answer is no|header/);
       alter(url, { body: '' });

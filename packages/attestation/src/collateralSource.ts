@@ -2,7 +2,7 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import { readBytes } from './answer.ts';
 import { hexOf, malformed, textOf } from './bytes.ts';
 import { PCK_CHAIN, CertificateStore } from './certificates.ts';
-import { readCollateral, type Collateral } from './collateral.ts';
+import { COLLATERAL_FIELD_CHARACTERS_MAX, readCollateral, type Collateral } from './collateral.ts';
 import { TAG } from './der.ts';
 import { platformOf } from './pck.ts';
 import { bytesOfBase64 } from './pem.ts';
@@ -32,7 +32,8 @@ export const INTEL_PCS = {
 } as const satisfies CollateralSource;
 
 const MS_MAX = 15_000;
-const ANSWER_BYTES_MAX = 256 * 1024;
+/** A CRL as long as a field of collateral may be. */
+const ANSWER_BYTES_MAX = COLLATERAL_FIELD_CHARACTERS_MAX / 2;
 const HEADER_CHARACTERS_MAX = 16 * 1024;
 
 /** `,"signature":"…"}` with 128 digits. */

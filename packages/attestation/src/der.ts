@@ -6,7 +6,15 @@ import { bytesOfHex, concat, isEqual, malformed } from './bytes.ts';
 export const OID_COMMON_NAME = '2.5.4.3';
 export const OID_ECDSA_SHA256 = '1.2.840.10045.4.3.2';
 
-export const TAG = { integer: 0x02, bitString: 0x03, octetString: 0x04, sequence: 0x30 } as const;
+export const TAG = {
+  integer: 0x02,
+  bitString: 0x03,
+  octetString: 0x04,
+  identifier: 0x06,
+  utcTime: 0x17,
+  generalizedTime: 0x18,
+  sequence: 0x30,
+} as const;
 
 /** The identifier of ECDSA with SHA-256, as it stands in what is signed and behind it. */
 const ECDSA_SHA256 = bytesOfHex('300a06082a8648ce3d040302', 'algorithm');
@@ -43,6 +51,35 @@ export function valueOf(tag: number, content: Uint8Array): Uint8Array<ArrayBuffe
   const isShort = content.length < 0x80;
   const header = isShort ? [tag, content.length] : [tag, 0x80 + length.length, ...length];
   return concat(Uint8Array.from(header), content);
+}
+
+/** A value of DER: its whole bytes, and those in it. */
+export type DerValue = { readonly tag: number; readonly bytes: Uint8Array; readonly content: Uint8Array };
+
+/**
+ * The values that stand one after another, not looked into. A thousandth of the work and the memory that the library takes, for lists that may be long. Throws
+ * `EVIDENCE_MALFORMED` for what is not DER, or has a tag of several bytes.
+ */
+export function valuesOf(bytes: Uint8Array, field: string): DerValue[] {
+  const values: DerValue[] = [];
+  for (let start = 0; start < bytes.length;) {
+    const [tag = 0, first = 0x80] = bytes.subarray(start, start + 2);
+    const digits = first < 0x80 ? 0 : first - 0x80;
+    const content = start + 2 + digits;
+    const length = digits === 0 ? first : lengthOf(bytes.subarray(start + 2, content), digits);
+    const end = content + length;
+    if ((tag & 0x1f) === 0x1f || !(end <= bytes.length)) throw malformed(`${field}: expected DER`);
+    values.push({ tag, bytes: bytes.subarray(start, end), content: bytes.subarray(content, end) });
+    start = end;
+  }
+  return values;
+}
+
+/** NaN for a length of another form than the shortest, or of more than three bytes. */
+function lengthOf(bytes: Uint8Array, digits: number): number {
+  const length = bytes.reduce((value, byte) => value * 256 + byte, 0);
+  const isShortest = bytes.length === digits && digits <= 3 && bytes[0] !== 0 && length >= 0x80;
+  return isShortest ? length : Number.NaN;
 }
 
 /** The content of a primitive value with this tag, at most 127 bytes. Throws `EVIDENCE_MALFORMED`. */

@@ -41,22 +41,13 @@ AsnProp({ type: TbsCertificateSchema, raw: true })(CertificateSchema.prototype, 
 AsnProp({ type: Any })(CertificateSchema.prototype, 'algorithm');
 AsnProp({ type: BitString })(CertificateSchema.prototype, 'signature');
 
-export class RevokedSchema {
-  serial = none();
-  date = none();
-  extensions?: Extension[];
-}
-AsnProp({ type: Integer, converter: AsnIntegerArrayBufferConverter })(RevokedSchema.prototype, 'serial');
-AsnProp({ type: Any })(RevokedSchema.prototype, 'date');
-AsnProp({ type: Extension, repeated: 'sequence', optional: true })(RevokedSchema.prototype, 'extensions');
-
+/** Without the certificates on it. */
 export class TbsCrlSchema {
   version?: number;
   algorithm = none();
   issuer = none();
   thisUpdate = new Time();
   nextUpdate?: Time;
-  revoked?: RevokedSchema[];
   extensions?: Extension[];
 }
 AsnProp({ type: Integer, optional: true })(TbsCrlSchema.prototype, 'version');
@@ -64,15 +55,13 @@ AsnProp({ type: Any })(TbsCrlSchema.prototype, 'algorithm');
 AsnProp({ type: Any })(TbsCrlSchema.prototype, 'issuer');
 AsnProp({ type: Time })(TbsCrlSchema.prototype, 'thisUpdate');
 AsnProp({ type: Time, optional: true })(TbsCrlSchema.prototype, 'nextUpdate');
-AsnProp({ type: RevokedSchema, repeated: 'sequence', optional: true })(TbsCrlSchema.prototype, 'revoked');
 AsnProp({ type: Extension, context: 0, repeated: 'sequence', optional: true })(TbsCrlSchema.prototype, 'extensions');
 
 export class CrlSchema {
   inner = new TbsCrlSchema();
-  innerRaw?: ArrayBuffer;
   algorithm = none();
   signature = none();
 }
-AsnProp({ type: TbsCrlSchema, raw: true })(CrlSchema.prototype, 'inner');
+AsnProp({ type: TbsCrlSchema })(CrlSchema.prototype, 'inner');
 AsnProp({ type: Any })(CrlSchema.prototype, 'algorithm');
 AsnProp({ type: BitString })(CrlSchema.prototype, 'signature');

@@ -124,6 +124,8 @@ export type CrlRequest = {
   readonly nextUpdate: number;
   /** Serials in hex. */
   readonly revoked: readonly string[];
+  /** Of each that is revoked: the reason why, for one. */
+  readonly revokedExtensions?: readonly Extension[];
   readonly extensions?: readonly Extension[];
 };
 
@@ -132,7 +134,11 @@ export function issueCrl(request: CrlRequest): Uint8Array<ArrayBuffer> {
   const thisUpdate = new Time(dateOf(request.thisUpdate));
   const revoked = request.revoked.map(
     (serial) =>
-      new RevokedCertificate({ userCertificate: bytesOfHex(serial, 'serial').buffer, revocationDate: thisUpdate }),
+      new RevokedCertificate({
+        userCertificate: bytesOfHex(serial, 'serial').buffer,
+        revocationDate: thisUpdate,
+        ...(request.revokedExtensions === undefined ? {} : { crlEntryExtensions: [...request.revokedExtensions] }),
+      }),
   );
   const tbsCertList = new TBSCertList({
     version: Version.v2,
