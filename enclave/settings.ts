@@ -45,6 +45,8 @@ export const HELP = `Starts an operator's enclave. It is configured by the envir
   BITCLOAK_ENCLAVE_HOST                127.0.0.1 unless given
   BITCLOAK_ENCLAVE_PORT                8560 unless given
   BITCLOAK_ENCLAVE_ADDRESS_PER_MINUTE  requests of one address in a minute, 6000 unless given
+  BITCLOAK_ENCLAVE_CONNECTIONS_PER_ADDRESS
+                                       connections of one address at once, 256 unless given; not counted where there are trusted proxies
   BITCLOAK_ENCLAVE_OWNER_PER_SECOND    requests of one owner in a second, 100 unless given
   BITCLOAK_ENCLAVE_TRUSTED_PROXIES     addresses of proxies, with commas, whose word on a client's address counts`;
 
@@ -152,6 +154,7 @@ export function readSettings(environment: Environment): Settings {
     port: settings.count('PORT', 8560, 65_535),
     limits: {
       addressPerMinute: settings.count('ADDRESS_PER_MINUTE', 6_000, 100_000_000, 1),
+      connectionsPerAddress: settings.count('CONNECTIONS_PER_ADDRESS', 256, 10_000, 1),
       owner: { perSecond, burst: 2 * perSecond },
     },
     trustedProxies: settings.list('TRUSTED_PROXIES'),

@@ -79,12 +79,16 @@ export async function waitForEra(settings: WaitingSettings, registrar: Registrar
 }
 
 async function buildIntroduction({ api }: WaitingSettings, registrar: Registrar): Promise<FastifyInstance> {
-  const { addressPerMinute, attestationsPerMinute, connections } = { ...API_LIMITS, ...api.limits };
+  const { addressPerMinute, attestationsPerMinute, connections, connectionsPerAddress } = {
+    ...API_LIMITS,
+    ...api.limits,
+  };
   const app = await openServer(
     {
       bodyBytesMax: 1_024,
       headAndBodyMsMax: 10_000,
       connectionsMax: connections,
+      connectionsPerAddressMax: connectionsPerAddress,
       ratePerMinute: addressPerMinute,
       trustedProxies: api.trustedProxies,
     },

@@ -2,12 +2,13 @@ import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import websocket from '@fastify/websocket';
 import type { HpkeKey } from '@bitcloak/crypto/hpkeKey';
+import { networkOf } from '@bitcloak/service/addresses';
+import { limitConnections } from '@bitcloak/service/connections';
 import { SEALED_TYPE } from '@bitcloak/trading/http';
 import { SEALED_HELLO_BYTES, SEALED_REQUEST_BYTES } from '@bitcloak/trading/sealing';
 import { API } from '@bitcloak/trading/wire';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Operator } from '../operator/operator.ts';
-import { networkOf } from './addresses.ts';
 import { addAttestationRoute, type Attest } from './attestationRoute.ts';
 import { addPreflight, letPagesRead } from './crossOrigin.ts';
 import { DeadMan } from './deadMan.ts';
@@ -147,6 +148,7 @@ async function openServer(options: ApiOptions, limits: ApiLimits): Promise<Fasti
   });
   letPagesRead(app);
   app.server.maxConnections = limits.connections;
+  if (trustedProxies === undefined) limitConnections(app.server, limits.connectionsPerAddress);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser(SEALED_TYPE, { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body);

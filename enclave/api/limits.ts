@@ -11,6 +11,8 @@ export type ApiLimits = {
   /** Authenticated requests and streams of one owner; a long answer counts as several. */
   readonly owner: Rate;
   readonly connections: number;
+  /** Of one address or IPv6 network, those of its streams too. Where there are trusted proxies it is for them to count. */
+  readonly connectionsPerAddress: number;
   /** Of one owner, and in all; beyond them the oldest goes. */
   readonly sessionsPerOwner: number;
   readonly sessions: number;
@@ -37,6 +39,7 @@ export const API_LIMITS: ApiLimits = {
   attestationsPerMinute: 20,
   owner: { perSecond: 100, burst: 200 },
   connections: 10_000,
+  connectionsPerAddress: 256,
   sessionsPerOwner: 16,
   sessions: 10_000,
   streamsPerOwner: 8,

@@ -58,6 +58,7 @@ async function serve(accounts: number): Promise<void> {
       rules: { settleSeconds: 86_400, roundSeconds: 1, orderSecondsMax: 60 * 86_400, ordersMax: 84_600 },
       limits: {
         addressPerMinute: 10 ** 9,
+        connectionsPerAddress: 10_000,
         openingsPerMinute: 10 ** 9,
         owner: { perSecond: 10 ** 6, burst: 10 ** 6 },
         connections: 1_000,

@@ -26,6 +26,7 @@ export const OPTIONAL: readonly string[] = [
   'EVIDENCE_SECONDS',
   'PROVERS',
   'ADDRESS_PER_MINUTE',
+  'CONNECTIONS_PER_ADDRESS',
   'OWNER_PER_SECOND',
   'TRUSTED_PROXIES',
 ];

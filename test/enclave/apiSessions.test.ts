@@ -27,6 +27,7 @@ import {
   type PlainReply,
   type Reply,
 } from '../support/api.ts';
+import { keptConnections } from '../support/connections.ts';
 import { Dice } from '../support/dice.ts';
 import type { Trader } from '../support/settlement.ts';
 
@@ -649,6 +650,21 @@ describe('sessions of the API', function () {
         Object.keys(refused.headers).filter((name) => name.includes('rate')),
         [],
       );
+    });
+
+    it('by the connections that one address may have, unless a proxy counts them', async () => {
+      await withLimits({ connectionsPerAddress: 3 });
+      const direct = await keptConnections(bench.url, 5, '127.0.0.2');
+      assert.equal(direct.kept, 3);
+      assert.equal((await send(bench.url, { method: 'GET', path: `${API}/info` })).status, 200, 'others are let in');
+      await direct.end();
+      const { api } = bench.settings;
+      await bench.restart({
+        api: { ...api, limits: { ...api.limits, connectionsPerAddress: 3 }, trustedProxies: ['127.0.0.2'] },
+      });
+      const behind = await keptConnections(bench.url, 5, '127.0.0.2');
+      assert.equal(behind.kept, 5);
+      await behind.end();
     });
 
     it('by the sessions that one address may try to open', async () => {

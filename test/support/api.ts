@@ -306,6 +306,7 @@ export class ApiBench {
         port: 0,
         limits: {
           addressPerMinute: 1_000_000,
+          connectionsPerAddress: 10_000,
           openingsPerMinute: 1_000_000,
           owner: { perSecond: 10_000, burst: 10_000 },
         },

@@ -31,7 +31,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const ROOM_MAY_IMPORT: Readonly<
   Record<string, { readonly rooms: readonly string[]; readonly packages: readonly string[] }>
 > = {
-  api: { rooms: ['exchange', 'operator'], packages: ['protocol', 'attestation', 'crypto', 'notes', 'trading'] },
+  api: {
+    rooms: ['exchange', 'operator'],
+    packages: ['protocol', 'attestation', 'crypto', 'notes', 'trading', 'service'],
+  },
   engine: { rooms: [], packages: ['protocol'] },
   exchange: { rooms: ['engine'], packages: ['protocol', 'crypto', 'notes', 'trading'] },
   journal: { rooms: [], packages: ['protocol', 'wallet'] },

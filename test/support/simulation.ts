@@ -181,6 +181,7 @@ export class Simulation {
         port: this.#port,
         limits: {
           addressPerMinute: 10_000_000,
+          connectionsPerAddress: 10_000,
           openingsPerMinute: 1_000_000,
           owner: { perSecond: 100_000, burst: 100_000 },
         },

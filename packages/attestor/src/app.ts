@@ -19,6 +19,7 @@ const LIMITS = {
   bodyBytesMax: 2 * 1024 * 1024,
   headAndBodyMsMax: 30_000,
   connectionsMax: 200,
+  connectionsPerAddressMax: 20,
 };
 
 /** The attestor's HTTP service, not listening yet. */

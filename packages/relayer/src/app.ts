@@ -46,6 +46,7 @@ const LIMITS = {
   headAndBodyMsMax: 10_000,
   handlerMsMax: HANDLER_MS_MAX,
   connectionsMax: 1_000,
+  connectionsPerAddressMax: 50,
 };
 const POLL_MS = 2_000;
 const REBROADCAST_MS = 30_000;

@@ -1,5 +1,6 @@
 import rateLimit from '@fastify/rate-limit';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+import { limitConnections } from './connections.ts';
 
 export type HttpLimits = {
   readonly bodyBytesMax: number;
@@ -7,6 +8,8 @@ export type HttpLimits = {
   /** For everything that a request waits for; without end unless given. */
   readonly handlerMsMax?: number;
   readonly connectionsMax: number;
+  /** Of one address, or one IPv6 network of 64 bits. Where there are trusted proxies it is for them to count. */
+  readonly connectionsPerAddressMax: number;
   /** Requests that one address, or one IPv6 network of 64 bits, may make in a minute. */
   readonly ratePerMinute: number;
   /** Proxies in front of the service that tell it a client's address; none unless given, and then nobody's word on it counts. */
@@ -24,7 +27,7 @@ export type HttpErrors = {
 
 /** Fastify with every limit, schemas that reject and never repair, and errors of one form. */
 export async function openServer(limits: HttpLimits, errors: HttpErrors): Promise<FastifyInstance> {
-  const { bodyBytesMax, headAndBodyMsMax, handlerMsMax, connectionsMax, ratePerMinute, trustedProxies } = limits;
+  const { bodyBytesMax, headAndBodyMsMax, handlerMsMax, ratePerMinute, trustedProxies } = limits;
   const answer = (error: FastifyError, reply: FastifyReply) => {
     const { status, body } = errors.answer(error);
     void reply.status(status).send(body);
@@ -44,7 +47,8 @@ export async function openServer(limits: HttpLimits, errors: HttpErrors): Promis
       answer(error, reply);
     },
   });
-  app.server.maxConnections = connectionsMax;
+  app.server.maxConnections = limits.connectionsMax;
+  if (trustedProxies === undefined) limitConnections(app.server, limits.connectionsPerAddressMax);
   app.removeContentTypeParser('text/plain');
   app.setErrorHandler((error: FastifyError, _request, reply) => {
     answer(error, reply);
