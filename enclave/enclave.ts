@@ -182,7 +182,7 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
       operator,
       identity,
       apiKey,
-      attest: (asked, nonce) => registrar.attest(asked, nonce),
+      attest: (asked, nonce, asker) => registrar.attest(asked, nonce, asker),
       ...(limits === undefined ? {} : { limits }),
       ...(trustedProxies === undefined ? {} : { trustedProxies }),
       ...(clock === undefined ? {} : { clock }),

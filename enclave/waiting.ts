@@ -105,7 +105,7 @@ async function buildIntroduction({ api }: WaitingSettings, registrar: Registrar)
   letPagesRead(app);
   await app.register(
     async (scope) => {
-      addAttestationRoute(scope, (era, nonce) => registrar.attest(era, nonce), attestationsPerMinute);
+      addAttestationRoute(scope, (era, nonce, asker) => registrar.attest(era, nonce, asker), attestationsPerMinute);
     },
     { prefix: API },
   );

@@ -3,12 +3,22 @@ import { bytesOfHex } from '@bitcloak/attestation/bytes';
 import type { Evidence } from '@bitcloak/attestation/verify';
 import { encodeEra, encodeEvidence } from '@bitcloak/attestation/wire';
 import { BitcloakError, type ErrorCode } from '@bitcloak/protocol/errors';
+import { networkOf } from '@bitcloak/service/addresses';
 import type { FastifyInstance } from 'fastify';
 import { answers } from './answers.ts';
 import { Refusal } from './refusal.ts';
 
-/** Evidence for the keys of an era, the enclave's own unless a number is given. @param nonce 32 bytes of who asks. */
-export type Attest = (era: bigint | undefined, nonce: Uint8Array) => Promise<{ era: EraBinding; evidence: Evidence }>;
+/**
+ * Evidence for the keys of an era, the enclave's own unless a number is given.
+ *
+ * @param nonce 32 bytes of who asks.
+ * @param asker his address, or IPv6 network of 64 bits.
+ */
+export type Attest = (
+  era: bigint | undefined,
+  nonce: Uint8Array,
+  asker: string,
+) => Promise<{ era: EraBinding; evidence: Evidence }>;
 
 const QUERY_SCHEMA = {
   type: 'object',
@@ -54,6 +64,11 @@ const STATUSES: Partial<Record<ErrorCode, number>> = {
   ERA_INACTIVE: 404,
 };
 
+/** In place of messages that are for whoever runs the enclave: the URL of a service of his may hold a key. */
+const TOLD: Partial<Record<ErrorCode, string>> = {
+  COLLATERAL_UNREACHABLE: 'the collateral of the quote could not be fetched; try again in a minute',
+};
+
 /** @param perMinute that one address may ask for: the machine makes but a few in a second. */
 export function addAttestationRoute(scope: FastifyInstance, attest: Attest, perMinute: number): void {
   scope.get<{ Querystring: { nonce: string; era?: string } }>(
@@ -66,12 +81,12 @@ export function addAttestationRoute(scope: FastifyInstance, attest: Attest, perM
       },
       config: { rateLimit: { max: perMinute, timeWindow: 60_000 } },
     },
-    async ({ query: { nonce, era } }) => {
+    async ({ ip, query: { nonce, era } }) => {
       const number = era === undefined ? undefined : BigInt(era);
-      const attested = await attest(number, bytesOfHex(nonce, 'nonce', 32)).catch((error: unknown) => {
+      const attested = await attest(number, bytesOfHex(nonce, 'nonce', 32), networkOf(ip)).catch((error: unknown) => {
         const status = error instanceof BitcloakError ? STATUSES[error.code] : undefined;
         if (!(error instanceof BitcloakError) || status === undefined) throw error;
-        throw new Refusal(status, error.code, error.message);
+        throw new Refusal(status, error.code, TOLD[error.code] ?? error.message);
       });
       return { era: encodeEra(attested.era), evidence: encodeEvidence(attested.evidence) };
     },

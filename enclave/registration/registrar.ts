@@ -67,8 +67,13 @@ export class Registrar {
    *
    * @param number of the era; the newest one unless given, where it was ever active with this enclave's keys, else the next.
    * @param nonce 32 bytes.
+   * @param asker the address or network that asks.
    */
-  async attest(number: bigint | undefined, nonce: Uint8Array): Promise<{ era: EraBinding; evidence: Evidence }> {
+  async attest(
+    number: bigint | undefined,
+    nonce: Uint8Array,
+    asker: string,
+  ): Promise<{ era: EraBinding; evidence: Evidence }> {
     const { attestation } = this.#options;
     if (attestation === undefined) throw new BitcloakError('TEE_FAILED', 'nothing attests keys that are from a file');
     const newest = await this.newestEra();
@@ -78,7 +83,7 @@ export class Registrar {
       throw new BitcloakError('ERA_INACTIVE', `era: expected ${newest}, the newest, or ${newest + 1n}, the next`);
     }
     const era = this.#bindingOf(asked);
-    return { era, evidence: await attestation.evidence.evidence(era, nonce) };
+    return { era, evidence: await attestation.evidence.evidence(era, nonce, asker) };
   }
 
   /**

@@ -10,17 +10,32 @@ export type Collaterals = (quote: Uint8Array) => Promise<Collateral>;
 /** Verifiers take collateral of some weeks; within this nothing new is issued that matters. */
 const COLLATERAL_MS_MAX = 3_600_000;
 
-/** Quotes that may wait for each other: whoever asks for more than the machine makes has to come again. */
-const WAITING_MAX = 16;
+/** A source that fails takes its time for that: it is not asked again before this. */
+const RETRY_MS = 60_000;
+
+/**
+ * Quotes that may wait for each other. A machine takes up to a second for each, and clients wait ten: whoever got a place in a longer queue would be answered
+ * after he had given up, and in his stead nobody.
+ */
+const WAITING_MAX = 8;
+
+type Waiting = {
+  readonly asker: string | undefined;
+  readonly start: () => void;
+  readonly refuse: (error: BitcloakError) => void;
+};
+
+const busy = () => new BitcloakError('ENCLAVE_BUSY', 'too many wait for evidence; try again in a minute');
 
 /** Makes an enclave's evidence: for each nonce a quote, one after another, since a machine makes but a few in a second. */
 export class EvidenceMaker {
   readonly #provider: TeeProvider;
   readonly #collaterals: Collaterals;
   readonly #now: () => number;
-  #last: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
+  /** The first of them is being made. */
+  readonly #queue: Waiting[] = [];
   #collateral: { readonly value: Collateral; readonly at: number } | undefined;
+  #failure: { readonly error: Error; readonly at: number } | undefined;
 
   /** @param now milliseconds of a clock that never goes back. */
   constructor(provider: TeeProvider, collaterals: Collaterals, now: () => number = () => performance.now()) {
@@ -30,22 +45,34 @@ export class EvidenceMaker {
   }
 
   /**
-   * Throws `TEE_FAILED`, `COLLATERAL_UNREACHABLE`, and `ENCLAVE_BUSY` where too many wait already.
+   * Throws `TEE_FAILED`, `COLLATERAL_UNREACHABLE`, and `ENCLAVE_BUSY` where too many wait already, or others need the place.
    *
    * @param nonce 32 bytes.
+   * @param asker the address or network that asks. Without one it is the enclave itself, which nobody keeps from renewing its evidence: it goes first.
    */
-  async evidence(binding: EraBinding, nonce: Uint8Array): Promise<Evidence> {
-    if (this.#waiting >= WAITING_MAX) {
-      throw new BitcloakError('ENCLAVE_BUSY', 'too many wait for evidence; try again in a minute');
-    }
-    this.#waiting++;
-    const made = this.#last.then(() => this.#make(binding, nonce));
-    this.#last = made.catch(() => undefined);
+  async evidence(binding: EraBinding, nonce: Uint8Array, asker?: string): Promise<Evidence> {
+    if (asker !== undefined) this.#makeRoom(asker);
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+    const waiting: Waiting = { asker, start: () => resolve(undefined), refuse: reject };
+    const place = asker === undefined ? this.#queue.findIndex((other, at) => at > 0 && other.asker !== undefined) : -1;
+    this.#queue.splice(place < 0 ? this.#queue.length : place, 0, waiting);
+    if (this.#queue[0] !== waiting) await promise;
     try {
-      return await made;
+      return await this.#make(binding, nonce);
     } finally {
-      this.#waiting--;
+      this.#queue.shift();
+      this.#queue[0]?.start();
     }
+  }
+
+  /** Each address has a place, and more only while nobody else needs them. */
+  #makeRoom(asker: string): void {
+    const isKnown = (address: string | undefined, end: number) =>
+      address !== undefined && this.#queue.slice(0, end).some((other) => other.asker === address);
+    if (this.#queue.filter((waiting) => waiting.asker !== undefined).length < WAITING_MAX) return;
+    const needless = this.#queue.findLastIndex((waiting, at) => at > 0 && isKnown(waiting.asker, at));
+    if (needless < 0 || isKnown(asker, this.#queue.length)) throw busy();
+    this.#queue.splice(needless, 1)[0]?.refuse(busy());
   }
 
   async #make(binding: EraBinding, nonce: Uint8Array): Promise<Evidence> {
@@ -54,11 +81,24 @@ export class EvidenceMaker {
     return { quote, collateral, ...(eventLog === undefined ? {} : { eventLog }) };
   }
 
+  /** What was fetched an hour ago holds for weeks: where nothing newer comes, verifiers judge whether it still does. */
   async #collateralOf(quote: Uint8Array): Promise<Collateral> {
-    const known = this.#collateral;
-    if (known !== undefined && this.#now() - known.at < COLLATERAL_MS_MAX) return known.value;
-    const value = await this.#collaterals(quote);
-    this.#collateral = { value, at: this.#now() };
-    return value;
+    const [now, known, failure] = [this.#now(), this.#collateral, this.#failure];
+    if (known !== undefined && now - known.at < COLLATERAL_MS_MAX) return known.value;
+    if (failure !== undefined && now - failure.at < RETRY_MS) return insteadOf(failure.error, known?.value);
+    try {
+      const value = await this.#collaterals(quote);
+      this.#collateral = { value, at: this.#now() };
+      return value;
+    } catch (cause) {
+      const error = cause as Error;
+      this.#failure = { error, at: this.#now() };
+      return insteadOf(error, known?.value);
+    }
   }
+}
+
+function insteadOf(error: Error, known: Collateral | undefined): Collateral {
+  if (known === undefined) throw error;
+  return known;
 }

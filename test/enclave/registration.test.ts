@@ -8,11 +8,13 @@ import { readTrust } from '@bitcloak/attestation/trust';
 import { verifyEvidence } from '@bitcloak/attestation/verify';
 import { decodeEra, decodeEvidence } from '@bitcloak/attestation/wire';
 import { eraRegistration } from '@bitcloak/attestor/eraRegistration';
+import type { Collateral } from '@bitcloak/attestation/collateral';
 import type { Manifest } from '@bitcloak/chain/manifest';
 import { sendCall } from '@bitcloak/chain/pool';
 import { RegistryClient } from '@bitcloak/chain/registry';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { Keyring } from '@bitcloak/notes/keys';
+import { BitcloakError } from '@bitcloak/protocol/errors';
 import { API } from '@bitcloak/trading/wire';
 import { computeAddress as addressOfKey } from 'ethers';
 import { startEnclave, type EnclaveReport, type EnclaveSettings, type RunningEnclave } from '../../enclave/enclave.ts';
@@ -220,16 +222,47 @@ describe('an enclave that shows what it is', function () {
     };
     const maker = new EvidenceMaker(slow, async () => assert.fail('no quote was made'));
     const era = (await ask(running[0]?.url ?? '', random(32))).era;
-    const waiting = Array.from({ length: 16 }, () => maker.evidence(era, random(32)).catch(() => 'failed'));
-    await assert.rejects(maker.evidence(era, random(32)), { code: 'ENCLAVE_BUSY' });
+    const [ended, refused]: [string[], string[]] = [[], []];
+    const make = (asker = '') =>
+      maker.evidence(era, random(32), asker === '' ? undefined : asker).catch((error: unknown) => {
+        const isRefused = error instanceof BitcloakError && error.code === 'ENCLAVE_BUSY';
+        (isRefused ? refused : ended).push(asker);
+      });
+    const waiting = ['a', 'a', 'a', 'b', 'c', 'd', 'e', 'f'].map((asker) => make(asker));
+    await make('a');
+    assert.deepEqual(refused, ['a'], 'all places are taken');
+    waiting.push(make('g'), make('h'));
+    await waiting[1];
+    assert.deepEqual(refused, ['a', 'a', 'a'], 'each has one before anybody has more');
+    await make('i');
+    waiting.push(make(), make());
     asked.resolve(undefined);
     await Promise.all(waiting);
-    await assert.rejects(maker.evidence(era, random(32)), { name: 'AssertionError' }, 'others can ask again');
+    assert.deepEqual(refused.slice(3), ['i']);
+    assert.deepEqual(ended, ['a', '', '', 'b', 'c', 'd', 'e', 'f', 'g', 'h'], 'its own go first');
+    await assert.rejects(maker.evidence(era, random(32), 'i'), { name: 'AssertionError' }, 'they can ask again');
     const statuses = [];
     for (let count = 0; count < 25; count++) {
       statuses.push((await fetch(`${running[0]?.url ?? ''}${API}/attestation?nonce=${'ab'.repeat(32)}`)).status);
     }
     assert.ok(statuses.includes(429), 'nor for one address');
+  });
+
+  it('tells strangers nothing of whom it asks for collateral', async () => {
+    const { machine } = attestation;
+    const lost = async (): Promise<Collateral> => {
+      throw new BitcloakError('COLLATERAL_UNREACHABLE', 'no collateral from pccs.internal/key-5/tcb: ECONNREFUSED');
+    };
+    await running[0]?.close();
+    running.length = 0;
+    const evidence = new EvidenceMaker(machine, lost);
+    const enclave = await start({ attestation: { evidence, attestors: [], evidenceSeconds: Number(DAY) } });
+    const { status, json } = await get(enclave.url, `${API}/attestation?nonce=${'ab'.repeat(32)}`);
+    assert.deepEqual([status, json['code']], [503, 'COLLATERAL_UNREACHABLE']);
+    assert.doesNotMatch(JSON.stringify(json), /pccs|key-5|tcb/);
+    await enclave.close();
+    running.length = 0;
+    await start();
   });
 
   it('renews its evidence when half of its time is over, and no later than it must', async () => {

@@ -168,13 +168,42 @@ describe('keys and quotes of the machine', () => {
       };
       const maker = new EvidenceMaker(new DstackProvider(socket), collaterals, () => now);
       await assert.rejects(maker.evidence(ERA, NONCE), /not now/);
+      now = 59_999;
+      await assert.rejects(maker.evidence(ERA, NONCE), /not now/);
+      assert.equal(asked, 1, 'not within a minute');
+      now = 60_000;
       await maker.evidence(ERA, NONCE);
-      now = 3_599_999;
+      now += 3_599_999;
       await maker.evidence(ERA, NONCE);
       assert.equal(asked, 2);
-      now = 3_600_000;
+      now += 1;
       await maker.evidence(ERA, NONCE);
       assert.equal(asked, 3);
+    });
+
+    it('go on with the collateral that was fetched last, where no newer comes', async () => {
+      const { authority } = await simulator();
+      let [now, asked, isUp] = [0, 0, true];
+      const collaterals = async () => {
+        asked++;
+        if (!isUp) throw new Error('not now');
+        return authority.collateral(CLOCK + now);
+      };
+      const maker = new EvidenceMaker(new DstackProvider(socket), collaterals, () => now);
+      const first = await maker.evidence(ERA, NONCE);
+      isUp = false;
+      for (const [time, attempts] of [
+        [3_600_000, 2],
+        [3_659_999, 2],
+        [3_660_000, 3],
+      ] as const) {
+        now = time;
+        assert.equal((await maker.evidence(ERA, NONCE)).collateral, first.collateral);
+        assert.equal(asked, attempts);
+      }
+      isUp = true;
+      now += 60_000;
+      assert.notEqual((await maker.evidence(ERA, NONCE)).collateral, first.collateral);
     });
 
     it('are the same keys at every start, others for other paths, operators and seeds', async () => {
