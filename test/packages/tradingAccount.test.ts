@@ -72,6 +72,26 @@ describe('an operator as the registry has it', () => {
     assert.equal(await registry().activeEra(1, 2n, 0), undefined);
   });
 
+  it('is not looked for through the chain where it cannot be', async () => {
+    let asked = 0;
+    const { provider } = desk.bench.chain;
+    const counted: Provider = new Proxy(provider, {
+      get(target, name) {
+        if (name === 'provider') return counted;
+        if (name === 'getLogs') asked++;
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+    for (const number of [0n, 4n, 2n ** 64n - 1n]) {
+      assert.equal(await registry(counted).activeEra(1, number, 0), undefined);
+      assert.equal(await registry(counted).registeredEra(2, number, 0), undefined, 'of an operator that is not there');
+    }
+    assert.equal(asked, 0);
+    assert.deepEqual(await registry(counted).registeredEra(1, 3n, 0), second);
+    assert.equal(asked, 1);
+  });
+
   it('has the keys of eras that are not active any more, and says so', async () => {
     assert.deepEqual(await registry().registeredEra(1, 2n, 0), first);
     assert.deepEqual(await registry().registeredEra(1, 3n, 0), second);

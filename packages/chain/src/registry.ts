@@ -129,6 +129,8 @@ export class RegistryClient {
   async registeredEra(operator: number, number: bigint, startBlock: number): Promise<Era | undefined> {
     const provider = this.#contract.runner?.provider;
     if (provider == null) throw new BitcloakError('USAGE', 'a client of the registry needs a provider');
+    // An operator names the era that its clients look for: of one that there is not they would read the whole chain, each time.
+    if (number === 0n || number > (await this.era(operator))) return undefined;
     const filter = { address: formatAccount(this.address), topics: [ERA_TOPIC, toBeHex(operator, 32)] };
     let range = RANGE_BLOCKS;
     try {
