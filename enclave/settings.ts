@@ -24,7 +24,8 @@ export const HELP = `Starts an operator's enclave. It is configured by the envir
   BITCLOAK_ENCLAVE_SEED_FILE           32 bytes, mode 0600, that all keys are derived from: on development chains only, and with file only
   BITCLOAK_ENCLAVE_COLLATERAL          URL of a PCCS that has what verifies quotes; Intel's own service unless given
   BITCLOAK_ENCLAVE_ATTESTORS           URLs of attestors, with commas, that the registry believes; none where it takes quotes themselves
-  BITCLOAK_ENCLAVE_EVIDENCE_SECONDS    that evidence is asked to hold for; 604800 unless given. It is renewed when half of them are over
+  BITCLOAK_ENCLAVE_EVIDENCE_SECONDS    that evidence is asked to hold for; 518400 unless given, six days: a day less than attestors sign
+                                       for unless told otherwise. It is renewed when half of them are over
   BITCLOAK_ENCLAVE_MARKETS             JSON file: a list of { "market", "pair", "base", "quote", "lotBase", "tickQuote", "makerFee", "takerFee",
                                        "ticksMax", "lotsMin", "lotsMax", "referenceSecondsMax", "referenceMoveMax", "reference"? }: assets by their
                                        symbols in the manifest, base units as strings, fees in basis points, "reference" a URL that answers
@@ -49,6 +50,9 @@ export const HELP = `Starts an operator's enclave. It is configured by the envir
                                        connections of one address at once, 256 unless given; not counted where there are trusted proxies
   BITCLOAK_ENCLAVE_OWNER_PER_SECOND    requests of one owner in a second, 100 unless given
   BITCLOAK_ENCLAVE_TRUSTED_PROXIES     addresses of proxies, with commas, whose word on a client's address counts`;
+
+/** A day less than attestors sign for unless told otherwise: of a time that is too long by a second, since clocks differ, they sign for nothing. */
+const EVIDENCE_SECONDS = 518_400;
 
 /** Where the keys are from. */
 export type KeySource =
@@ -141,7 +145,7 @@ export function readSettings(environment: Environment): Settings {
     keySource: readKeySource(settings),
     collateral: readCollateralSource(settings),
     attestors: (settings.list('ATTESTORS') ?? []).map((url) => checkUrl(settings, 'ATTESTORS', url)),
-    evidenceSeconds: settings.count('EVIDENCE_SECONDS', 604_800, 2_592_000, 3_600),
+    evidenceSeconds: settings.count('EVIDENCE_SECONDS', EVIDENCE_SECONDS, 2_592_000, 3_600),
     markets: readMarkets(settings, manifest.tokens),
     rules: { ...readRules(settings, manifest.tokens), fills: settings.count('FILLS', 4, SETTLEMENT_FILLS_MAX, 2) },
     treasury: readTreasury(settings),

@@ -340,6 +340,8 @@ describe('the enclave as a process', function () {
         BITCLOAK_ENCLAVE_TRUSTED_PROXIES: '10.0.0.1,10.0.0.2',
       });
       assert.deepEqual(settings.markets[0]?.reference, { url: reference, baseDecimals: 18, quoteDecimals: 6 });
+      assert.equal(settings.evidenceSeconds, 6 * 86_400, 'a day less than attestors sign for');
+      assert.equal(settings.limits.connectionsPerAddress, 256);
       assert.deepEqual(settings.cadence, { kind: 'interval', seconds: 60 });
       assert.equal(settings.clockSkewSecondsMax, 30);
       assert.equal(settings.manifest.endpoint, 'http://127.0.0.1:1');

@@ -33,7 +33,7 @@ export function addOperatorCommands(program: Command, run: Run): void {
     )
     .option('--trust <file>', "which enclaves to trust; the manifest's unless given")
     .option('--for <duration>', 'how long the era is: 20d; nearly 30 days unless given')
-    .option('--evidence-for <duration>', 'how long attestors are asked to sign for: 2d; 7d unless given')
+    .option('--evidence-for <duration>', 'how long attestors are asked to sign for: 2d; 6d unless given')
     .addHelpText(
       'after',
       examples(

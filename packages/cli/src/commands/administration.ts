@@ -16,7 +16,8 @@ import { fields, type Result } from '../output.ts';
 import { parseAccount, parseUrl } from '../parse.ts';
 import { formatTime, parseDuration } from '../time.ts';
 
-const DAY_SECONDS = 86_400n;
+/** A day less than attestors sign for unless told otherwise, whose clocks differ from the chain's. */
+const EVIDENCE_SECONDS = 6n * 86_400n;
 /** An era ends so long before it has to, so that it is not too long for a block that comes late. */
 const ERA_MARGIN_SECONDS = 60n;
 
@@ -55,7 +56,7 @@ export async function register(context: Context, urlText: string, options: Regis
   const base = operatorUrl(parseUrl(urlText, 'url'));
   const attestors = (options.attestor ?? []).map((text) => parseUrl(text, '--attestor'));
   const eraSeconds = options.for === undefined ? ERA_SECONDS_MAX - ERA_MARGIN_SECONDS : parseDuration(options.for);
-  const evidenceSeconds = options.evidenceFor === undefined ? 7n * DAY_SECONDS : parseDuration(options.evidenceFor);
+  const evidenceSeconds = options.evidenceFor === undefined ? EVIDENCE_SECONDS : parseDuration(options.evidenceFor);
   const { number } = readAccount(await context.manifest(), options);
   const trust = readOperatorTrust(await context.manifest(), options);
   const { manifest, endpoint, signer, registry } = await openRegistry(context);
