@@ -20,6 +20,8 @@ class GroupSums {
   static constexpr u32 LANES = static_cast<u32>(Field::LANES);
   /** Additions that share an inversion. */
   static constexpr u32 BATCH = 2048;
+  /** Points lie anywhere in a table larger than the nearest caches: those of so many vectors later are asked for in advance. */
+  static constexpr u32 AHEAD = 4;
 
   /** For groups of `referencesMax` points in all. */
   explicit GroupSums(size_t referencesMax, size_t groupsMax)
@@ -132,6 +134,12 @@ class GroupSums {
     Field product = Field::broadcast(Field::pack(Single::one()));
     for (u32 vector = 0; vector < vectors; vector++) {
       const Job* job = &jobs[vector * LANES];
+      if (vector + AHEAD < vectors) {
+        for (u32 lane = 0; lane < LANES; lane++) {
+          __builtin_prefetch(&source[job[AHEAD * LANES + lane].a >> 1]);
+          __builtin_prefetch(&source[job[AHEAD * LANES + lane].b >> 1]);
+        }
+      }
       Field a = Field::gather([&](int lane) -> const typename Field::Stored& { return source[job[lane].a >> 1].x; });
       Field b = Field::gather([&](int lane) -> const typename Field::Stored& { return source[job[lane].b >> 1].x; });
       deltas[vector] = Field::sub(b, a);
