@@ -361,7 +361,10 @@ describe('the native prover', function () {
         ['verify'],
         ['verify', new Uint8Array(576), new Uint8Array(256), new Uint8Array(33)],
         ['verify', new Uint8Array(5), new Uint8Array(256), new Uint8Array(32)],
-        ['apply', 'portable', 255, witness, witness, 1, 32],
+        ['apply', 'portable', 255, witness.subarray(0, 32), witness.subarray(0, 32), 1, 32],
+        ['apply', 'portable', 2, witness.subarray(0, 32), witness.subarray(0, 31), 1, 32],
+        ['apply', 'portable', 2, witness.subarray(0, 32), witness.subarray(0, 32), 2, 64],
+        ['apply', 'portable', 64, witness.subarray(0, 32), witness.subarray(0, 32), 1, 64],
       ];
       for (const [name, ...words] of nonsense)
         assert.throws(() => call[name](...words), TypeError, `${name} ${words.length}`);

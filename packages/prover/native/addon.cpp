@@ -2,11 +2,9 @@
 #include <node_api.h>
 #include <pthread.h>
 #include <unistd.h>
-#if defined(__linux__)
-#include <sys/random.h>
-#endif
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include <atomic>
 
@@ -105,6 +103,12 @@ bool drawBlinding(const Backend& backend, const void* proof, uint8_t* result, St
   }
 }
 
+/** Not left out by a compiler that sees that nobody reads it again. */
+void clear(uint8_t* bytes, size_t size) {
+  volatile uint8_t* place = bytes;
+  for (size_t i = 0; i < size; i++) place[i] = 0;
+}
+
 /** What is done beside the event loop, and its promise. */
 struct Work {
   napi_async_work work = nullptr;
@@ -188,7 +192,7 @@ void complete(napi_env env, napi_status ending, void* data) {
   napi_delete_async_work(env, work->work);
   // A witness is a secret.
   if (work->input != nullptr) {
-    if (work->isProof) explicit_bzero(work->input, work->inputSize);
+    if (work->isProof) clear(work->input, work->inputSize);
     free(work->input);
   }
   delete work;
@@ -300,11 +304,17 @@ napi_value apply(napi_env env, napi_callback_info info) {
   napi_value result = nullptr;
   void* bytes = nullptr;
   napi_create_buffer(env, resultSize, &bytes, &result);
-  const bool isKnown = left != nullptr && right != nullptr &&
+  // Of each operand: an element, or a point with the element that it is multiplied by.
+  const bool isSum = operation == 64 || operation == 65, isOfExtension = operation / 16 == 2;
+  const size_t leftUnit = isSum ? (operation == 64 ? 2 : 4) * WORD_BYTES : (isOfExtension ? 2 : 1) * WORD_BYTES;
+  const size_t rightUnit = isSum ? WORD_BYTES : leftUnit;
+  const bool fits = elements > 0 && leftSize == elements * leftUnit && rightSize == elements * rightUnit &&
+                    resultSize == (isSum ? leftUnit : leftSize);
+  const bool isKnown = left != nullptr && right != nullptr && fits &&
                        backend->apply(operation, left, right, static_cast<uint8_t*>(bytes), elements);
   free(left);
   free(right);
-  return isKnown ? result : refuse(env, "apply: there is no such operation");
+  return isKnown ? result : refuse(env, "apply: there is no such operation, or it takes other lengths");
 }
 
 /** verify(key, proof, signals): whether a proof verifies; at once. */
