@@ -156,9 +156,9 @@ describe('the enclave as a process', function () {
     const lines: string[] = [];
     const reader = createInterface(child.stdout).on('line', (line) => lines.push(line));
     child.stderr.on('data', (text: Buffer) => lines.push(text.toString()));
-    await Promise.race([once(reader, 'line'), ended]);
-    const { kind, url } = JSON.parse(lines[0] ?? '') as { kind: string; url: string };
-    assert.equal(kind, 'listening');
+    const listening = () => lines.find((line) => line.includes('"listening"'));
+    while (listening() === undefined && child.exitCode === null) await Promise.race([once(reader, 'line'), ended]);
+    const { url } = JSON.parse(listening() ?? assert.fail(lines.join('\n'))) as { url: string };
     return { child, ended, lines, url };
   };
   const key = () => trader.tradingAccount(operatorId, 0);

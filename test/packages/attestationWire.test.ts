@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { COLLATERAL_FIELD_CHARACTERS_MAX } from '@bitcloak/attestation/collateral';
 import { INTEL_ROOT } from '@bitcloak/attestation/anchor';
 import { hexOf } from '@bitcloak/attestation/bytes';
 import { readTrust } from '@bitcloak/attestation/trust';
@@ -37,7 +38,7 @@ describe('evidence as JSON', () => {
       { ...json(), quote: 'AB' },
       { ...json(), quote: 'abc' },
       { ...json(), eventLog: 5 },
-      { ...json(), eventLog: 'x'.repeat(1_048_577) },
+      { ...json(), eventLog: 'x'.repeat(COLLATERAL_FIELD_CHARACTERS_MAX + 1) },
       { ...json(), collateral: undefined },
       { ...json(), collateral: { ...(json()['collateral'] as object), more: 'x' } },
       { quote: json()['quote'] },
