@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { formatManifest, type Manifest } from '@bitcloak/chain/manifest';
-import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { allowedFrom, auditDeployment, type Finding } from '../../scripts/audit/deployment.ts';
-import { deployPool, readArtifact } from '../../scripts/deploy/contracts.ts';
+import { readArtifact } from '../../scripts/deploy/contracts.ts';
 import { serveChain, type Chain } from '../support/chain.ts';
+import { deployNetwork } from '../support/network.ts';
 
 const MAIN = resolve(import.meta.dirname, '../../scripts/audit/main.ts');
 const MEASUREMENT = `0x${'6d'.repeat(32)}`;
@@ -27,23 +27,10 @@ describe('an audit of what is deployed', function () {
     const served = await serveChain();
     chain = served.chain;
     const attestors = [5, 6, 7].map((index) => chain.signer(index).address);
-    const deployed = await deployPool(chain.signer(), {
-      guardian: chain.signer(1).address,
-      governor: chain.signer(2).address,
-      bucketAgeSeconds: 60n,
+    manifest = await deployNetwork(chain, {
+      endpoint: served.url,
       attestors: { attestors, threshold: 2, measurements: [MEASUREMENT] },
     });
-    manifest = {
-      name: 'test',
-      endpoint: served.url,
-      chainId: 31337n,
-      genesisHash: (await chain.provider.getBlock(0))?.hash ?? '',
-      pool: BigInt(deployed.pool),
-      registry: BigInt(deployed.registry),
-      startBlock: deployed.startBlock,
-      tokens: [{ symbol: 'ETH', asset: NATIVE_ASSET, decimals: 18 }],
-      relayer: undefined,
-    };
     writeFileSync(path, formatManifest(manifest));
     back = await chain.snapshot();
   });

@@ -31,7 +31,6 @@ import { formatAddress } from '@bitcloak/notes/address';
 import { Keyring } from '@bitcloak/notes/keys';
 import { stealthOf } from '@bitcloak/notes/note';
 import { OutputMaker } from '@bitcloak/notes/outputs';
-import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { ProcessProver } from '@bitcloak/prover/processProver';
 import { ClientOpening } from '@bitcloak/trading/clientSession';
 import { limitOf } from '@bitcloak/trading/market';
@@ -46,9 +45,10 @@ import { teeKeys } from '../../enclave/tee/keys.ts';
 import { TeeSimulator } from '../../enclave/tee/simulator.ts';
 import { sha256 } from '../../scripts/bootstrap/hash.mjs';
 import { bundleEnclave, SUMS, type Bundle } from '../../scripts/bundle/bundle.ts';
-import { deployContract, deployPool } from '../../scripts/deploy/contracts.ts';
+import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { jsonOf, send, TestSession } from '../support/api.ts';
 import { serveChain, type Chain } from '../support/chain.ts';
+import { deployNetwork, ETH } from '../support/network.ts';
 import { countFresh } from '../support/proofCounts.ts';
 import { seededBytes } from '../support/random.ts';
 import { addressOf } from '../support/relayer.ts';
@@ -182,27 +182,13 @@ describe('the bundle of the enclave', function () {
     before(async () => {
       const served = await serveChain();
       chain = served.chain;
-      // Its measurement follows from the addresses, and the list of those that are allowed stands before them: here the keys' own word counts.
-      const deployed = await deployPool(chain.signer(), {
-        guardian: chain.signer(1).address,
-        governor: chain.signer(2).address,
-        bucketAgeSeconds: 1n,
-      });
       const token = await (await deployContract(chain.signer(), 'DevelopmentToken')).getAddress();
-      manifest = {
-        name: 'test',
+      // Its measurement follows from the addresses, and the list of those that are allowed stands before them: here the keys' own word counts.
+      manifest = await deployNetwork(chain, {
         endpoint: served.url,
-        chainId: 31337n,
-        genesisHash: (await chain.provider.getBlock(0))?.hash ?? '',
-        pool: BigInt(deployed.pool),
-        registry: BigInt(deployed.registry),
-        startBlock: deployed.startBlock,
-        tokens: [
-          { symbol: 'ETH', asset: NATIVE_ASSET, decimals: 18 },
-          { symbol: 'DUSD', asset: BigInt(token), decimals: 6 },
-        ],
-        relayer: undefined,
-      };
+        bucketAgeSeconds: 1n,
+        tokens: [ETH, { symbol: 'DUSD', asset: BigInt(token), decimals: 6 }],
+      });
       pool = new PoolClient(manifest.pool, chain.signer(TRADER_ACCOUNT));
       operatorId = operatorIdOf(manifest.chainId, manifest.pool, manifest.registry, OPERATOR);
     });

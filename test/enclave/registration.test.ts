@@ -21,9 +21,9 @@ import { startEnclave, type EnclaveReport, type EnclaveSettings, type RunningEnc
 import { EvidenceMaker } from '../../enclave/tee/evidence.ts';
 import { teeKeys } from '../../enclave/tee/keys.ts';
 import type { TeeProvider } from '../../enclave/tee/provider.ts';
-import { deployPool } from '../../scripts/deploy/contracts.ts';
 import { DevnetAttestation } from '../../scripts/devnet/attestation.ts';
 import { openChain, type Chain } from '../support/chain.ts';
+import { deployNetwork, idleEnclave } from '../support/network.ts';
 import { seededBytes } from '../support/random.ts';
 import { addressOf } from '../support/relayer.ts';
 
@@ -50,50 +50,15 @@ describe('an enclave that shows what it is', function () {
   before(async () => {
     chain = await openChain();
     attestation = await DevnetAttestation.open();
-    const deployed = await deployPool(chain.signer(), {
-      guardian: chain.signer(1).address,
-      governor: chain.signer(2).address,
-      bucketAgeSeconds: 60n,
-      attestors: attestation.settings,
-    });
-    manifest = {
-      name: 'test',
-      endpoint: 'http://127.0.0.1:1',
-      chainId: 31337n,
-      genesisHash: '',
-      pool: BigInt(deployed.pool),
-      registry: BigInt(deployed.registry),
-      startBlock: deployed.startBlock,
-      tokens: [],
-      relayer: undefined,
-    };
+    manifest = await deployNetwork(chain, { attestors: attestation.settings });
     registry = new RegistryClient(manifest.registry, chain.signer(ADMIN));
     await sendCall(chain.signer(ADMIN), registry.registerOperatorCall());
     await attestation.serve(manifest, chain.provider);
     settings = {
-      chain: { manifest, provider: chain.provider, signer: chain.signer(GAS) },
-      operator: OPERATOR,
+      ...idleEnclave(chain, manifest, GAS, join(directory, 'data')),
       keys: await teeKeys(attestation.machine, operatorIdOf(31337n, manifest.pool, manifest.registry, OPERATOR)),
       attestation: { evidence: attestation.evidence(), attestors: attestation.urls, evidenceSeconds: Number(2n * DAY) },
-      directory: join(directory, 'data'),
-      markets: [],
-      rules: {
-        settleSeconds: 3_600,
-        roundSeconds: 60,
-        fills: 2,
-        orderSecondsMax: 86_400,
-        lockSecondsMax: 86_400,
-        withdrawalFees: [],
-        noteMins: [],
-        ordersMax: 10,
-      },
-      cadence: { kind: 'count', matches: 1_000, secondsMax: 10 ** 9 },
-      confirmations: 0,
-      clockSkewSecondsMax: undefined,
-      prover: { prove: () => Promise.reject(new Error('nothing is to be proven')) },
       treasury: addressOf(treasury),
-      api: { host: '127.0.0.1', port: 0 },
-      pollMs: 50,
       renewalMs: 50,
       report: (report) => reports.push(report),
     };
@@ -271,7 +236,7 @@ describe('an enclave that shows what it is', function () {
     assert.equal(await activeUntil(), before, 'not sooner');
     await chain.setTime((await chain.now()) + DAY + HOUR);
     await until('it is renewed', async () => (await activeUntil()) > before);
-    assert.ok(reports.some(({ kind }) => kind === 'renewed'));
+    await until('it says so', () => reports.some(({ kind }) => kind === 'renewed'));
     assert.ok((await activeUntil()) >= (await chain.now()) + 2n * DAY - 60n);
   });
 

@@ -23,9 +23,9 @@ import { HDNodeWallet, Wallet } from 'ethers';
 import { startEnclave, type EnclaveSettings } from '../../enclave/enclave.ts';
 import { GAS_KEY_VARIABLE, HELP, readSettings } from '../../enclave/settings.ts';
 import { seedFileKeys } from '../../enclave/tee/keys.ts';
-import { deployPool } from '../../scripts/deploy/contracts.ts';
 import { ApiBench, jsonOf, send, TestSession } from '../support/api.ts';
 import { serveChain, type Chain } from '../support/chain.ts';
+import { deployNetwork, ETH } from '../support/network.ts';
 import { DoubledProver } from '../support/doubledProver.ts';
 import { seededBytes } from '../support/random.ts';
 import { addressOf } from '../support/relayer.ts';
@@ -74,26 +74,10 @@ describe('the enclave as a process', function () {
   before(async () => {
     const served = await serveChain();
     chain = served.chain;
-    const deployed = await deployPool(chain.signer(), {
-      guardian: chain.signer(1).address,
-      governor: chain.signer(2).address,
-      bucketAgeSeconds: 60n,
-    });
-    const genesis = await chain.provider.getBlock(0);
-    manifest = {
-      name: 'test',
+    manifest = await deployNetwork(chain, {
       endpoint: served.url,
-      chainId: 31337n,
-      genesisHash: genesis?.hash ?? '',
-      pool: BigInt(deployed.pool),
-      registry: BigInt(deployed.registry),
-      startBlock: deployed.startBlock,
-      tokens: [
-        { symbol: 'ETH', asset: NATIVE_ASSET, decimals: 18 },
-        { symbol: 'TEST', asset: TOKEN, decimals: 6 },
-      ],
-      relayer: undefined,
-    };
+      tokens: [ETH, { symbol: 'TEST', asset: TOKEN, decimals: 6 }],
+    });
     operatorId = operatorIdOf(manifest.chainId, manifest.pool, manifest.registry, OPERATOR);
     const registry = new RegistryClient(manifest.registry, chain.signer(3));
     await sendCall(chain.signer(3), registry.registerOperatorCall());

@@ -7,13 +7,12 @@ import { sendCall } from '@bitcloak/chain/pool';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { Keyring } from '@bitcloak/notes/keys';
 import { newMnemonic } from '@bitcloak/notes/mnemonic';
-import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { Wallet } from '@bitcloak/wallet/wallet';
 import { startEnclave, type RunningEnclave } from '../../enclave/enclave.ts';
 import { teeKeys } from '../../enclave/tee/keys.ts';
-import { deployPool } from '../../scripts/deploy/contracts.ts';
 import { DevnetAttestation } from '../../scripts/devnet/attestation.ts';
 import { serveChain, type Chain } from '../support/chain.ts';
+import { deployNetwork, idleEnclave } from '../support/network.ts';
 import { runCli, runJson } from '../support/cli.ts';
 import { seededBytes } from '../support/random.ts';
 import { addressOf } from '../support/relayer.ts';
@@ -35,23 +34,7 @@ describe('the commands of an operator', function () {
     const served = await serveChain();
     chain = served.chain;
     attestation = await DevnetAttestation.open();
-    const deployed = await deployPool(chain.signer(), {
-      guardian: chain.signer(1).address,
-      governor: chain.signer(2).address,
-      bucketAgeSeconds: 60n,
-      attestors: attestation.settings,
-    });
-    manifest = {
-      name: 'test',
-      endpoint: served.url,
-      chainId: 31337n,
-      genesisHash: (await chain.provider.getBlock(0))?.hash ?? '',
-      pool: BigInt(deployed.pool),
-      registry: BigInt(deployed.registry),
-      startBlock: deployed.startBlock,
-      tokens: [{ symbol: 'ETH', asset: NATIVE_ASSET, decimals: 18 }],
-      relayer: undefined,
-    };
+    manifest = await deployNetwork(chain, { endpoint: served.url, attestors: attestation.settings });
     await attestation.serve(manifest, chain.provider);
     writeFileSync(join(directory, 'manifest.json'), formatManifest(manifest));
     writeFileSync(join(directory, 'trust.json'), JSON.stringify(attestation.trust));
@@ -82,29 +65,10 @@ describe('the commands of an operator', function () {
     const keys = await teeKeys(attestation.machine, operatorIdOf(31337n, manifest.pool, manifest.registry, 1));
     const waiting = Promise.withResolvers<string>();
     starting = startEnclave({
-      chain: { manifest, provider: chain.provider, signer: chain.signer(GAS_ACCOUNT) },
-      operator: 1,
+      ...idleEnclave(chain, manifest, GAS_ACCOUNT, join(directory, 'data')),
       keys,
       attestation: { evidence: attestation.evidence(), attestors: attestation.urls, evidenceSeconds: 604_800 },
-      directory: join(directory, 'data'),
-      markets: [],
-      rules: {
-        settleSeconds: 3_600,
-        roundSeconds: 60,
-        fills: 2,
-        orderSecondsMax: 86_400,
-        lockSecondsMax: 86_400,
-        withdrawalFees: [],
-        noteMins: [],
-        ordersMax: 10,
-      },
-      cadence: { kind: 'count', matches: 1_000, secondsMax: 10 ** 9 },
-      confirmations: 0,
-      clockSkewSecondsMax: undefined,
-      prover: { prove: () => Promise.reject(new Error('nothing is to be proven')) },
       treasury: addressOf(new Keyring(random(64))),
-      api: { host: '127.0.0.1', port: 0 },
-      pollMs: 50,
       report: (report) => {
         if (report.kind === 'waiting') waiting.resolve(report.url);
       },

@@ -2,9 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hexOf } from '@bitcloak/attestation/bytes';
 import { readTrust } from '@bitcloak/attestation/trust';
-import { decodeEra, decodeEvidence } from '@bitcloak/attestation/wire';
 import { eraRegistration } from '@bitcloak/attestor/eraRegistration';
 import type { Manifest } from '@bitcloak/chain/manifest';
 import { PoolClient, sendCall } from '@bitcloak/chain/pool';
@@ -14,17 +12,14 @@ import { Keyring } from '@bitcloak/notes/keys';
 import { stealthOf } from '@bitcloak/notes/note';
 import { OutputMaker } from '@bitcloak/notes/outputs';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import { API } from '@bitcloak/trading/wire';
-import {
-  startEnclave,
-  type EnclaveReport,
-  type EnclaveSettings,
-  type RunningEnclave,
-} from '../../../enclave/enclave.ts';
+import { askOf } from '@bitcloak/trading/ask';
+import { askAttestation } from '@bitcloak/trading/enclaveCheck';
+import { operatorUrl, REQUEST_MS_MAX } from '@bitcloak/trading/http';
+import { startEnclave, type EnclaveReport, type RunningEnclave } from '../../../enclave/enclave.ts';
 import { teeKeys } from '../../../enclave/tee/keys.ts';
-import { deployPool } from '../../../scripts/deploy/contracts.ts';
 import { DevnetAttestation } from '../../../scripts/devnet/attestation.ts';
 import { openChain, type Chain } from '../chain.ts';
+import { deployNetwork, idleEnclave } from '../network.ts';
 import { addressOf } from '../relayer.ts';
 import type { TraderSettings } from './trading.ts';
 
@@ -51,6 +46,12 @@ type Parts = {
   readonly directory: string;
 };
 
+const TERMS = {
+  ...{ market: 1, pair: PAIR, base: NATIVE_ASSET, quote: QUOTE, lotBase: 10n, tickQuote: 1n },
+  ...{ makerFee: 10, takerFee: 20 },
+};
+const LIMITS = { ticksMax: 1_000, lotsMin: 1, lotsMax: 1_000, referenceSecondsMax: 60, referenceMoveMax: 500 };
+
 /** An enclave that attestors vouch for and the registry holds the keys of, on a chain of its own. */
 export class AttestedDesk {
   readonly #parts: Parts;
@@ -63,23 +64,7 @@ export class AttestedDesk {
   static async open(bytes: (length: number) => Uint8Array): Promise<AttestedDesk> {
     const chain = await openChain();
     const attestation = await DevnetAttestation.open();
-    const deployed = await deployPool(chain.signer(), {
-      guardian: chain.signer(1).address,
-      governor: chain.signer(2).address,
-      bucketAgeSeconds: 60n,
-      attestors: attestation.settings,
-    });
-    const manifest: Manifest = {
-      name: 'test',
-      endpoint: 'http://127.0.0.1:1',
-      chainId: CHAIN_ID,
-      genesisHash: '',
-      pool: BigInt(deployed.pool),
-      registry: BigInt(deployed.registry),
-      startBlock: deployed.startBlock,
-      tokens: [],
-      relayer: undefined,
-    };
+    const manifest = await deployNetwork(chain, { attestors: attestation.settings });
     const registry = new RegistryClient(manifest.registry, chain.signer(ADMIN_SIGNER));
     await sendCall(chain.signer(ADMIN_SIGNER), registry.registerOperatorCall());
     await attestation.serve(manifest, chain.provider);
@@ -88,7 +73,8 @@ export class AttestedDesk {
     const directory = mkdtempSync(join(tmpdir(), 'bitcloak-desk-'));
     const reports: EnclaveReport[] = [];
     const starting = startEnclave({
-      ...settingsOf(manifest, chain, join(directory, 'data')),
+      ...idleEnclave(chain, manifest, GAS_SIGNER, join(directory, 'data')),
+      markets: [{ terms: TERMS, rules: LIMITS }],
       keys,
       attestation: {
         evidence: attestation.evidence(),
@@ -99,6 +85,7 @@ export class AttestedDesk {
       report: (report) => reports.push(report),
     });
     const url = await waitingAt(reports);
+    const ask = askOf(operatorUrl(url), fetch, REQUEST_MS_MAX);
     const { call } = await eraRegistration({
       chainId: CHAIN_ID,
       registry,
@@ -106,11 +93,7 @@ export class AttestedDesk {
       operator: OPERATOR,
       attestors: attestation.urls,
       trust: readTrust(attestation.trust),
-      ask: async (nonce, era) => {
-        const response = await fetch(`${url}${API}/attestation?nonce=${hexOf(nonce)}&era=${era}`);
-        const json = (await response.json()) as Record<string, unknown>;
-        return { era: decodeEra(json['era']), evidence: decodeEvidence(json['evidence']) };
-      },
+      ask: (nonce, era) => askAttestation(ask, nonce, era),
       expiry: (await chain.now()) + 20n * DAY_SECONDS,
       evidenceSeconds: 2n * DAY_SECONDS,
     });
@@ -173,38 +156,6 @@ export class AttestedDesk {
     await chain.close();
     rmSync(directory, { recursive: true, force: true });
   }
-}
-
-function settingsOf(
-  manifest: Manifest,
-  chain: Chain,
-  directory: string,
-): Omit<EnclaveSettings, 'keys' | 'attestation' | 'treasury' | 'report'> {
-  const fees = { makerFee: 10, takerFee: 20 };
-  const terms = { market: 1, pair: PAIR, base: NATIVE_ASSET, quote: QUOTE, lotBase: 10n, tickQuote: 1n, ...fees };
-  const limits = { ticksMax: 1_000, lotsMin: 1, lotsMax: 1_000, referenceSecondsMax: 60, referenceMoveMax: 500 };
-  return {
-    chain: { manifest, provider: chain.provider, signer: chain.signer(GAS_SIGNER) },
-    operator: OPERATOR,
-    directory,
-    markets: [{ terms, rules: limits }],
-    rules: {
-      settleSeconds: 3_600,
-      roundSeconds: 60,
-      fills: 2,
-      orderSecondsMax: 86_400,
-      lockSecondsMax: Number(10n * DAY_SECONDS),
-      withdrawalFees: [],
-      noteMins: [],
-      ordersMax: 10,
-    },
-    cadence: { kind: 'count', matches: 1_000, secondsMax: 10 ** 9 },
-    confirmations: 0,
-    clockSkewSecondsMax: undefined,
-    prover: { prove: () => Promise.reject(new Error('nothing is to be proven')) },
-    api: { host: '127.0.0.1', port: 0 },
-    pollMs: 50,
-  };
 }
 
 /** The URL at which an enclave waits to be registered. */
