@@ -8,9 +8,13 @@ export function readManifest(path: string): Manifest {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new BitcloakError('NETWORK_UNKNOWN', `${path} cannot be read; is the devnet (npm start) running?`, {
-      cause: error,
-    });
+    throw new BitcloakError(
+      'NETWORK_UNKNOWN',
+      `${path} cannot be read; is the devnet (npm start) running, and through with its round trips?`,
+      {
+        cause: error,
+      },
+    );
   }
   return parseManifest(text, path);
 }

@@ -18,6 +18,7 @@ import { failureText } from './endpoint.ts';
 import { decodeEvent, POOL_TOPICS, type PoolEvent } from './events.ts';
 import { POOL_ABI, REGISTRY_ABI, VERIFIER_ABI } from './generated/abi.ts';
 import { formatAccount } from './manifest.ts';
+import { sendReplacing } from './replacement.ts';
 import { batchArgument, type ProvenSettlement } from './settlement.ts';
 
 const poolInterface = new Interface(POOL_ABI);
@@ -139,6 +140,15 @@ export class PoolClient {
     return sendCall(this.#contract.runner as Signer, call, msMax);
   }
 
+  /** Gas that a call of the signer's would use now. Throws what `send` would. */
+  async estimateGas(call: Call): Promise<bigint> {
+    try {
+      return await (this.#contract.runner as Signer).estimateGas(call);
+    } catch (error) {
+      throw callError(error);
+    }
+  }
+
   /** Whether a call would succeed now; else the error that `send` would throw. */
   async simulate(call: Call, from?: string): Promise<BitcloakError | undefined> {
     const provider = this.#provider();
@@ -195,12 +205,14 @@ export class PoolClient {
 /**
  * Sends a call from a signer and waits for its receipt.
  *
- * @param msMax how long to wait for it, for ever unless given; then throws `ENDPOINT_UNREACHABLE`, and the call may still land.
+ * @param msMax how long to wait for it, for ever unless given; then throws `ENDPOINT_UNREACHABLE`, and the call may still land. Who gives up waiting sends again:
+ *   with it the call takes the place of whatever the signer's account has waiting, and pays more than that.
  */
 export async function sendCall(signer: Signer, call: Call, msMax?: number): Promise<ContractTransactionReceipt> {
   let response: ContractTransactionResponse;
   try {
-    response = (await signer.sendTransaction(call)) as ContractTransactionResponse;
+    const send = msMax === undefined ? signer.sendTransaction(call) : sendReplacing(signer, call);
+    response = (await send) as ContractTransactionResponse;
     const receipt = await response.wait(1, msMax);
     if (receipt !== null) return receipt;
   } catch (error) {
