@@ -15,8 +15,8 @@ const { values } = parseArgs({
   options: {
     once: { type: 'boolean', default: false },
     port: { type: 'string', default: '8545' },
-    'relayer-port': { type: 'string', default: '8560' },
-    'enclave-port': { type: 'string', default: '8570' },
+    'relayer-port': { type: 'string', default: '8546' },
+    'enclave-port': { type: 'string', default: '8560' },
     manifest: { type: 'string', default: DEVNET_MANIFEST },
     help: { type: 'boolean', default: false },
   },

@@ -1,4 +1,4 @@
-import type { OrderType, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol/orders';
+import type { OrderType, Reason, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol/orders';
 import type { MarketRules } from './market.ts';
 
 /** A new order as callers write it. What is left out is nothing: no expiry, no minimum. */
@@ -24,6 +24,9 @@ export type NewOrder = {
   readonly minimumMatch?: number;
 };
 
+/** Why the system takes an order from the books. */
+export type DropReason = Extract<Reason, 'funds' | 'takenBack' | 'unsettleable' | 'fillsMax'>;
+
 export type Command =
   | ({ readonly kind: 'addMarket' } & MarketRules & { readonly trading: boolean })
   | { readonly kind: 'setTrading'; readonly market: number; readonly trading: boolean }
@@ -41,5 +44,5 @@ export type Command =
       readonly price: number;
       readonly lots: number;
     }
-  /** By the system, when an account's funds shrank: so many lots stay open. */
-  | { readonly kind: 'reduce'; readonly order: number; readonly lots: number };
+  /** By the system. */
+  | { readonly kind: 'drop'; readonly order: number; readonly reason: DropReason };

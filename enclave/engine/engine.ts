@@ -1,7 +1,7 @@
 import type { Side } from '@bitcloak/protocol/orders';
 import { Book, type Counters } from './book.ts';
 import { REASON, REJECTION, SIDE, TIME_IN_FORCE, TYPE } from './codes.ts';
-import type { Command } from './commands.ts';
+import type { Command, DropReason } from './commands.ts';
 import { Events, type EngineEvent } from './events.ts';
 import { digest, hexOf, SUBJECT, WEIGHTS_HIGH, WEIGHTS_LOW } from './hash.ts';
 import { keyOf, ladderOf, marketOf } from './levels.ts';
@@ -78,8 +78,8 @@ export class Engine {
       case 'amend':
         this.amend(command.account, command.order, command.price, command.lots);
         break;
-      case 'reduce':
-        this.reduce(command.order, command.lots);
+      case 'drop':
+        this.drop(command.order, command.reason);
         break;
     }
     return this.events.list();
@@ -208,18 +208,12 @@ export class Engine {
     else this.#book.enter(order);
   }
 
-  /** Leaves fewer lots of an order open, or none. It keeps its place. */
-  reduce(id: number, lots: number): void {
+  /** Cancels an order, whosever it is. */
+  drop(id: number, reason: DropReason): void {
     this.events.clear();
-    const { orders } = this.#book;
-    const order = orders.find(id);
+    const order = this.#book.orders.find(id);
     if (order === NONE) return this.events.rejected(REJECTION.orderUnknown);
-    const open = orders.open(order);
-    if (!isIntegerWithin(lots, 0, open - 1)) return this.events.rejected(REJECTION.lotsInvalid);
-    if (lots === 0) return this.#cancel(order, REASON.funds);
-    orders.setOpen(order, lots);
-    this.#book.shrink(order);
-    this.events.reduced(id, REASON.funds, open - lots);
+    this.#cancel(order, REASON[reason]);
   }
 
   /** An order that rests. */

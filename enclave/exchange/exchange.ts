@@ -3,7 +3,7 @@ import { orderHashOf, orderStateOf, type Order } from '@bitcloak/notes/order';
 import { feeOf, isCovered, legOf, signedLots, type MarketTerms } from '@bitcloak/trading/market';
 import type { NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/trading/orders';
 import type { BalanceRecord, OrderRecord } from '@bitcloak/trading/records';
-import type { NewOrder as EngineOrder } from '../engine/commands.ts';
+import type { DropReason, NewOrder as EngineOrder } from '../engine/commands.ts';
 import { Engine } from '../engine/engine.ts';
 import type { EngineEvent } from '../engine/events.ts';
 import type { MarketState } from '../engine/market.ts';
@@ -319,7 +319,7 @@ export class Exchange {
       for (const { ticket } of [...this.#working.values()].reverse()) {
         const { order } = this.#ticket(ticket);
         if (order.owner !== owner || order.sellAsset !== asset) continue;
-        events.push(...this.#drop(ticket));
+        events.push(...this.#drop(ticket, 'funds'));
         if (this.#funds.available(owner, asset, soon) >= 0n) break;
       }
     }
@@ -437,7 +437,8 @@ export class Exchange {
     if (first?.kind !== 'accepted') return this.#follow(this.#countPassive(owner, events));
     this.#accounts.set(owner, account);
     const { id: ticket } = this.#open({ order, signature }, orderHash);
-    const { type, timeInForce, selfTrade } = request;
+    const { type, timeInForce, selfTrade, postOnly = false } = request;
+    const { display = 0, minimumTotal = 0, minimumMatch = 0 } = request;
     const number = this.#blotter.addOrder(owner, {
       clientOrderId,
       market: terms.market,
@@ -445,6 +446,10 @@ export class Exchange {
       type,
       timeInForce,
       selfTrade,
+      postOnly,
+      display,
+      minimumTotal,
+      minimumMatch,
       price,
       lots,
       filled: 0,
@@ -463,7 +468,7 @@ export class Exchange {
       side,
       ticket,
       signedLots: lotsSigned,
-      postOnly: request.postOnly ?? false,
+      postOnly,
       open: lots,
     };
     this.#addWorking(working);
@@ -564,21 +569,21 @@ export class Exchange {
     return [{ kind: 'withdrawing', number }];
   }
 
-  #drop(ticket: number): ExchangeEvent[] {
+  #drop(ticket: number, reason: DropReason): ExchangeEvent[] {
     const working = this.#workingOf.get(ticket);
     if (working === undefined) return [];
-    return this.#follow(this.#engine.apply({ kind: 'reduce', order: working.id, lots: 0 }));
+    return this.#follow(this.#engine.apply({ kind: 'drop', order: working.id, reason }));
   }
 
   #retire(id: number, from: number): ExchangeEvent[] {
     const ticket = this.#tickets.get(id);
     if (ticket === undefined) return [];
     ticket.until = Math.min(ticket.until, from - 1);
-    return this.#drop(id);
+    return this.#drop(id, 'takenBack');
   }
 
   #void(tickets: readonly number[]): ExchangeEvent[] {
-    const events = tickets.flatMap((ticket) => this.#drop(ticket));
+    const events = tickets.flatMap((ticket) => this.#drop(ticket, 'unsettleable'));
     this.#batch = undefined;
     return [...events, ...this.#bust(({ legs }) => legs.some(({ ticket }) => tickets.includes(ticket)))];
   }
@@ -774,7 +779,7 @@ export class Exchange {
       ticket.stateInserted = false;
       this.#hold(id);
       this.#forgetIfDone(ticket);
-      if (this.#workingOf.has(id) && ticket.k >= BigInt(ORDER_FILLS_MAX)) events.push(...this.#drop(id));
+      if (this.#workingOf.has(id) && ticket.k >= BigInt(ORDER_FILLS_MAX)) events.push(...this.#drop(id, 'fillsMax'));
     }
     return events;
   }

@@ -7,7 +7,7 @@ import type { OrderRecord } from '@bitcloak/trading/records';
 import { OperatorRefusal, OutcomeUnknown } from '@bitcloak/trading/refusals';
 import { formatPrice, formatQuantity, lotsOf, ticksOf, type TradedMarket } from '@bitcloak/trading/steps';
 import type { AccountStream } from '@bitcloak/trading/stream';
-import { runExample } from './run.ts';
+import { describe, runExample } from './run.ts';
 
 export type MarketMakerOptions = {
   readonly pair: string;
@@ -23,6 +23,8 @@ export type MarketMakerOptions = {
   readonly everyMs: number;
   /** Its orders are cancelled when the operator hears nothing of it for so many seconds. */
   readonly deadManSeconds: number;
+  /** Told of each quote that is new, or at another price. */
+  readonly onQuote?: (quote: OrderRecord) => void;
 };
 
 const WHOLE = 10_000;
@@ -41,10 +43,12 @@ export async function marketMaker(
     while (!signal.aborted) {
       const prices = quotePrices(market, options, stream, await options.reference());
       for (const side of inOrder(prices, quotes)) {
-        const quote = new Quote(client, market, stream, quotes.get(side));
+        const before = quotes.get(side);
+        const quote = new Quote(client, market, stream, before);
         const order = await quote.bring(side, prices?.[side], lotsOf(market, options.size));
         if (order === undefined) quotes.delete(side);
         else quotes.set(side, order);
+        if (order !== undefined && (order.id !== before?.id || order.price !== before.price)) options.onQuote?.(order);
       }
       // Here, and not in a timer: it is this loop that must be alive.
       stream.alive();
@@ -143,7 +147,11 @@ if (import.meta.main) {
       const { size, spread, target, skew, every } = numbers;
       const options = { pair, reference, size, target, spread: Number(spread), skew: Number(skew) };
       const deadManSeconds = Number(numbers['dead-man']);
-      return marketMaker(client, { ...options, everyMs: 1_000 * Number(every), deadManSeconds }, signal);
+      const everyMs = 1_000 * Number(every);
+      const onQuote = (quote: OrderRecord) => {
+        console.log(`order ${quote.id}: ${describe(client, quote, quote.open)}`);
+      };
+      return marketMaker(client, { ...options, everyMs, deadManSeconds, onQuote }, signal);
     },
   );
 }

@@ -3,8 +3,10 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readManifest } from '@bitcloak/chain/manifestFile';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
+import type { Side } from '@bitcloak/protocol/orders';
 import { BitcloakError, ERROR_EXIT_CODES } from '@bitcloak/protocol/errors';
 import { LocalProver, terminateProver } from '@bitcloak/prover/prover';
+import { formatPrice, formatQuantity } from '@bitcloak/trading/steps';
 import type { TradingClient } from '@bitcloak/trading/client';
 import { connectAccount } from '@bitcloak/wallet/tradingAccount';
 import { Wallet } from '@bitcloak/wallet/wallet';
@@ -84,12 +86,24 @@ async function run<Option extends string>(options: Readonly<Record<Option, strin
       // What it trades for is to be traded again.
       ...(end === undefined ? {} : { proceeds: { relockUntil: end } }),
     });
+    console.log(`trading ${values['pair']} at ${url} until Ctrl-C`);
     const words = { ...values, reference: referenceOf(reference) } as ExampleWords & Readonly<Record<Option, string>>;
     await work(client, words, stop.signal);
   } finally {
     session.close();
     await terminateProver();
   }
+}
+
+/** What an order or a fill is, in the market's tokens. */
+export function describe(
+  client: TradingClient,
+  record: { readonly market: number; readonly side: Side; readonly price: number },
+  lots: number,
+): string {
+  const market = client.marketOf(record);
+  if (market === undefined) throw new Error('a record of a market that is not known');
+  return `${record.side} ${formatQuantity(market, lots)} ${market.pair} at ${formatPrice(market, record.price)}`;
 }
 
 function referenceOf(text: string): () => Promise<string | undefined> {

@@ -3,7 +3,7 @@ import type { FillRecord } from '@bitcloak/trading/records';
 import type { TradingClient } from '@bitcloak/trading/client';
 import { OperatorRefusal, OutcomeUnknown } from '@bitcloak/trading/refusals';
 import { formatPrice, ticksOf } from '@bitcloak/trading/steps';
-import { runExample } from './run.ts';
+import { describe, runExample } from './run.ts';
 
 export type TakerOptions = {
   readonly pair: string;
@@ -47,7 +47,7 @@ if (import.meta.main) {
   await runExample({ size: '1', slippage: '20', every: '5' }, (client, words, signal) => {
     const { pair, reference, size, slippage, every } = words;
     const onFills = (fills: readonly FillRecord[]) => {
-      for (const { side, lots, price } of fills) console.log(`${side} ${lots} lots at ${price} ticks`);
+      for (const fill of fills) console.log(`fill ${fill.id}: ${describe(client, fill, fill.lots)}`);
     };
     const numbers = { size, slippage: Number(slippage), everyMs: 1_000 * Number(every) };
     return taker(client, { pair, reference, ...numbers, onFills }, signal);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { REASONS } from '@bitcloak/protocol/orders';
 import { REJECTIONS } from '../../enclave/engine/codes.ts';
 import { runTwins, type Tally } from '../support/engine/run.ts';
 
@@ -17,8 +18,8 @@ const HAPPENS = [
     'traded pegged',
     'refreshed',
   ],
-  ...['immediate', 'requested', 'expired', 'minimum', 'selfTrade', 'funds'].map((reason) => `cancelled ${reason}`),
-  ...['selfTrade', 'funds'].map((reason) => `reduced ${reason}`),
+  ...REASONS.map((reason) => `cancelled ${reason}`),
+  'reduced selfTrade',
   ...REJECTIONS.filter((reason) => !['codeInvalid', 'notionalInvalid', 'engineFull'].includes(reason)).map(
     (reason) => `rejected ${reason}`,
   ),

@@ -309,13 +309,13 @@ describe('the rules of the matching engine', () => {
       assert.deepEqual(desk.queue('buy'), ['#3 3/3']);
     });
 
-    it('leaves fewer lots open when funds shrink, at the same place', () => {
+    it('takes an order from the book for reasons of the system, and says which', () => {
       desk.submit('buy', 5, 100);
       desk.submit('buy', 5, 100);
-      assert.deepEqual(desk.reduce(1, 2), ['#1 reduced by 3: funds']);
-      assert.deepEqual(desk.queue('buy'), ['#1 2/2', '#2 5/5']);
-      assert.deepEqual(desk.reduce(1, 2), ['rejected: lotsInvalid']);
-      assert.deepEqual(desk.reduce(1, 0), ['#1 cancelled by 2: funds']);
+      assert.deepEqual(desk.drop(1, 'funds'), ['#1 cancelled by 5: funds']);
+      assert.deepEqual(desk.queue('buy'), ['#2 5/5']);
+      assert.deepEqual(desk.drop(1, 'funds'), ['rejected: orderUnknown']);
+      assert.deepEqual(desk.drop(2, 'takenBack'), ['#2 cancelled by 5: takenBack']);
     });
   });
 
@@ -440,7 +440,7 @@ describe('a snapshot', () => {
   it('is that of the state though nobody asked for a hash during many changes', () => {
     const desk = new Desk();
     desk.submit('sell', 10_000, 100);
-    for (let lots = 9_999; lots > 1_000; lots--) desk.reduce(1, lots);
+    for (let lots = 9_999; lots > 1_000; lots--) desk.amend(1, 100, lots);
     desk.submit('sell', 5, 100);
     const snapshot = desk.engine.snapshot();
     assert.equal(Engine.restore(snapshot).hash(), snapshot.hash);
@@ -451,14 +451,14 @@ describe('a snapshot', () => {
     for (const desk of [left, right]) {
       for (const lots of [5, 6, 7]) desk.submit('sell', lots, 100 + lots, { account: lots });
     }
-    left.reduce(1, 3);
+    left.amend(1, 105, 3);
     left.cancel(2);
     right.cancel(2);
     right.engine.hash();
-    right.reduce(1, 4);
-    right.reduce(1, 3);
+    right.amend(1, 105, 4);
+    right.amend(1, 105, 3);
     assert.equal(left.engine.hash(), right.engine.hash());
-    right.reduce(3, 1);
+    right.amend(3, 107, 1);
     assert.notEqual(left.engine.hash(), right.engine.hash());
   });
 });

@@ -246,6 +246,7 @@ describe('the exchange', () => {
     pit.order(BOB, 'buy', 100, 5);
     const [ticket] = pit.exchange.tickets();
     assert.deepEqual(kinds(pit.retire([ticket?.id ?? 0, 99])), ['cancelled']);
+    assert.equal(pit.exchange.records.order(ALICE, 1)?.reason, 'takenBack');
     assert.deepEqual(pit.retire([ticket?.id ?? 0]), []);
     assert.equal(pit.exchange.available(ALICE, COIN), 15_000n);
     assert.equal(pit.settleAll(), 1);
@@ -268,6 +269,7 @@ describe('the exchange', () => {
     const [ticket] = pit.exchange.tickets();
     assert.equal(ticket?.order.owner, ALICE);
     assert.deepEqual(kinds(pit.void([ticket.id])), ['cancelled', 'busted', 'busted']);
+    assert.equal(pit.exchange.records.order(ALICE, 1)?.reason, 'unsettleable');
     assert.equal(pit.exchange.batch, undefined);
     assert.equal(pit.exchange.available(ALICE, COIN), 20_000n);
     assert.equal(pit.exchange.available(BOB, DOLLAR), 100_000n);
@@ -294,7 +296,8 @@ describe('the exchange', () => {
     pit.order(BOB, 'buy', 100, 1);
     assert.equal(pit.exchange.records.order(ALICE, 1)?.status, 'open');
     pit.land();
-    assert.equal(pit.exchange.records.order(ALICE, 1)?.status, 'cancelled');
+    const { status, reason } = pit.exchange.records.order(ALICE, 1) ?? {};
+    assert.deepEqual([status, reason], ['cancelled', 'fillsMax']);
     assert.deepEqual(tradesIn(pit.order(BOB, 'buy', 100, 1)), []);
     pit.settleAll();
     assert.equal(pit.exchange.records.fills(ALICE).filter(({ status }) => status === 'settled').length, 9);

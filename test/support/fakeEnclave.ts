@@ -242,8 +242,9 @@ export function recordOf(
 ): OrderRecord {
   const { clientOrderId, side, price, lots } = wire;
   const words = { type: 'limit', timeInForce: 'gtc', selfTrade: 'cancelNewest', status: 'open' } as const;
+  const shape = { postOnly: false, display: 0, minimumTotal: 0, minimumMatch: 0 };
   const numbers = { id, market: 1, price, lots, filled: 0, open: lots, expiry: 2_000_000_000, time: 1_900_000_000 };
-  return { clientOrderId, side, ...words, ...numbers, reason: undefined };
+  return { clientOrderId, side, ...words, ...shape, ...numbers, reason: undefined };
 }
 
 /** One end of a stream, in the hands of a test. */

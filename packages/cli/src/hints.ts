@@ -14,7 +14,7 @@ const HINTS: Readonly<Record<string, string>> = {
   RELAYER_UNREACHABLE:
     'Another relayer can be named with --relayer URL; --direct needs none, and shows your public account.',
   OPERATOR_UNREACHABLE:
-    'Another URL can be named with --operator-url URL. Without the operator your funds come home when their lock ends.',
+    'Another URL can be named: --operator-url URL, or the argument of enclave verify. Without the operator your funds come home when their lock ends.',
   SESSION_REFUSED: `An operator knows an account once it has seen a deposit to it: ${COMMAND} trade open makes one, and a few blocks must pass.`,
   OUTCOME_UNKNOWN: `${COMMAND} trade orders --all shows what became of it.`,
   OPERATOR_MISMATCH: LOOK_AT_ENCLAVE,

@@ -65,10 +65,9 @@ export function parseCount(text: string, what: string, min: number, max: number)
 
 export function parseUrl(text: string, what: string): string {
   if (!/^https?:\/\/[^\s/]/.test(text) || !URL.canParse(text)) {
-    throw new BitcloakError(
-      'USAGE',
-      `${what}: expected a URL such as http://127.0.0.1:8550; place ${what} after the arguments`,
-    );
+    // An option whose value may be left out takes the argument that follows it.
+    const place = what.startsWith('--') ? `; place ${what} after the arguments` : '';
+    throw new BitcloakError('USAGE', `${what}: expected a URL such as https://example.com${place}`);
   }
   return text;
 }

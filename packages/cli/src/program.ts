@@ -248,7 +248,7 @@ function addServiceCommands(program: Command, run: Run): void {
     .command('relayer-info')
     .description('what a relayer asks')
     .argument('[url]', "the manifest's relayer unless given")
-    .addHelpText('after', examples('relayer-info', 'relayer-info http://127.0.0.1:8550 --json'))
+    .addHelpText('after', examples('relayer-info', 'relayer-info http://127.0.0.1:8546 --json'))
     .action((url: string | undefined, _options, command: Command) =>
       run(command, async (context) => (await import('./commands/services.ts')).showRelayer(context, url)),
     );

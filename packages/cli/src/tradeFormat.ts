@@ -24,6 +24,7 @@ const quantityOf = (market: TradedMarket | undefined, lots: number) =>
 export function orderJson(order: OrderRecord, marketOf: MarketOf): Json {
   const { id, clientOrderId, side, type, timeInForce, selfTrade, status, reason = null, expiry, time } = order;
   const market = marketOf(order);
+  const orNull = (lots: number) => (lots === 0 ? null : quantityOf(market, lots));
   return {
     id,
     clientOrderId,
@@ -32,6 +33,10 @@ export function orderJson(order: OrderRecord, marketOf: MarketOf): Json {
     type,
     timeInForce,
     selfTrade,
+    postOnly: order.postOnly,
+    display: orNull(order.display),
+    minimumTotal: orNull(order.minimumTotal),
+    minimumMatch: orNull(order.minimumMatch),
     price: priceOf(market, order.price),
     quantity: quantityOf(market, order.lots),
     filled: quantityOf(market, order.filled),
@@ -41,6 +46,19 @@ export function orderJson(order: OrderRecord, marketOf: MarketOf): Json {
     expiry,
     time,
   };
+}
+
+/** All that says how an order trades, but for what happens where it meets one's own. */
+function typeOf(order: OrderRecord, market: TradedMarket | undefined): string {
+  const { type, timeInForce, postOnly, display, minimumTotal, minimumMatch } = order;
+  const lots = (word: string, count: number) => (count === 0 ? [] : [`${word} ${quantityOf(market, count)}`]);
+  return [
+    `${type} ${timeInForce}`,
+    ...(postOnly ? ['post-only'] : []),
+    ...lots('iceberg', display),
+    ...lots('min total', minimumTotal),
+    ...lots('min match', minimumMatch),
+  ].join(', ');
 }
 
 export function ordersTable(orders: readonly OrderRecord[], marketOf: MarketOf): string {
@@ -63,7 +81,7 @@ export function ordersTable(orders: readonly OrderRecord[], marketOf: MarketOf):
       String(order.id),
       pairOf(market, order.market),
       order.side,
-      order.type === 'limit' ? order.timeInForce : `${order.type} ${order.timeInForce}`,
+      typeOf(order, market),
       priceOf(market, order.price),
       ...[order.lots, order.filled, order.open].map((lots) => quantityOf(market, lots)),
       order.reason === undefined ? order.status : `${order.status} (${order.reason})`,

@@ -18,8 +18,21 @@ export type TimeInForce = (typeof TIMES_IN_FORCE)[number];
 export const SELF_TRADES = ['cancelNewest', 'cancelOldest', 'cancelBoth', 'decrement'] as const;
 export type SelfTrade = (typeof SELF_TRADES)[number];
 
-/** Why lots left an order without a trade: its account or the system asked, time ran out, nothing was there to take, too little was there at once. */
-export const REASONS = ['requested', 'expired', 'immediate', 'minimum', 'selfTrade', 'funds'] as const;
+/**
+ * Why lots left an order without a trade: its account asked, time ran out, nothing was there to take, too little was there at once, it met its own account,
+ * its notes went away or will be gone too soon, its owner took it back on the chain, nothing of it can be settled, it has as many fills as are looked after.
+ */
+export const REASONS = [
+  'requested',
+  'expired',
+  'immediate',
+  'minimum',
+  'selfTrade',
+  'funds',
+  'takenBack',
+  'unsettleable',
+  'fillsMax',
+] as const;
 export type Reason = (typeof REASONS)[number];
 
 /** Fees are so many of them. */

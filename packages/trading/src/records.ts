@@ -16,6 +16,12 @@ export type OrderRecord = {
   readonly type: OrderType;
   readonly timeInForce: TimeInForce;
   readonly selfTrade: SelfTrade;
+  readonly postOnly: boolean;
+  /** Lots of each slice that an iceberg shows; 0 where it shows all. */
+  readonly display: number;
+  /** Least lots on arrival, and in each match; 0 for any. */
+  readonly minimumTotal: number;
+  readonly minimumMatch: number;
   readonly price: number;
   /** The whole quantity; `filled` of it have traded, `open` can still trade. */
   readonly lots: number;

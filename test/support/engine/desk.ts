@@ -1,4 +1,4 @@
-import type { NewOrder } from '../../../enclave/engine/commands.ts';
+import type { DropReason, NewOrder } from '../../../enclave/engine/commands.ts';
 import { Engine } from '../../../enclave/engine/engine.ts';
 import type { EngineEvent } from '../../../enclave/engine/events.ts';
 
@@ -37,8 +37,8 @@ export class Desk {
     return this.engine.apply({ kind: 'cancel', account: this.engine.order(order)?.account ?? 0, order }).map(say);
   }
 
-  reduce(order: number, lots: number): string[] {
-    return this.engine.apply({ kind: 'reduce', order, lots }).map(say);
+  drop(order: number, reason: DropReason): string[] {
+    return this.engine.apply({ kind: 'drop', order, reason }).map(say);
   }
 
   time(time: number): string[] {

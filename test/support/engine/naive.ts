@@ -64,8 +64,8 @@ export class NaiveEngine {
         return this.#cancelAll(command);
       case 'amend':
         return this.#amend(command);
-      case 'reduce':
-        return this.#reduce(command);
+      case 'drop':
+        return this.#cancel(this.#order(command.order), command.reason);
     }
   }
 
@@ -225,13 +225,6 @@ export class NaiveEngine {
     this.#events.push({ kind: 'amended', order: order.order, price, lots });
     this.#take(order);
     if (order.open > 0) this.#rest(order);
-  }
-
-  #reduce({ order: id, lots }: Extract<Command, { kind: 'reduce' }>): void {
-    const order = this.#order(id);
-    demand(within(lots, 0, order.open - 1), 'lotsInvalid');
-    this.#lose(order, order.open - lots, 'funds');
-    order.shown = Math.min(order.shown, order.open);
   }
 
   #rest(order: NaiveOrder): void {

@@ -93,8 +93,10 @@ export class RandomCommands {
       const lots = chosen.filled + (dice.chance(60) ? dice.int(chosen.open + 1) : this.#lots());
       return { kind: 'amend', account, order: chosen.order, price, lots };
     }
-    if (kind < 84)
-      return { kind: 'reduce', order: chosen.order, lots: dice.int(chosen.open + (dice.chance(10) ? 2 : 0)) };
+    if (kind < 82) {
+      const reason = dice.pick(['funds', 'takenBack', 'unsettleable', 'fillsMax'] as const);
+      return { kind: 'drop', order: chosen.order, reason };
+    }
     if (kind < 90) return this.#moveTime();
     if (kind < 97) return this.#moveReference(market);
     if (kind < 98) return { kind: 'cancelAll', account: this.#account(), ...(dice.chance(50) ? { market } : {}) };

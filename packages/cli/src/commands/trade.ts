@@ -192,33 +192,38 @@ export async function cancelOrders(
 async function cancelOnChain(context: Context, typed: string | undefined, options: CancelOptions): Promise<Result> {
   const { operatorId } = readAccount(await context.manifest(), options);
   const session = await openSpending(context);
-  const alive = session.tradeBook
-    .orders()
-    .filter(({ order }) => order.operatorId === operatorId && order.expiry > session.blockTime);
+  // What the operator calls cancelled or filled it could settle still: only the chain knows what is over.
+  const alive = session
+    .checkFills(operatorId, undefined)
+    .orders.filter(({ kept: { order }, sold }) => order.expiry > session.blockTime && sold < order.sellMax)
+    .map(({ kept }) => kept);
   const meant = alive.filter(
     ({ id, clientOrderId }) => typed === undefined || clientOrderId === typed || String(id) === typed,
   );
   if (meant.length === 0) {
     const which = typed === undefined ? 'no order' : 'no order of that number or client order id';
-    throw new BitcloakError('ORDER_UNKNOWN', `this wallet has signed ${which} that has not expired`);
+    throw new BitcloakError('ORDER_UNKNOWN', `this wallet has signed ${which} that could still be settled`);
   }
+  const hashes = meant.map(({ orderHash }) => orderHash);
+  const names = new Map(meant.map(({ id, clientOrderId }) => [clientOrderId, id ?? clientOrderId]));
+  const { gas, cost } = await session.cancelCost(hashes);
   const account = (await context.openWallet()).account().address;
   context.progress.warn(
     `WARNING: the chain shows your public account ${account} as one that cancels orders, to everybody and for ever; not which, nor of whom.`,
   );
-  await agree(context, { agreed: true, question: 'Cancel on the chain?', option: '--on-chain' });
-  const outcomes = await session.cancelOrders(
-    meant.map(({ orderHash }) => orderHash),
-    context.progress.stage,
-  );
   const [native] = session.manifest.tokens as [Token];
-  const names = [...new Set(meant.map(({ clientOrderId }) => clientOrderId))];
+  const which = `${names.size === 1 ? 'order' : 'orders'} ${[...names.values()].join(', ')}`;
+  context.progress.note(
+    `To cancel: ${which}, which could still be settled, for about ${gas} gas, now ${amountText(cost, native)}.`,
+  );
+  await agree(context, { agreed: true, question: 'Cancel on the chain?', option: '--on-chain' });
+  const outcomes = await session.cancelOrders(hashes, context.progress.stage);
   const text =
     outcomes.length === 0
       ? 'They were cancelled before.'
-      : `Cancelled ${names.join(', ')}. It counts in 70 minutes of block time; what has matched is settled until then.`;
+      : `Cancelled ${which}. It counts in 70 minutes of block time; what has matched is settled until then.`;
   return {
-    json: { clientOrderIds: names, transactions: outcomes.map((outcome) => outcomeJson(outcome, native)) },
+    json: { clientOrderIds: [...names.keys()], transactions: outcomes.map((outcome) => outcomeJson(outcome, native)) },
     text: [text, ...outcomes.map((outcome) => outcomeText(outcome, native))].join('\n'),
   };
 }

@@ -168,7 +168,7 @@ export async function verify(context: Context, options: OperatorOptions & { offl
     check.orders.filter(({ fills }) => fills.length > 0).map((order) => orderRow(order, tokens)),
   );
   const columns = [
-    { title: 'order' },
+    { title: '' },
     { title: 'sold', align: 'right' },
     { title: 'bought', align: 'right' },
     { title: 'settlements' },
@@ -177,7 +177,7 @@ export async function verify(context: Context, options: OperatorOptions & { offl
   const isRight = check.contradictions.length === 0 && check.orders.every(({ keepsLimit }) => keepsLimit);
   const lines = [
     ...(rows.length === 0
-      ? ['No order of this wallet has been settled.']
+      ? ['Nothing that this wallet signed has been settled.']
       : [
           table(
             columns,
@@ -248,7 +248,7 @@ async function orderRow(check: OrderCheck, tokens: TokenBook): Promise<{ cells: 
   const verdict = keepsLimit ? `as signed or better (${better / 100} %)` : 'WORSE THAN SIGNED';
   return {
     cells: [
-      id === undefined ? clientOrderId : String(id),
+      `${kept.kind === 'withdrawal' ? 'withdrawal' : 'order'} ${id ?? clientOrderId}`,
       amountText(sold, sellToken),
       amountText(bought, buyToken),
       fills.map(({ sequence }) => sequence.toString()).join(', '),
