@@ -25,6 +25,8 @@ export const SETTLE_SECONDS_MIN = 2 * BATCH_SECONDS;
 
 /** Accounts whose signatures are checked fast: a table of one takes 43 KB. */
 const VERIFIED_ACCOUNTS = 1_024;
+/** States of orders that are done with, of which the wallet keeps so many and once more as many as are needed. */
+const STATES_UNNEEDED = 64;
 
 export type OperatorOptions = {
   readonly machine: Machine;
@@ -78,6 +80,8 @@ export class Operator {
   readonly #cancellations = new Cancellations();
   /** Of block time, when the last batch was planned. */
   #plannedAt = 0;
+  /** States of orders that the wallet was left with when some were forgotten last. */
+  #statesNeeded = 0;
   readonly #transactions: (() => Promise<void>)[] = [];
   /** What is left of a batch that came to nothing before it was signed does not wait for the next time. */
   #plansAgain = false;
@@ -239,13 +243,15 @@ export class Operator {
     }
     const tickets = await this.#cancellations.news(wallet, machine.state.tickets());
     if (tickets.length > 0) await machine.execute({ kind: 'retire', tickets });
-    if (batch === undefined || machine.state.batch?.sequence === batch.sequence) return;
-    for (const { order, sold, filled, k } of batch.fills) {
-      const orderHash = orderHashOf(order);
-      // The state before is spent where there is one after.
-      if (wallet.hasState(orderStateOf(orderHash, filled + sold, k + 1n))) {
-        wallet.forgetState(orderStateOf(orderHash, filled, k));
-      }
-    }
+    if (batch !== undefined && machine.state.batch?.sequence !== batch.sequence) this.#forgetStates(wallet);
+  }
+
+  /** What the wallet keeps of orders that are done with must not grow for as long as the era lasts. Hashes are many, so now and then is enough. */
+  #forgetStates(wallet: EnclaveWallet): void {
+    if (wallet.states <= 2 * this.#statesNeeded + STATES_UNNEEDED) return;
+    const settled = this.machine.state.tickets().filter(({ k }) => k > 0n);
+    const needed = new Set(settled.map(({ orderHash, filled, k }) => orderStateOf(orderHash, filled, k)));
+    wallet.keepStates(needed);
+    this.#statesNeeded = needed.size;
   }
 }

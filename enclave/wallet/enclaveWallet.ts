@@ -131,9 +131,14 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
     return this.#cancelled;
   }
 
-  /** An order that is done with needs its state no longer. */
-  forgetState(orderState: bigint): void {
-    this.#states.delete(orderState);
+  /** How many states of orders are kept. */
+  get states(): number {
+    return this.#states.size;
+  }
+
+  /** Forgets the states of orders but these. Each settlement leaves as many as it has fills, the operator's own among them. */
+  keepStates(needed: ReadonlySet<bigint>): void {
+    for (const state of this.#states.keys()) if (!needed.has(state)) this.#states.delete(state);
   }
 
   apply(event: PoolEvent): void {

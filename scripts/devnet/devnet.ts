@@ -16,7 +16,7 @@ import hre from 'hardhat';
 import type { EnclaveReport } from '../../enclave/enclave.ts';
 import { deployContract, deployPool } from '../deploy/contracts.ts';
 import { DevnetAttestation } from './attestation.ts';
-import { startDevnetEnclave } from './enclave.ts';
+import { startDevnetEnclave, type DevnetEnclaveOptions } from './enclave.ts';
 
 /** Where `--network devnet` looks for the manifest. */
 export const DEVNET_MANIFEST = resolve(import.meta.dirname, '../../.devnet/manifest.json');
@@ -37,6 +37,7 @@ export type DevnetOptions = {
   readonly onKeeper?: (report: KeeperReport) => void;
   /** Port of an operator's enclave, 0 for any free one; none unless given. */
   readonly enclavePort?: number;
+  readonly enclaveChanges?: DevnetEnclaveOptions['changes'];
   readonly onEnclave?: (report: EnclaveReport) => void;
 };
 
@@ -136,6 +137,7 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
           account: signer(ACCOUNT.operator),
           attestation,
           port: enclavePort,
+          ...(options.enclaveChanges === undefined ? {} : { changes: options.enclaveChanges }),
           ...(onEnclave === undefined ? {} : { onReport: onEnclave }),
         });
 

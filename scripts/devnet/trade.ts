@@ -40,7 +40,8 @@ export async function tradeTrip(
   };
   const settled = async (trader: Trader) => {
     const transaction = await untilSettled(trader);
-    const receipt = await trader.session.endpoint.getTransactionReceipt(transaction ?? '');
+    if (transaction === undefined) return undefined;
+    const receipt = await trader.session.endpoint.getTransactionReceipt(transaction);
     return { gasUsed: receipt?.gasUsed ?? 0n, proofMs: 0 };
   };
   try {

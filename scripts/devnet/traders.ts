@@ -95,11 +95,18 @@ export async function openTrader({
 /** Waits until all that a trader matched and withdrew is on the chain. @returns the last settlement's transaction, where there was one meanwhile. */
 export async function untilSettled({ client, session }: Trader): Promise<string | undefined> {
   const before = await session.endpoint.getBlockNumber();
-  return until('the settlement', async () => {
+  const waitingNow = async () => {
     const records = [...(await client.allFills()), ...(await client.withdrawals())];
     if (records.some(({ status }) => status === 'busted')) throw new Error('the operator could not settle');
-    if (records.some(({ status }) => status === 'waiting')) return undefined;
-    const events = await session.pool.events(before, await session.endpoint.getBlockNumber());
-    return events.find(({ kind }) => kind === 'settled')?.transaction ?? '';
-  });
+    return records.filter(({ status }) => status === 'waiting').length;
+  };
+  for (let waiting = await waitingNow(); waiting > 0;) {
+    const known = waiting;
+    waiting = await until('a settlement', async () => {
+      const left = await waitingNow();
+      return left < known ? left : undefined;
+    });
+  }
+  const events = await session.pool.events(before, await session.endpoint.getBlockNumber());
+  return events.find(({ kind }) => kind === 'settled')?.transaction;
 }

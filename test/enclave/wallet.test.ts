@@ -240,7 +240,9 @@ describe("an enclave's wallet", () => {
         [COIN, 60n],
       ],
     );
-    pool.wallet.forgetState(state);
+    const [kept, left] = [pool.wallet.states, orderStateOf(orderHashOf(sell), 100n, 2n)];
+    pool.wallet.keepStates(new Set([left]));
+    assert.deepEqual([kept, pool.wallet.states, pool.wallet.hasState(left)], [4, 1, true]);
     assert.equal(pool.wallet.filledOrder(state, 40n, 1n), undefined);
   });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { callError, sendCall } from '@bitcloak/chain/pool';
 import { sendReplacing } from '@bitcloak/chain/replacement';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import type { HDNodeWallet} from 'ethers';
+import type { HDNodeWallet } from 'ethers';
 import { Wallet } from 'ethers';
 import { openChain, type Chain } from '../support/chain.ts';
 

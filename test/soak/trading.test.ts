@@ -36,6 +36,8 @@ describe('bots that trade for a long time', function () {
       blockMs: 1_000,
       keeper: true,
       enclavePort: 0,
+      // Settlements of two would fall behind the bots.
+      enclaveChanges: { rules: { fills: 8 } },
       onEnclave: (report) => {
         if (report.kind === 'failed') failures.push(`${report.code}: ${report.message}`);
       },
