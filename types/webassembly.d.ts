@@ -4,6 +4,7 @@ declare namespace WebAssembly {
     constructor(bytes: Uint8Array);
   }
 
+  function compile(bytes: Uint8Array): Promise<Module>;
   function validate(bytes: Uint8Array): boolean;
 
   class Memory {

@@ -65,7 +65,7 @@ async function load({ task, engine: name, threads }: Request & { kind: 'load' })
   const engine = availableEngines(threads)[name]?.();
   if (engine === undefined) throw new Error(`prover ${name} is not there`);
   const verifyingKey = JSON.parse(readFileSync(task.verifyingKey, 'utf8')) as VerifyingKey;
-  const generator = new WitnessGenerator(task.wasm);
+  const generator = new WitnessGenerator(new WebAssembly.Module(readFileSync(task.wasm)));
   loaded = { generator, key: await engine.load(zkey), verifyingKey, engine, input: task.input };
 }
 

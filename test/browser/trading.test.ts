@@ -32,7 +32,7 @@ describe('a trading client in a page in Chromium', function () {
     skipWithoutChromium(this);
     desk = await AttestedDesk.open(bytes);
     await desk.fund(seed, 100_000n);
-    page = await TestPage.open({ [ENDPOINT]: (json) => desk.answer(json) });
+    page = await TestPage.open({ posts: { [ENDPOINT]: (json) => desk.answer(json) } });
   });
   after(async () => {
     await (page as TestPage | undefined)?.close();

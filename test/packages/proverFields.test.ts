@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { findAddon } from '@bitcloak/prover/addon';
 import { fromBytes, toBytes } from '@bitcloak/prover/elements';
 import { bn254 } from '@bitcloak/prover/bn254';
-import { findWasm, type WasmVariant } from '@bitcloak/prover/wasmEngine';
+import { findWasm } from '@bitcloak/prover/nodeWasm';
+import type { WasmVariant } from '@bitcloak/prover/wasmEngine';
 import { WasmProver } from '@bitcloak/prover/wasmProver';
 import * as snarkjs from 'snarkjs';
 import {

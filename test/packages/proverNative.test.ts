@@ -9,7 +9,8 @@ import { chooseEngine } from '@bitcloak/prover/engines';
 import { throwStatus } from '@bitcloak/prover/nativeStatus';
 import { SNARKJS_ENGINE } from '@bitcloak/prover/snarkjsEngine';
 import type { VerifyingKey } from '@bitcloak/prover/verifyingKey';
-import { findWasm, wasmEngine } from '@bitcloak/prover/wasmEngine';
+import { findWasm, NodePort } from '@bitcloak/prover/nodeWasm';
+import { wasmEngine } from '@bitcloak/prover/wasmEngine';
 import { WitnessGenerator } from '@bitcloak/prover/witness';
 import { bn254 } from '@bitcloak/prover/bn254';
 import * as snarkjs from 'snarkjs';
@@ -28,7 +29,9 @@ const verifyingKey = (circuit: Circuit) =>
   JSON.parse(readFileSync(resolve(circuits, `keys/${circuit}.vkey.json`), 'utf8')) as VerifyingKey;
 
 function witnessOf(circuit: Circuit): Uint8Array {
-  const generator = new WitnessGenerator(resolve(circuits, `build/${circuit}/${circuit}.wasm`));
+  const generator = new WitnessGenerator(
+    new WebAssembly.Module(readFileSync(resolve(circuits, `build/${circuit}/${circuit}.wasm`))),
+  );
   return generator.compute(makeStatements('prover test')[circuit]);
 }
 
@@ -95,7 +98,7 @@ describe('the native prover', function () {
       const module = findWasm(variant);
       assert(module !== undefined, variant);
       for (const workers of variant === 'relaxed' ? [1, 2] : [2]) {
-        const engine = wasmEngine(variant, module, workers);
+        const engine = wasmEngine(variant, module, workers, () => new NodePort());
         const wasmKey = await engine.load(keyFile('clearing'));
         // Two at once take turns.
         const proofs = await Promise.all([wasmKey.prove(witness, blinding), wasmKey.prove(witness)]);

@@ -1,6 +1,7 @@
 // What the circuits state, once more: in plain TypeScript, from the definitions of the specification and not from the packages that build
 // statements for the wallet. The tests compare the two with the compiled circuits.
 import { hash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { multiplyBase, type Point } from '@bitcloak/crypto/babyjubjub';
 import { sign } from '@bitcloak/crypto/eddsa';
@@ -30,7 +31,7 @@ export class Calculator {
   readonly #generator: WitnessGenerator;
 
   constructor(wasmPath: string) {
-    this.#generator = new WitnessGenerator(wasmPath);
+    this.#generator = new WitnessGenerator(new WebAssembly.Module(readFileSync(wasmPath)));
   }
 
   /** The whole witness. Throws where an assertion of the circuit fails. */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { WitnessGenerator } from '@bitcloak/prover/witness';
@@ -25,7 +25,9 @@ export function fuzzProver(rounds: number, options: { readonly withAvx2: boolean
   ];
   try {
     const witness = join(directory, 'witness');
-    const generator = new WitnessGenerator(join(circuits, 'build/clearing/clearing.wasm'));
+    const generator = new WitnessGenerator(
+      new WebAssembly.Module(readFileSync(join(circuits, 'build/clearing/clearing.wasm'))),
+    );
     writeFileSync(witness, generator.compute(makeStatements('fuzz').clearing));
     const key = join(circuits, 'keys/clearing.zkey');
     const output = withProgram(units, SANITIZERS, (program) =>

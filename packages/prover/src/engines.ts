@@ -5,7 +5,8 @@ import type { Engine } from './engine.ts';
 import { throwStatus } from './nativeStatus.ts';
 import { SNARKJS_ENGINE } from './snarkjsEngine.ts';
 import { verifyingKeyBytes } from './verifyingKey.ts';
-import { findWasm, wasmEngine, type WasmVariant } from './wasmEngine.ts';
+import { findWasm, NodePort } from './nodeWasm.ts';
+import { wasmEngine, type WasmVariant } from './wasmEngine.ts';
 
 /** `native`: the fastest of the addon; `wasm`: the fastest of the WebAssembly. */
 export const PROVER_CHOICES = ['native', 'avx2', 'portable', 'wasm', 'wasm-relaxed', 'wasm-plain', 'snarkjs'] as const;
@@ -28,7 +29,9 @@ export function availableEngines(threads = availableParallelism()): Partial<Reco
   const variants: readonly WasmVariant[] = ['relaxed', 'plain'];
   const wasms = variants.flatMap((variant) => {
     const module = findWasm(variant);
-    return module === undefined ? [] : [[`wasm-${variant}`, () => wasmEngine(variant, module, threads)]];
+    return module === undefined
+      ? []
+      : [[`wasm-${variant}`, () => wasmEngine(variant, module, threads, () => new NodePort())]];
   });
   return Object.fromEntries([...natives, ...wasms, ['snarkjs', () => SNARKJS_ENGINE]]) as ReturnType<
     typeof availableEngines

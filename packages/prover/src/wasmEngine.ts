@@ -1,64 +1,56 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import type { Engine, ProvingKey } from './engine.ts';
 import { throwStatus } from './nativeStatus.ts';
-import { WASM_DIRECTORY, WASM_WORKER } from './places.ts';
 import { verifyingKeyBytes } from './verifyingKey.ts';
 import { WasmProver } from './wasmProver.ts';
-import type { WasmAnswer, WasmRequest } from './wasmRequests.ts';
+import type { WasmAnswer } from './wasmRequests.ts';
 import { ask, proveTogether, type WasmPort } from './wasmSums.ts';
 
 /** `relaxed` needs relaxed SIMD with a fused multiply-add. */
 export type WasmVariant = 'relaxed' | 'plain';
 
-const modules = new Map<WasmVariant, WebAssembly.Module | undefined>();
-
-/** The module, where this machine can run it, and soundly. */
-export function findWasm(variant: WasmVariant): WebAssembly.Module | undefined {
-  if (!modules.has(variant)) {
-    const bytes = readFileSync(resolve(WASM_DIRECTORY, `${variant}.wasm`));
-    const module = WebAssembly.validate(bytes) ? new WebAssembly.Module(bytes) : undefined;
-    modules.set(variant, module !== undefined && new WasmProver(module).isSound ? module : undefined);
-  }
-  return modules.get(variant);
+/** The module, where this machine can run it, and soundly. Needs nothing of Node. */
+export async function compileWasm(bytes: Uint8Array<ArrayBuffer>): Promise<WebAssembly.Module | undefined> {
+  if (!WebAssembly.validate(bytes)) return undefined;
+  const module = await WebAssembly.compile(bytes);
+  return new WasmProver(module).isSound ? module : undefined;
 }
 
-/** One thread of Node, which does not keep the process while it has nothing to do. */
-class NodePort implements WasmPort {
-  readonly #worker = new Worker(WASM_WORKER);
+/** What was asked of a worker and is not answered yet; it answers in the order in which it is asked. */
+export class Unanswered {
   readonly #waiting: PromiseWithResolvers<WasmAnswer>[] = [];
 
-  constructor() {
-    this.#worker.unref();
-    this.#worker.on('message', (answer: WasmAnswer) => {
-      this.#waiting.shift()?.resolve(answer);
-      if (this.#waiting.length === 0) this.#worker.unref();
-    });
-    const fail = (error?: unknown) => {
-      const reason = error instanceof Error ? error : new Error('a worker of the prover ended');
-      for (const { reject } of this.#waiting.splice(0)) reject(reason);
-    };
-    this.#worker.on('error', fail);
-    this.#worker.on('exit', fail);
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
   }
 
-  ask(request: WasmRequest): Promise<WasmAnswer> {
+  ask(): Promise<WasmAnswer> {
     const answer = Promise.withResolvers<WasmAnswer>();
     this.#waiting.push(answer);
-    this.#worker.ref();
-    this.#worker.postMessage(request);
     return answer.promise;
+  }
+
+  answer(answer: WasmAnswer): void {
+    this.#waiting.shift()?.resolve(answer);
+  }
+
+  fail(error: unknown): void {
+    const reason = error instanceof Error ? error : new Error('a worker of the prover ended');
+    for (const { reject } of this.#waiting.splice(0)) reject(reason);
   }
 }
 
 /** Proves in `threads` workers, each with the key in its own memory. */
-export function wasmEngine(variant: WasmVariant, module: WebAssembly.Module, threads: number): Engine {
+export function wasmEngine(
+  variant: WasmVariant,
+  module: WebAssembly.Module,
+  threads: number,
+  openPort: () => WasmPort,
+): Engine {
   const verifier = new WasmProver(module);
   return {
     name: `wasm ${variant}, ${threads} ${threads === 1 ? 'worker' : 'workers'}`,
     load: async (zkey) => {
-      const ports = Array.from({ length: threads }, () => new NodePort());
+      const ports = Array.from({ length: threads }, openPort);
       await Promise.all(ports.map((port) => ask(port, { kind: 'load', module, zkey }, 'done'))).catch(throwStatus);
       return new WasmKey(ports);
     },

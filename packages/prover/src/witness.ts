@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { FIELD_MODULUS } from '@bitcloak/protocol/parameters';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 
@@ -22,11 +21,12 @@ type Calculator = {
   writeSharedRWMemory(word: number, value: number): void;
 };
 
-/** A circuit's witness generator, compiled once. One computes after another: the WebAssembly keeps its state between calls. */
+/** A circuit's witness generator. One computes after another: the WebAssembly keeps its state between calls. Needs nothing of Node. */
 export class WitnessGenerator {
   readonly #calculator: Calculator;
 
-  constructor(wasmPath: string) {
+  /** @param module circom's, of the circuit. */
+  constructor(module: WebAssembly.Module) {
     const runtime = {
       // A failed assertion: the message would carry template names only, but whatever it is, it tells of the input.
       exceptionHandler: () => {
@@ -36,7 +36,6 @@ export class WitnessGenerator {
       writeBufferMessage: () => undefined,
       showSharedRWMemory: () => undefined,
     };
-    const module = new WebAssembly.Module(readFileSync(wasmPath));
     this.#calculator = new WebAssembly.Instance(module, { runtime }).exports as unknown as Calculator;
   }
 
@@ -92,7 +91,7 @@ export class WitnessGenerator {
 /** The name of a signal as circom looks it up: 64-bit FNV-1a, high and low word. */
 function hashName(name: string): [number, number] {
   let hash = 0xcbf29ce484222325n;
-  for (const byte of Buffer.from(name)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  for (const byte of new TextEncoder().encode(name)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
   return [Number(hash >> 32n), Number(BigInt.asUintN(32, hash))];
 }
 
@@ -105,7 +104,7 @@ export function toWtns(witness: Uint8Array): Uint8Array {
   const headerSize = 4 + ELEMENT_BYTES + 4;
   const bytes = new Uint8Array(12 + 12 + headerSize + 12 + witness.length);
   const view = new DataView(bytes.buffer);
-  bytes.set(Buffer.from('wtns'));
+  bytes.set(new TextEncoder().encode('wtns'));
   view.setUint32(4, 2, true);
   view.setUint32(8, 2, true);
   view.setUint32(12, 1, true);

@@ -24,11 +24,21 @@ const ARGUMENTS = [
 const HTML =
   '<!doctype html><meta charset="utf-8"><title>Bitcloak</title><script type="module" src="/page.js"></script>';
 /** The strictest that a page can ask for which opens connections: neither text nor WebAssembly becomes code. */
-const POLICY = "default-src 'none'; script-src 'self'; connect-src *";
+const POLICY = "default-src 'none'; script-src 'self'; connect-src *; worker-src 'self'";
+/** What pages that prove have to let run beside it. */
+const WASM_POLICY = POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'");
 const BODY_BYTES_MAX = 1_000_000;
 
 /** Answers JSON that the page posts to a path of its own origin. */
 export type Posts = Readonly<Record<string, (json: unknown) => Promise<unknown>>>;
+
+export type PageOptions = {
+  readonly posts?: Posts;
+  /** What is served of other paths. */
+  readonly files?: (path: string) => Uint8Array | undefined;
+  /** Whether the page's policy lets WebAssembly run. */
+  readonly runsWasm?: boolean;
+};
 
 /** Where Chromium is: as the environment says, which says nothing by an empty text for none, or where Debian has it. */
 function chromiumPath(): string | undefined {
@@ -61,9 +71,9 @@ export class TestPage {
     page.on('console', (message) => this.complaints.push(`${message.type()}: ${message.text()}`));
   }
 
-  static async open(posts: Posts = {}): Promise<TestPage> {
-    const script = await bundle();
-    const server = createServer((request, response) => void serve(request, response, script, posts));
+  static async open(options: PageOptions = {}): Promise<TestPage> {
+    const scripts = await bundle();
+    const server = createServer((request, response) => void serve(request, response, scripts, options));
     await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const executablePath = chromiumPath() ?? USUAL_PATH;
@@ -102,10 +112,14 @@ export class TestPage {
   }
 }
 
-/** The page's script, as anybody bundles the packages for a browser: nothing is replaced, and nothing of Node's put in. */
-async function bundle(): Promise<Uint8Array> {
+/** By their paths the scripts of page and worker, as anybody bundles the packages for a browser: nothing is replaced, and nothing of Node's put in. */
+async function bundle(): Promise<ReadonlyMap<string, Uint8Array>> {
   const { outputFiles } = await build({
-    entryPoints: [path.join(import.meta.dirname, 'page.ts')],
+    entryPoints: {
+      page: path.join(import.meta.dirname, 'page.ts'),
+      worker: path.join(import.meta.dirname, '../../../packages/prover/src/browserWorker.ts'),
+    },
+    outdir: '/',
     bundle: true,
     write: false,
     platform: 'browser',
@@ -116,22 +130,25 @@ async function bundle(): Promise<Uint8Array> {
   });
   // Its process would go on.
   await stop();
-  return outputFiles[0]?.contents ?? new Uint8Array();
+  return new Map(outputFiles.map((file) => [file.path, file.contents]));
 }
 
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  script: Uint8Array,
-  posts: Posts,
+  scripts: ReadonlyMap<string, Uint8Array>,
+  { posts = {}, files, runsWasm }: PageOptions,
 ): Promise<void> {
+  const policy = runsWasm === true ? WASM_POLICY : POLICY;
   const answer = (status: number, type: string, body: string | Uint8Array) =>
-    response.writeHead(status, { 'content-type': type, 'content-security-policy': POLICY }).end(body);
+    response.writeHead(status, { 'content-type': type, 'content-security-policy': policy }).end(body);
   const { method, url = '' } = request;
   const post = method === 'POST' ? posts[url] : undefined;
+  const [script, file] = method === 'GET' ? [scripts.get(url), files?.(url)] : [];
   if (post !== undefined) answer(200, 'application/json', JSON.stringify(await post(await readJson(request))));
   else if (method === 'GET' && url === '/') answer(200, 'text/html', HTML);
-  else if (method === 'GET' && url === '/page.js') answer(200, 'text/javascript', script);
+  else if (script !== undefined) answer(200, 'text/javascript', script);
+  else if (file !== undefined) answer(200, 'application/octet-stream', file);
   else answer(404, 'text/plain', 'no such path');
 }
 
