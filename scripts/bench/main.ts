@@ -77,6 +77,7 @@ const BENCHMARKS: Readonly<Record<string, Entry>> = {
         default: '',
         help: 'directory with peer.r1cs, peer.wasm, peer.zkey, peer.vkey.json and input.json of one more circuit',
       },
+      rapidsnark: { default: '', help: "path of rapidsnark's prover, to be measured too" },
     },
     load: () => import('./prove.ts'),
   },

@@ -10,7 +10,7 @@ import { circuitFiles, readSizes } from '../compileCircuits.mjs';
 import { UsageError, type Options, type Report, type Say } from './benchmark.ts';
 import { ROOT } from './machine.ts';
 import { grouped, median, medianCost, rounded, type Cost } from './measure.ts';
-import type { Answer, Proving, Request, Task } from './proveChild.ts';
+import type { Answer, Proving, Request, Task, Way } from './proveChild.ts';
 import { makeStatements } from './statements.ts';
 
 const SEED = 'bitcloak prove';
@@ -18,7 +18,6 @@ const WARM_UP = 2;
 const CHILD = resolve(import.meta.dirname, 'proveChild.ts');
 
 type Subject = { readonly name: string; readonly constraints: number; readonly task: Task };
-type Way = { readonly engine: ProverChoice; readonly threads: number };
 type Cold = Cost & { readonly memoryPeak: number };
 
 /** One process that proves one circuit with one engine. */
@@ -127,14 +126,15 @@ function ratio(ours: readonly Proving[], theirs: readonly Proving[], part: (prov
 }
 
 /** What was asked for by name, or everything that is there. */
-function waysOf(engines: string, threads: number): Way[] {
-  const there = Object.keys(availableEngines(threads)) as ProverChoice[];
+function waysOf(engines: string, threads: number, program: string): Way[] {
+  const ours = Object.keys(availableEngines(threads)) as ProverChoice[];
+  const there = program === '' ? ours : (['rapidsnark', ...ours] as const);
   const wanted = engines === '' ? there : engines.split(',');
   for (const name of wanted) {
     if (!there.some((engine) => engine === name))
       throw new UsageError(`--engines: there are ${there.join(', ')}, not ${name}`);
   }
-  return there.filter((name) => wanted.includes(name)).map((engine) => ({ engine, threads }));
+  return there.filter((name) => wanted.includes(name)).map((engine) => ({ engine, threads, program }));
 }
 
 async function measure(subject: Subject, ways: readonly Way[], rounds: number, coldCount: number, say: Say) {
@@ -171,7 +171,8 @@ async function measure(subject: Subject, ways: readonly Way[], rounds: number, c
 export async function run(options: Options, say: Say): Promise<Report> {
   const [rounds, coldCount, threads] = [options.count('rounds'), options.count('cold'), options.count('threads')];
   const [peer, engines, names] = [options.text('peer'), options.text('engines'), options.text('circuits')];
-  const ways = waysOf(engines, threads);
+  const program = options.text('rapidsnark');
+  const ways = waysOf(engines, threads, program === '' ? '' : resolve(process.env['INIT_CWD'] ?? '.', program));
   const wanted: readonly string[] = names === '' ? CIRCUITS : names.split(',');
   const subjects = [
     ...ourSubjects().filter(({ name }) => wanted.includes(name)),
@@ -195,7 +196,8 @@ export async function run(options: Options, say: Say): Promise<Report> {
   )}
 
 cold: from the start of a process to its first verified proof, and its computing time. The others in a process that has proven before, median of ${rounds};
-witness and verified are computing time. times, whole: how many times less computing time than ${reference}, for the proof and for all three together.`;
+witness and verified are computing time. What rapidsnark computes has its reading of the key in it, and its memory is not told.
+times, whole: how many times less computing time than ${reference}, for the proof and for all three together.`;
   const parameters = { rounds, cold: coldCount, threads, warmUp: WARM_UP, peer: peer !== '', seed: SEED };
   return { parameters, results: { provings: results }, text };
 }

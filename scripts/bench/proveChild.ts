@@ -5,6 +5,7 @@ import { availableEngines, type ProverChoice } from '@bitcloak/prover/engines';
 import { terminateProver } from '@bitcloak/prover/prover';
 import type { VerifyingKey } from '@bitcloak/prover/verifyingKey';
 import { WitnessGenerator, type CircuitInput } from '@bitcloak/prover/witness';
+import { rapidsnarkEngine } from './rapidsnark.ts';
 import { startCost, type Cost } from './measure.ts';
 
 /** A circuit with its key and a statement to prove. */
@@ -25,9 +26,14 @@ export type Proving = {
   readonly memoryPeak: number;
 };
 
-export type Request =
-  | { readonly kind: 'load'; readonly task: Task; readonly engine: ProverChoice; readonly threads: number }
-  | { readonly kind: 'prove' };
+export type Way = {
+  readonly engine: ProverChoice | 'rapidsnark';
+  readonly threads: number;
+  /** rapidsnark's. */
+  readonly program: string;
+};
+
+export type Request = ({ readonly kind: 'load'; readonly task: Task } & Way) | { readonly kind: 'prove' };
 export type Answer = { readonly kind: 'loaded' } | { readonly kind: 'proved'; readonly proving: Proving };
 
 type Loaded = {
@@ -60,9 +66,9 @@ async function prove(): Promise<Proving> {
   return { witness: witnessSpent, proof: proofSpent, verification, cpuMs: (user + system) / 1000, memoryPeak };
 }
 
-async function load({ task, engine: name, threads }: Request & { kind: 'load' }): Promise<void> {
+async function load({ task, engine: name, threads, program }: Request & { kind: 'load' }): Promise<void> {
   const zkey = new Uint8Array(readFileSync(task.zkey));
-  const engine = availableEngines(threads)[name]?.();
+  const engine = name === 'rapidsnark' ? rapidsnarkEngine(program) : availableEngines(threads)[name]?.();
   if (engine === undefined) throw new Error(`prover ${name} is not there`);
   const verifyingKey = JSON.parse(readFileSync(task.verifyingKey, 'utf8')) as VerifyingKey;
   const generator = new WitnessGenerator(new WebAssembly.Module(readFileSync(task.wasm)));

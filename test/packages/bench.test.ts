@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { CIRCUIT_DOMAIN, CIRCUITS, PUBLIC_SIGNALS } from '@bitcloak/protocol/parameters';
 import { compiledCircuit, ROOT } from '../support/circuit.ts';
@@ -15,8 +17,21 @@ function bench(...words: string[]): Promise<Ending> {
   });
 }
 
+/** Takes the words that rapidsnark's prover takes, and writes what it writes. */
+const STAND_IN = `#!${process.execPath}
+import { readFileSync, writeFileSync } from 'node:fs';
+import { chooseEngine } from '${ROOT}/packages/prover/src/engines.ts';
+import { snarkjsProof } from '${ROOT}/packages/prover/src/snarkjsEngine.ts';
+const [key, witness, proof, signals] = process.argv.slice(2);
+const loaded = await chooseEngine().load(new Uint8Array(readFileSync(key)));
+const { pi_a, pi_b, pi_c } = snarkjsProof(await loaded.prove(new Uint8Array(readFileSync(witness)).slice(76)));
+writeFileSync(proof, JSON.stringify({ pi_a, pi_b, pi_c, protocol: 'groth16' }) + '\\0');
+writeFileSync(signals, '[]');
+process.exit();
+`;
+
 describe('npm run bench', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it('prints one JSON object that names machine, commit and parameters', async () => {
     const { status, stdout } = await bench('circuits', '--json');
@@ -55,6 +70,25 @@ describe('npm run bench', function () {
         };
       }),
     );
+  });
+
+  it('proves with rapidsnark’s program too, where it is told of one', async () => {
+    const directory = mkdtempSync(path.join(tmpdir(), 'bitcloak-bench-'));
+    const program = path.join(directory, 'prover');
+    writeFileSync(program, STAND_IN, { mode: 0o755 });
+    try {
+      const words = ['--circuits', 'clearing', '--engines', 'rapidsnark', '--rounds', '1', '--cold', '1'];
+      const { stdout, stderr } = await bench('prove', ...words, '--rapidsnark', program, '--json');
+      const { results } = JSON.parse(stdout || stderr) as {
+        results: { provings: { engine: string; warm: { proof: { cpuMs: number } } }[] };
+      };
+      const [proving] = results.provings;
+      assert.equal(proving?.engine, 'rapidsnark');
+      assert.ok(proving.warm.proof.cpuMs > 100, 'what its process computed is counted');
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+    assert.equal((await bench('prove', '--engines', 'rapidsnark')).status, 2);
   });
 
   it('lists the benchmarks and refuses what is none', async () => {
