@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { DEVELOPMENT_CHAIN_IDS, TIMELOCK_SECONDS_MIN } from '@bitcloak/protocol/parameters';
-import { ContractFactory, type BaseContract, type InterfaceAbi, type Signer } from 'ethers';
+import { ContractFactory, getCreateAddress, type BaseContract, type InterfaceAbi, type Signer } from 'ethers';
 
 const root = resolve(import.meta.dirname, '../..');
 
@@ -46,6 +46,13 @@ export async function deployContract(
   return (await new ContractFactory(abi, bytecode, signer).deploy(...parameters)).waitForDeployment();
 }
 
+/** A contract of a pool's: where it will stand, and what its constructor is given. */
+export type Deployment = {
+  readonly name: ContractName;
+  readonly address: string;
+  readonly parameters: readonly unknown[];
+};
+
 /** Who is believed about enclaves. */
 export type AttestorSettings = {
   /** Addresses. */
@@ -76,59 +83,73 @@ export type DeployedPool = {
   readonly startBlock: number;
 };
 
-/** Throws `DEVELOPMENT_ONLY` where the keys lack an outside ceremony and the chain is one for value. */
-export async function refuseDevelopmentKeys(signer: Signer): Promise<void> {
-  const chainId = (await signer.provider?.getNetwork())?.chainId;
+/** Throws `DEVELOPMENT_ONLY` where the chain is one for value, and an operator's word would be taken or the keys lack an outside ceremony. */
+export function refuseDevelopmentParts(chainId: bigint, settings: Pick<PoolSettings, 'attestors'>): void {
+  if (DEVELOPMENT_CHAIN_IDS.some((id) => id === chainId)) return;
+  const refuse = (why: string): never => {
+    throw new BitcloakError('DEVELOPMENT_ONLY', `chain ${chainId}: ${why}`);
+  };
+  if (settings.attestors === undefined) refuse("without attestors everybody's word would be taken for an enclave's");
   const text = readFileSync(resolve(root, 'circuits/keys/ceremony.json'), 'utf8');
   const { development } = JSON.parse(text) as { development: unknown };
-  const allowed = DEVELOPMENT_CHAIN_IDS.some((id) => id === chainId);
-  if (development !== false && !allowed) {
-    const message = `chain ${String(chainId)}: the keys in circuits/keys were made without an outside ceremony, and anybody could forge with them`;
-    throw new BitcloakError('DEVELOPMENT_ONLY', message);
+  if (development !== false) {
+    refuse('the keys in circuits/keys were made without an outside ceremony, and anybody could forge with them');
   }
 }
 
-async function deployQuoteVerifier(
-  signer: Signer,
-  governor: string,
-  guardian: string,
-  settings: AttestorSettings | undefined,
-): Promise<string> {
-  if (settings === undefined) return (await deployContract(signer, 'DevelopmentQuoteVerifier')).getAddress();
-  const { attestors, threshold, measurements } = settings;
-  const allowed = await deployContract(signer, 'Measurements', [governor, guardian, measurements]);
-  const sorted = attestors.toSorted((left, right) => (BigInt(left) < BigInt(right) ? -1 : 1));
-  return (
-    await deployContract(signer, 'AttestorQuoteVerifier', [await allowed.getAddress(), sorted, threshold])
-  ).getAddress();
+/**
+ * All that a pool is made of, in the order of deployment: one contract for each number from `nonce` on of the deployer's transactions. Every address is
+ * known from here on, since it follows from deployer and number alone.
+ */
+export function planPool(deployer: string, nonce: number, settings: PoolSettings): Deployment[] {
+  const deployments: Deployment[] = [];
+  const add = (name: ContractName, parameters: readonly unknown[] = []): string => {
+    const address = getCreateAddress({ from: deployer, nonce: nonce + deployments.length });
+    deployments.push({ name, address, parameters });
+    return address;
+  };
+  const { guardian, attestors: trusted } = settings;
+  const verifier = settings.verifier ?? add('Verifier');
+  const poseidon = add('Poseidon3');
+  const anybody = '0x0000000000000000000000000000000000000000';
+  const delay = settings.timelockSeconds ?? TIMELOCK_SECONDS_MIN;
+  // No administrator: the timelock's roles, too, change only through itself.
+  const timelock = add('TimelockController', [delay, [settings.governor], [anybody], anybody]);
+  const addQuoteVerifier = (): string => {
+    if (trusted === undefined) return add('DevelopmentQuoteVerifier');
+    const measurements = add('Measurements', [timelock, guardian, trusted.measurements]);
+    const attestors = trusted.attestors.toSorted((left, right) => (BigInt(left) < BigInt(right) ? -1 : 1));
+    return add('AttestorQuoteVerifier', [measurements, attestors, trusted.threshold]);
+  };
+  const registry = add('Registry', [timelock, addQuoteVerifier()]);
+  add('Pool', [verifier, poseidon, registry, timelock, guardian, settings.bucketAgeSeconds]);
+  return deployments;
 }
 
-/** Deploys verifier, Poseidon, timelock, registry and pool. */
+/** Where one of them will stand. */
+export function addressIn(deployments: readonly Deployment[], name: ContractName): string {
+  const found = deployments.find((deployment) => deployment.name === name);
+  if (found === undefined) throw new RangeError(`${name} is not deployed`);
+  return found.address;
+}
+
+/** Deploys everything that `planPool` lists. */
 export async function deployPool(signer: Signer, settings: PoolSettings): Promise<DeployedPool> {
-  await refuseDevelopmentKeys(signer);
-  const verifier = settings.verifier ?? (await (await deployContract(signer, 'Verifier')).getAddress());
-  const poseidon = await deployContract(signer, 'Poseidon3');
-  const anybody = '0x0000000000000000000000000000000000000000';
-  const timelock = await deployContract(signer, 'TimelockController', [
-    settings.timelockSeconds ?? TIMELOCK_SECONDS_MIN,
-    [settings.governor],
-    [anybody],
-    // No administrator: the timelock's roles, too, change only through itself.
-    anybody,
-  ]);
-  const timelockAddress = await timelock.getAddress();
-  const quoteVerifier = await deployQuoteVerifier(signer, timelockAddress, settings.guardian, settings.attestors);
-  const registry = await (await deployContract(signer, 'Registry', [timelockAddress, quoteVerifier])).getAddress();
-  const parameters = [
-    verifier,
-    await poseidon.getAddress(),
-    registry,
-    timelockAddress,
-    settings.guardian,
-    settings.bucketAgeSeconds,
-  ];
-  const pool = await deployContract(signer, 'Pool', parameters);
-  const receipt = await pool.deploymentTransaction()?.wait();
-  if (receipt == null) throw new BitcloakError('TRANSACTION_FAILED', 'the deployment of the pool has no receipt');
-  return { pool: await pool.getAddress(), registry, timelock: timelockAddress, startBlock: receipt.blockNumber };
+  const { provider } = signer;
+  if (provider === null) throw new BitcloakError('USAGE', 'a deployer needs a provider');
+  refuseDevelopmentParts((await provider.getNetwork()).chainId, settings);
+  const deployments = planPool(await signer.getAddress(), await signer.getNonce(), settings);
+  let startBlock = 0;
+  for (const { name, address, parameters } of deployments) {
+    const contract = await deployContract(signer, name, parameters);
+    const receipt = await contract.deploymentTransaction()?.wait();
+    if (receipt?.contractAddress !== address) {
+      throw new BitcloakError('TRANSACTION_FAILED', `${name} is not at ${address}: the account sent something else`);
+    }
+    startBlock = receipt.blockNumber;
+  }
+  const [pool, registry, timelock] = (['Pool', 'Registry', 'TimelockController'] as const).map((name) =>
+    addressIn(deployments, name),
+  ) as [string, string, string];
+  return { pool, registry, timelock, startBlock };
 }

@@ -119,7 +119,13 @@ describe('deployment of the pool', () => {
       for (const chainId of [1, 10, 8453, 31338]) {
         const { signer } = await open(chainId).then((opened) => ({ signer: opened.signer() }));
         const settingsThere = { guardian: settings.guardian, governor: settings.governor, bucketAgeSeconds: 60n };
-        await assert.rejects(deployPool(signer, settingsThere), { code: 'DEVELOPMENT_ONLY' });
+        const refused = (message: RegExp) => ({ code: 'DEVELOPMENT_ONLY', message });
+        await assert.rejects(deployPool(signer, settingsThere), refused(/without attestors/));
+        const attestors = { attestors: [settings.guardian], threshold: 1, measurements: [] };
+        await assert.rejects(
+          deployPool(signer, { ...settingsThere, attestors }),
+          refused(/the keys in circuits\/keys/),
+        );
         assert.equal(await signer.getNonce(), 0, 'nothing was deployed');
         assert.equal(await refusal(deployContract(signer, 'Verifier')), `DevelopmentKey(${chainId})`);
         const token = deployContract(signer, 'DevelopmentToken');
