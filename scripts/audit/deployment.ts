@@ -61,7 +61,7 @@ export async function auditDeployment(manifest: Manifest, provider: Provider): P
 }
 
 /** The deployed code, wherever its immutable values do not stand. */
-function isBuildOf(name: ContractName, code: string): boolean {
+export function isBuildOf(name: ContractName, code: string): boolean {
   const { deployedBytecode, immutableReferences } = readArtifact(name);
   if (code.length !== deployedBytecode.length || code.length <= 2) return false;
   const [actual, built] = [code, deployedBytecode].map((hex) => {
@@ -82,4 +82,32 @@ export async function allowedFrom(
   if (found === undefined) return 0;
   const contract = new Contract(found.address, readArtifact('Measurements').abi, provider);
   return Number(await contract.getFunction('allowedFrom').staticCall(measurement));
+}
+
+/** Prints what an audit finds. @returns whether all is as it is built here, and every one of the measurements is allowed. */
+export async function reportAudit(
+  manifest: Manifest,
+  provider: Provider,
+  measurements: readonly string[],
+): Promise<boolean> {
+  const findings = await auditDeployment(manifest, provider);
+  for (const { role, name, address, settings } of findings) {
+    console.log(`${role} ${address}: ${name === undefined ? 'NOT the code of this checkout' : `${name}, as built`}`);
+    for (const [field, value] of Object.entries(settings)) console.log(`  ${field} ${value}`);
+  }
+  let holds = findings.every(({ name }) => name !== undefined);
+  const registry = findings[0]?.settings['REGISTRY'];
+  if (registry === undefined || BigInt(registry) !== manifest.registry) {
+    console.log('the registry of the manifest is NOT the one that the pool asks');
+    holds = false;
+  }
+  // The contract compares with its chain's time, which is not quite the clock's.
+  const now = (await provider.getBlock('latest'))?.timestamp ?? 0;
+  for (const measurement of measurements) {
+    const from = await allowedFrom(findings, provider, measurement);
+    const since = `allowed from ${new Date(from * 1000).toISOString()} on`;
+    console.log(`measurement ${measurement}: ${from === 0 ? 'NOT known' : since}`);
+    holds &&= from !== 0 && from <= now;
+  }
+  return holds;
 }

@@ -4,7 +4,7 @@ import { connect } from '@bitcloak/chain/manifest';
 import { readManifest } from '@bitcloak/chain/manifestFile';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { runTool, USER_DIRECTORY } from '../bundle/tool.ts';
-import { allowedFrom, auditDeployment } from './deployment.ts';
+import { reportAudit } from './deployment.ts';
 
 const USAGE = `npm run audit -- --network MANIFEST [--endpoint URL] [--measurement HEX]
 
@@ -28,23 +28,8 @@ await runTool(USAGE, async () => {
   const manifest = readManifest(resolve(USER_DIRECTORY, network));
   const provider = await connect({ ...manifest, endpoint: endpoint ?? manifest.endpoint });
   try {
-    const findings = await auditDeployment(manifest, provider);
-    for (const { role, name, address, settings } of findings) {
-      console.log(`${role} ${address}: ${name === undefined ? 'NOT the code of this checkout' : `${name}, as built`}`);
-      for (const [field, value] of Object.entries(settings)) console.log(`  ${field} ${value}`);
-    }
-    const registry = findings[0]?.settings['REGISTRY'];
-    if (registry === undefined || BigInt(registry) !== manifest.registry) {
-      console.log('the registry of the manifest is NOT the one that the pool asks');
-      process.exitCode = 1;
-    }
-    if (findings.some(({ name }) => name === undefined)) process.exitCode = 1;
-    if (measurement === undefined) return;
-    const from = await allowedFrom(findings, provider, measurement);
-    const isAllowed = from !== 0 && from <= Date.now() / 1000;
-    const since = `allowed from ${new Date(from * 1000).toISOString()} on`;
-    console.log(`measurement ${measurement}: ${from === 0 ? 'NOT known' : since}`);
-    if (!isAllowed) process.exitCode = 1;
+    const holds = await reportAudit(manifest, provider, measurement === undefined ? [] : [measurement]);
+    if (!holds) process.exitCode = 1;
   } finally {
     provider.destroy();
   }

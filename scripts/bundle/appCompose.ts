@@ -1,4 +1,5 @@
 import { BitcloakError } from '@bitcloak/protocol/errors';
+import { parse } from 'yaml';
 import { sha256 } from '../bootstrap/hash.mjs';
 
 /** Every variable of the enclave's has its place below, without this prefix. */
@@ -87,6 +88,19 @@ export function appComposeOf({ template, image, settings, unmeasured, keyProvide
     secure_time: true,
   };
   return JSON.stringify(appCompose, Object.keys(appCompose).toSorted());
+}
+
+/** The JSON of the manifest that an app-compose.json gives its enclave. Throws `USAGE` where there is none. */
+export function manifestIn(appCompose: string): string {
+  let value: unknown;
+  try {
+    const { docker_compose_file: text } = JSON.parse(appCompose) as { docker_compose_file: string };
+    const { services } = parse(text) as { services: { enclave: { environment: Record<string, unknown> } } };
+    value = services.enclave.environment[`${PREFIX}MANIFEST`];
+  } catch {
+    // Whatever it is, it is not what `appComposeOf` makes.
+  }
+  return typeof value === 'string' ? value.replaceAll('$$', '$') : refuse('compose', 'the file of an enclave');
 }
 
 /** What dstack measures of an app, in hex: SHA-256 of the bytes of its app-compose.json. */

@@ -1,10 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { checkMeasurementSet, measurementDigest, type Measurements } from '@bitcloak/attestation/policy';
-import { BitcloakError } from '@bitcloak/protocol/errors';
-import { composeHash } from './appCompose.ts';
-import { runTool, USER_DIRECTORY } from './tool.ts';
+import { measurementDigest } from '@bitcloak/attestation/policy';
+import { measurementsOf, readInput } from './measurements.ts';
+import { runTool } from './tool.ts';
 
 const USAGE = `npm run measure -- --compose FILE --machine FILE
 
@@ -12,36 +9,10 @@ Says what the registry's contract Measurements knows an enclave by.
   --compose  dstack's app-compose.json, byte for byte as it is deployed
   --machine  what \`dstack-mr measure --json\` says of the machine's image and size: mrtd, rtmr0, rtmr1, rtmr2`;
 
-function read(option: string, path: string | undefined): Buffer {
-  if (path === undefined) throw new BitcloakError('USAGE', `--${option}: expected a file`);
-  try {
-    return readFileSync(resolve(USER_DIRECTORY, path));
-  } catch (error) {
-    throw new BitcloakError('USAGE', `${path} cannot be read`, { cause: error });
-  }
-}
-
-/** Throws `USAGE` for what is no set of registers. */
-function registersOf(text: string): Omit<Measurements, 'composeHash'> {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    throw new BitcloakError('USAGE', '--machine: expected JSON');
-  }
-  const fields = (json ?? {}) as Record<string, unknown>;
-  const [mrTd = '', rtmr0 = '', rtmr1 = '', rtmr2 = ''] = ['mrtd', 'rtmr0', 'rtmr1', 'rtmr2'].map((name) => {
-    const value = fields[name];
-    return typeof value === 'string' ? value : '';
-  });
-  return { mrTd, rtmr0, rtmr1, rtmr2 };
-}
-
 await runTool(USAGE, () => {
   const { values } = parseArgs({ options: { compose: { type: 'string' }, machine: { type: 'string' } } });
-  const hash = composeHash(read('compose', values.compose));
-  const measurements = { ...registersOf(read('machine', values.machine).toString()), composeHash: hash };
-  checkMeasurementSet(measurements);
-  console.log(`compose hash: ${hash}`);
+  const compose = readInput('compose', values.compose);
+  const measurements = measurementsOf(compose, readInput('machine', values.machine).toString());
+  console.log(`compose hash: ${measurements.composeHash}`);
   console.log(`measurement: 0x${measurementDigest(measurements)}`);
 });

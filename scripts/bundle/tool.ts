@@ -12,8 +12,14 @@ export async function runTool(usage: string, work: () => Promise<void> | void): 
   try {
     await work();
   } catch (error) {
-    if (!(error instanceof BitcloakError)) throw error;
-    console.error(`${error.code}: ${error.message}`);
-    process.exitCode = ERROR_EXIT_CODES[error.code];
+    const failure = isOptionError(error) ? new BitcloakError('USAGE', error.message) : error;
+    if (!(failure instanceof BitcloakError)) throw failure;
+    console.error(`${failure.code}: ${failure.message}`);
+    process.exitCode = ERROR_EXIT_CODES[failure.code];
   }
+}
+
+/** Of an option that a tool does not have, or that lacks its value. */
+function isOptionError(error: unknown): error is Error {
+  return error instanceof TypeError && String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS_');
 }

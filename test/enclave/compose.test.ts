@@ -9,6 +9,7 @@ import {
   composeHash,
   EXCLUDED,
   FIXED,
+  manifestIn,
   MEASURED,
   OPTIONAL,
   PREFIX,
@@ -86,6 +87,14 @@ describe('the compose file of the enclave', () => {
     // Compose fills in whatever follows a single dollar.
     assert.doesNotMatch(json.docker_compose_file.replaceAll('$$', ''), /\$/);
     assert.deepEqual(json.allowed_envs, ['BITCLOAK_ENCLAVE_ENDPOINT', 'BITCLOAK_ENCLAVE_GAS_KEY']);
+  });
+
+  it('tells the manifest again', () => {
+    assert.equal(manifestIn(composed().text), options.settings['MANIFEST']);
+    const { MANIFEST: _none, ...settings } = options.settings;
+    for (const text of [composed({ settings }).text, '{"docker_compose_file":"services: {}"}', 'null', '{']) {
+      assert.throws(() => manifestIn(text), { code: 'USAGE', message: /^compose: expected / });
+    }
   });
 
   it('passes on unmeasured what it is told to', () => {
