@@ -138,7 +138,7 @@ export async function deployPool(signer: Signer, settings: PoolSettings): Promis
   const { provider } = signer;
   if (provider === null) throw new BitcloakError('USAGE', 'a deployer needs a provider');
   refuseDevelopmentParts((await provider.getNetwork()).chainId, settings);
-  const deployments = planPool(await signer.getAddress(), await signer.getNonce(), settings);
+  const deployments = planPool(await signer.getAddress(), await signer.getNonce('pending'), settings);
   let startBlock = 0;
   for (const { name, address, parameters } of deployments) {
     const contract = await deployContract(signer, name, parameters);
