@@ -14,7 +14,7 @@ import { formatAddress } from '@bitcloak/notes/address';
 import { Keyring } from '@bitcloak/notes/keys';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { runKeeper } from '@bitcloak/wallet/keeper';
-import { Contract, Wallet, ZeroAddress } from 'ethers';
+import { Contract, getCreateAddress, Wallet, ZeroAddress } from 'ethers';
 import { auditDeployment } from '../../scripts/audit/deployment.ts';
 import { readConfig } from '../../scripts/deploy/config.ts';
 import { deployContract, readArtifact } from '../../scripts/deploy/contracts.ts';
@@ -34,8 +34,7 @@ const SETS: Measurements[] = [
 ];
 const exec = promisify(execFile);
 
-describe('a network whose addresses are known before it', function () {
-  this.timeout(60_000);
+describe('a network whose addresses are known before it', () => {
   const directory = mkdtempSync(join(tmpdir(), 'bitcloak-deploy-'));
   const place = (name: string) => join(directory, name);
   const random = seededBytes('network deployment');
@@ -153,11 +152,13 @@ describe('a network whose addresses are known before it', function () {
       place('other.json'),
       compose.replace(String.raw`\\\"name\\\":\\\"test`, String.raw`\\\"name\\\":\\\"rest`),
     );
+    writeFileSync(place('zero'), hex('00', 32), { mode: 0o600 });
     const misused = (message: RegExp, ...words: string[]) =>
       assert.rejects(script('deploy/main.ts', ...words), { code: 2, stderr: message });
     await Promise.all([
       misused(/^USAGE: .*'--typo'/, 'plan', '--typo'),
       misused(/^USAGE: --compose: expected one manifest/, 'run', ...running, '--compose', 'other.json'),
+      misused(/^USAGE: --key: expected a private key of the curve$/m, 'run', ...running, '--key', 'zero'),
     ]);
     assert.equal(await deployer.getNonce(), 1, 'nothing was sent');
     chmodSync(place('key'), 0o600);
@@ -214,8 +215,8 @@ describe('a network whose addresses are known before it', function () {
     await assert.rejects(run(manifest), taken);
     assert.equal(await deployer.getNonce(), 1);
     await assert.rejects(planNetwork(config(), endpoint, deployer.address, 0), { code: 'USAGE', message: /number 1$/ });
-    // Whose number was planned comes to it.
-    await run(early.manifest);
+    // Now the account has come to the number that was planned. A set that is given twice counts once.
+    await run(early.manifest, { measured: [...SETS, ...SETS] });
     assert.equal(await deployer.getNonce(), 1 + CONTRACTS);
   });
 
@@ -260,6 +261,11 @@ describe('a network whose addresses are known before it', function () {
     await assert.rejects(run(manifest, { config: config({ governor: chain.signer(3).address }) }), others);
     await assert.rejects(run(manifest, { sentPath: place('nowhere.json') }), { message: /^transaction 0 of the/ });
     assert.equal(await deployer.getNonce(), 5);
+    const undo = await chain.snapshot();
+    await chain.provider.send('hardhat_setCode', [getCreateAddress({ from: deployer.address, nonce: 0 }), '0x00']);
+    const gone = { code: 'TRANSACTION_FAILED', message: /^Verifier: expected at 0x\w{40}, where it is not; 0 of 7/ };
+    await assert.rejects(run(manifest), gone);
+    await undo();
     await run(manifest);
     assert.equal(await deployer.getNonce(), CONTRACTS);
     const findings = await auditDeployment(manifest, endpoint);
@@ -291,6 +297,41 @@ describe('a network whose addresses are known before it', function () {
       await chain.provider.send('evm_setIntervalMining', [0]);
       await chain.provider.send('evm_setAutomine', [true]);
     }
+  });
+
+  it('takes a dearer copy for its own transaction, and anything else in its place for the end', async () => {
+    const manifest = await planned();
+    /** Runs while the first transaction waits, and is replaced by one with these changes. */
+    const replaced = async (changes: { data?: string }) => {
+      const replacing = await openEndpoint(endpoint.url);
+      const send = replacing.broadcastTransaction.bind(replacing);
+      replacing.broadcastTransaction = async (raw) => {
+        replacing.broadcastTransaction = send;
+        await chain.provider.send('evm_setAutomine', [false]);
+        const response = await send(raw);
+        const { chainId, nonce, data, gasLimit, maxFeePerGas } = response;
+        const fee = 2n * (maxFeePerGas ?? 0n);
+        const other = { chainId, nonce, data, gasLimit, type: 2, maxFeePerGas: fee, maxPriorityFeePerGas: fee };
+        await endpoint.broadcastTransaction(await deployer.signTransaction({ ...other, ...changes }));
+        await chain.provider.send('evm_setAutomine', [true]);
+        await chain.mine();
+        return response;
+      };
+      try {
+        await run(manifest, { wallet: deployer.connect(replacing) });
+      } finally {
+        replacing.destroy();
+      }
+    };
+    const undo = await chain.snapshot();
+    await assert.rejects(replaced({ data: '0x00' }), {
+      code: 'CHAIN_MISMATCH',
+      message: /^transaction 0 of .*; 0 of 7/,
+    });
+    await undo();
+    await replaced({});
+    assert.equal(await deployer.getNonce(), CONTRACTS);
+    await run(manifest);
   });
 
   it('cannot be planned or deployed on chains for value with development keys, nor with an own anchor', async () => {
