@@ -1,9 +1,10 @@
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openEndpoint, type Endpoint } from '@bitcloak/chain/endpoint';
-import { connect, formatManifest, parseManifest } from '@bitcloak/chain/manifest';
+import { connect, formatAccount, formatManifest, parseManifest } from '@bitcloak/chain/manifest';
 import { callError } from '@bitcloak/chain/pool';
 import { BitcloakError } from '@bitcloak/protocol/errors';
+import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { ServiceSettings } from '@bitcloak/service/settings';
 import { writeFileWhole } from '@bitcloak/wallet/files';
 import { getAddress, isAddress, Wallet } from 'ethers';
@@ -23,7 +24,8 @@ measured with; the second deploys them, with these enclaves allowed from the sta
 do not lead to the planned addresses. The same command goes on after an interruption.
   --config    JSON file: { "name", "chainId", "endpoint", "tokens": [{ "symbol", "address", "decimals" }], "guardian", "governor", "bucketAgeSeconds",
               "timelockSeconds", "attestors": [address], "threshold", "trust": { "anchor": "intel", "tcb": { … } }, "relayer"? }: chainId a text, the
-              native currency first, trust as attestors have it but without measurements. The endpoint is published
+              native currency first, as ${formatAccount(NATIVE_ASSET)}; trust as attestors have it, without measurements. The
+              endpoint is published
   --deployer  the account that will deploy, and send nothing else until then
   --nonce     how many transactions it will have sent before; as many as now unless given
   --compose   app-compose.json of an enclave with that manifest; may be given again

@@ -62,7 +62,7 @@ export async function runDeployment(options: RunOptions): Promise<number> {
     for (const [index, deployment] of deployments.entries()) {
       const nonce = first + index;
       const { name, address } = deployment;
-      const found = await sender.find(deployment, nonce);
+      const found = await sender.find(deployment);
       if (found === undefined && nonce < next) throw taken(nonce, name);
       const receipt = found ?? (await sender.send(deployment, nonce));
       if (receipt.contractAddress !== address || !isBuildOf(name, await provider.getCode(address))) {
@@ -86,7 +86,7 @@ async function position({ config, manifest, wallet }: RunOptions, provider: Prov
   const contracts = planPool(wallet.address, next, config.settings([])).length;
   for (let first = next; first >= Math.max(0, next - contracts); first--) {
     const planned = manifestOf(config, wallet.address, first, manifest);
-    if (planned.pool !== manifest.pool || planned.registry !== manifest.registry) continue;
+    if (planned.registry !== manifest.registry) continue;
     if (formatManifest(planned) !== formatManifest(manifest)) {
       throw new BitcloakError(
         'USAGE',
@@ -96,8 +96,8 @@ async function position({ config, manifest, wallet }: RunOptions, provider: Prov
     return { first, next };
   }
   const message =
-    `the transactions of ${wallet.address}, ${next} so far, do not lead to the pool at ${formatAccount(manifest.pool)} and the registry at ` +
-    `${formatAccount(manifest.registry)}: plan, compose and measure again`;
+    `the transactions of ${wallet.address}, ${next} so far, do not lead to a registry at ${formatAccount(manifest.registry)}: ` +
+    'plan, compose and measure again';
   throw new BitcloakError('CHAIN_MISMATCH', message);
 }
 
@@ -133,11 +133,11 @@ class Sender {
     }
   }
 
-  /** What an earlier run sent with that number. Throws `CHAIN_MISMATCH` where it is something else than would be sent now. */
-  async find(deployment: Deployment, nonce: number): Promise<TransactionReceipt | undefined> {
+  /** What an earlier run sent for it. Throws `CHAIN_MISMATCH` where it is something else than would be sent now. */
+  async find(deployment: Deployment): Promise<TransactionReceipt | undefined> {
     for (const hash of this.#sent[deployment.address] ?? []) {
       const transaction = await this.#provider.getTransaction(hash);
-      if (transaction?.nonce !== nonce || transaction.from !== this.#wallet.address) continue;
+      if (transaction === null) continue;
       if (transaction.data !== initCode(deployment)) {
         const message = `${deployment.name} was deployed with other parameters than those of config and measurements`;
         throw new BitcloakError('CHAIN_MISMATCH', message);
