@@ -14,6 +14,7 @@ contract AttestorQuoteVerifier is IQuoteVerifier, EIP712 {
     bytes32 private constant STATEMENT = keccak256(
         "Attestation(address registry,uint256 operator,uint64 number,address signer,bytes32 encryptionKey,bytes32 apiKey,bytes32 nonce,bytes32 measurement,uint40 validUntil)"
     );
+    bytes32 private constant WITHDRAWAL = keccak256("Withdrawal(bytes32 statement)");
     /// However confident an attestor is.
     uint256 public constant VALID_SECONDS_MAX = 30 days;
 
@@ -64,8 +65,18 @@ contract AttestorQuoteVerifier is IQuoteVerifier, EIP712 {
     /// @notice By an attestor who finds that what he said does not hold any more.
     /// @param statement Its EIP-712 digest.
     function withdraw(bytes32 statement) external onlyAttestor {
-        isWithdrawn[msg.sender][statement] = true;
-        emit StatementWithdrawn(msg.sender, statement);
+        _withdraw(msg.sender, statement);
+    }
+
+    /// @notice The same for attestors who have signed that they withdraw it. Open to anyone: an attestor's key needs no gas, and nobody waits until he sends it.
+    /// @param signatures Of the EIP-712 type Withdrawal, in any order.
+    function withdrawSigned(bytes32 statement, bytes[] calldata signatures) external {
+        bytes32 withdrawal = _hashTypedDataV4(keccak256(abi.encode(WITHDRAWAL, statement)));
+        for (uint256 i = 0; i < signatures.length; i++) {
+            address attestor = ECDSA.recover(withdrawal, signatures[i]);
+            if (!isAttestor[attestor]) revert NotAttestor(attestor);
+            _withdraw(attestor, statement);
+        }
     }
 
     /// @inheritdoc IQuoteVerifier
@@ -109,6 +120,11 @@ contract AttestorQuoteVerifier is IQuoteVerifier, EIP712 {
             )
         );
         return _hashTypedDataV4(structHash);
+    }
+
+    function _withdraw(address attestor, bytes32 statement) private {
+        isWithdrawn[attestor][statement] = true;
+        emit StatementWithdrawn(attestor, statement);
     }
 
     /// How many attestors stand by the statement; each counts once.

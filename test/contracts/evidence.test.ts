@@ -3,7 +3,15 @@ import { eraReportData } from '@bitcloak/attestation/binding';
 import { configIdOf } from '@bitcloak/attestation/development/eventLog';
 import { bytesOfHex, concat } from '@bitcloak/attestation/bytes';
 import { measurementDigest } from '@bitcloak/attestation/policy';
-import { attest, attestorEvidence, statementOf, type Attestation } from '@bitcloak/chain/attestors';
+import {
+  attest,
+  attestorEvidence,
+  AttestorsClient,
+  statementOf,
+  withdraw,
+  type Attestation,
+  type AttestorsPlace,
+} from '@bitcloak/chain/attestors';
 import { REGISTRY_ABI } from '@bitcloak/chain/generated/abi';
 import type { Call } from '@bitcloak/chain/pool';
 import { RegistryClient, type Era, type Nonce, type RegistryEvidence } from '@bitcloak/chain/registry';
@@ -338,6 +346,49 @@ describe('evidence for the registry', function () {
       const others = attestors.slice(1);
       await send(renewal(era, await evidenceOf(era, { by: others })));
       assert.equal(await registry.isActive(OPERATOR, era.signer), true);
+    });
+
+    it('is withdrawn by what attestors have signed, whoever sends it', async () => {
+      const era = await newEra();
+      const { nonceBlock, nonce, evidence, attestation } = await evidenceOf(era, { by: attestors });
+      await send(registry.registerEraCall(OPERATOR, era, { nonceBlock, evidence }));
+      const anybody = chain.signer(9);
+      const client = new AttestorsClient(attestation.verifier, chain.provider);
+      const statementDigest = statementOf(attestation);
+      const signed = (by: readonly Wallet[], digest = statementDigest, place: AttestorsPlace = attestation) =>
+        Promise.all(by.map((attestor) => withdraw(attestor, place, digest)));
+      const [first, second, third] = attestors as [Wallet, Wallet, Wallet];
+      const answers = async (signatures: Promise<string[]>) =>
+        said(client.withdrawSignedCall(statementDigest, await signatures), anybody.address);
+      const stranger = new Wallet(`0x${'9'.repeat(64)}`);
+      assert.equal(await answers(signed([stranger])), `NotAttestor(${stranger.address})`);
+      assert.equal(
+        await answers(signed([first, stranger])),
+        `NotAttestor(${stranger.address})`,
+        'all of them have to be',
+      );
+      for (const forged of [
+        signed([first], ZeroHash),
+        signed([first], statementDigest, { ...attestation, chainId: 1n }),
+        signed([first], statementDigest, { ...attestation, verifier: 5n }),
+        Promise.all([attest(first, attestation)]),
+      ]) {
+        assert.match(await answers(forged), /^NotAttestor\(/, 'nothing else that he signs withdraws it');
+      }
+      assert.match(await answers(Promise.resolve([`0x${'00'.repeat(65)}`])), /^ECDSAInvalidSignature/);
+      const end = registry.invalidateEvidenceCall(OPERATOR, era, nonce.hash, evidence);
+      const withdrawn = async (by: readonly Wallet[], gas?: string) => {
+        const call = client.withdrawSignedCall(statementDigest, await signed(by));
+        const receipt = await (await anybody.sendTransaction(call)).wait();
+        if (gas !== undefined) expectGas(gas, executionGas(receipt?.gasUsed ?? 0n, call.data));
+      };
+      await withdrawn([second]);
+      assert.match(await said(end, anybody.address), /^EvidenceHolds\(/, 'two of three stand by it');
+      assert.equal(await client.isWithdrawn(second.address, statementDigest), true);
+      assert.equal(await client.isWithdrawn(first.address, statementDigest), false);
+      await withdrawn([third, second], 'attestors.withdrawSigned.2');
+      await (await anybody.sendTransaction(end)).wait();
+      assert.equal(await registry.isActive(OPERATOR, era.signer), false);
     });
 
     it('is withdrawn by attestors only', async () => {

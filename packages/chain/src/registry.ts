@@ -23,7 +23,10 @@ const RANGE_BLOCKS = 100_000;
 const registryInterface = new Interface(REGISTRY_ABI);
 const RENEWAL_DOMAIN = 'bitcloak.renewal';
 const coder = AbiCoder.defaultAbiCoder();
-const ERA_TOPIC = registryInterface.getEvent('EraRegistered')?.topicHash ?? '';
+const topicOf = (event: string) => registryInterface.getEvent(event)?.topicHash ?? '';
+const ERA_TOPIC = topicOf('EraRegistered');
+const EVIDENCE_TOPIC = topicOf('EvidenceAccepted');
+const VERIFIER_TOPIC = topicOf('QuoteVerifierSet');
 
 /** The public keys of one era of an operator's enclave. */
 export type Era = {
@@ -52,6 +55,16 @@ export type Nonce = { readonly block: number; readonly hash: string };
 
 /** Evidence for an era's keys, as the registry takes it. */
 export type RegistryEvidence = { readonly nonceBlock: number; readonly evidence: string };
+
+/** Evidence that the registry has accepted. */
+export type AcceptedEvidence = {
+  /** Of the era. */
+  readonly number: bigint;
+  readonly nonce: Nonce['hash'];
+  readonly evidence: string;
+  /** In which it was accepted. */
+  readonly block: number;
+};
 
 /** What the development verifier takes for evidence: the era's signer says that it exists. */
 export function developmentEvidence(
@@ -84,8 +97,7 @@ export class RegistryClient {
 
   /** What evidence that is made now has to name. The newest block's own hash is not known to a call that an endpoint tries in that block. */
   async nonce(): Promise<Nonce> {
-    const provider = this.#contract.runner?.provider;
-    if (provider == null) throw new BitcloakError('USAGE', 'a client of the registry needs a provider');
+    const provider = this.#provider();
     try {
       const newest = await provider.getBlock('latest');
       if (newest !== null && newest.number > 0) return { block: newest.number - 1, hash: newest.parentHash };
@@ -96,7 +108,7 @@ export class RegistryClient {
   }
 
   /** Unix seconds from which a signer is active no more; 0 where it never was. */
-  async activeUntil(operator: number, signer: bigint): Promise<bigint> {
+  async activeUntil(operator: number | bigint, signer: bigint): Promise<bigint> {
     return (await this.#read('activeUntil', operator, formatAccount(signer))) as bigint;
   }
 
@@ -127,14 +139,54 @@ export class RegistryClient {
    * @param startBlock one before which there was no operator.
    */
   async registeredEra(operator: number, number: bigint, startBlock: number): Promise<Era | undefined> {
-    const provider = this.#contract.runner?.provider;
-    if (provider == null) throw new BitcloakError('USAGE', 'a client of the registry needs a provider');
     // An operator names the era that its clients look for: of one that there is not they would read the whole chain, each time.
     if (number === 0n || number > (await this.era(operator))) return undefined;
-    const filter = { address: formatAccount(this.address), topics: [ERA_TOPIC, toBeHex(operator, 32)] };
+    return this.#newest([ERA_TOPIC, toBeHex(operator, 32)], { startBlock }, (log) => {
+      const era = decodeEra(log);
+      return era?.number === number ? era : undefined;
+    });
+  }
+
+  /** The evidence that was accepted last for an era's keys. @param startBlock one before which there was no operator. */
+  async acceptedEvidence(operator: number, number: bigint, startBlock: number): Promise<AcceptedEvidence | undefined> {
+    if (number === 0n || number > (await this.era(operator))) return undefined;
+    return this.#newest([EVIDENCE_TOPIC, toBeHex(operator, 32)], { startBlock }, (log) => {
+      const accepted = decodeAcceptance(log);
+      return accepted?.number === number ? accepted : undefined;
+    });
+  }
+
+  /** All evidence of an operator that was accepted in these blocks. */
+  async acceptancesIn(operator: bigint, fromBlock: number, toBlock: number): Promise<AcceptedEvidence[]> {
+    const topics = [EVIDENCE_TOPIC, toBeHex(operator, 32)];
+    try {
+      const logs = await this.#provider().getLogs({ address: formatAccount(this.address), topics, fromBlock, toBlock });
+      return logs.flatMap((log) => decodeAcceptance(log) ?? []);
+    } catch (error) {
+      throw callError(error);
+    }
+  }
+
+  /** The contract that judged evidence in a block. @param startBlock one before which nobody looks: who was named before it is so still. */
+  async quoteVerifierAt(toBlock: number, startBlock: number): Promise<bigint> {
+    const named = await this.#newest([VERIFIER_TOPIC], { startBlock, toBlock }, (log) => {
+      const parsed = registryInterface.parseLog(log);
+      return parsed?.name === 'QuoteVerifierSet' ? BigInt(String(parsed.args['quoteVerifier'])) : undefined;
+    });
+    return named ?? (await this.quoteVerifier());
+  }
+
+  /** Looks backwards for the newest log of the registry that can be read as what is looked for. */
+  async #newest<T>(
+    topics: readonly string[],
+    { startBlock, toBlock }: { readonly startBlock: number; readonly toBlock?: number },
+    read: (log: Log) => T | undefined,
+  ): Promise<T | undefined> {
+    const provider = this.#provider();
+    const filter = { address: formatAccount(this.address), topics: [...topics] };
     let range = RANGE_BLOCKS;
     try {
-      for (let to = await provider.getBlockNumber(); to >= startBlock;) {
+      for (let to = toBlock ?? (await provider.getBlockNumber()); to >= startBlock;) {
         const fromBlock = Math.max(startBlock, to - range + 1);
         const logs = await provider.getLogs({ ...filter, fromBlock, toBlock: to }).catch((error: unknown) => {
           if (range === 1) throw error;
@@ -143,14 +195,22 @@ export class RegistryClient {
           range = Math.ceil(range / 8);
           continue;
         }
-        const era = logs.map(decodeEra).find((found) => found?.number === number);
-        if (era !== undefined) return era;
+        for (const log of logs.toReversed()) {
+          const found = read(log);
+          if (found !== undefined) return found;
+        }
         to = fromBlock - 1;
       }
     } catch (error) {
       throw callError(error);
     }
     return undefined;
+  }
+
+  #provider(): Provider {
+    const provider = this.#contract.runner?.provider;
+    if (provider == null) throw new BitcloakError('USAGE', 'a client of the registry needs a provider');
+    return provider;
   }
 
   /** The number that a registration of an operator was given. Throws `ENDPOINT_INCONSISTENT` for another receipt. */
@@ -219,4 +279,12 @@ function decodeEra(log: Log): Era | undefined {
     number: BigInt(number ?? 0),
     expiry: BigInt(expiry ?? 0),
   };
+}
+
+/** Undefined for a log that accepts no evidence. */
+function decodeAcceptance(log: Log): AcceptedEvidence | undefined {
+  const parsed = registryInterface.parseLog(log);
+  if (parsed?.name !== 'EvidenceAccepted') return undefined;
+  const { number, nonce, evidence } = parsed.args.toObject() as Record<string, string | bigint>;
+  return { number: BigInt(number ?? 0), nonce: String(nonce), evidence: String(evidence), block: log.blockNumber };
 }
