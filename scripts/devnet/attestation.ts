@@ -3,11 +3,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { hexOf } from '@bitcloak/attestation/bytes';
+import type { CollateralOptions } from '@bitcloak/attestation/development/authority';
 import { measurementDigest } from '@bitcloak/attestation/policy';
 import { readTrust } from '@bitcloak/attestation/trust';
 import { buildAttestor } from '@bitcloak/attestor/app';
 import { Attestor } from '@bitcloak/attestor/attestor';
-
+import { KeptStatements } from '@bitcloak/attestor/keptStatements';
 import type { Manifest } from '@bitcloak/chain/manifest';
 import { RegistryClient } from '@bitcloak/chain/registry';
 import { Wallet, type Provider } from 'ethers';
@@ -23,6 +24,8 @@ const THRESHOLD = 2;
 /** An attestor signs for so long; a chain whose time is moved further needs evidence that is made later. */
 export const EVIDENCE_SECONDS = 28 * DAY_SECONDS;
 
+const KEPT_BYTES = 256 * 1024 * 1024;
+
 const now = () => Math.floor(Date.now() / 1000);
 const name = (text: string, characters: number) => createHash('sha256').update(text).digest('hex').slice(0, characters);
 
@@ -32,7 +35,10 @@ export class DevnetAttestation {
   readonly #simulator: TeeSimulator;
   readonly #attestors = Array.from({ length: ATTESTORS }, () => new Wallet(`0x${hexOf(randomBytes(32))}`));
   readonly #services: FastifyInstance[] = [];
+  readonly #serving: Attestor[] = [];
   readonly #urls: string[] = [];
+  /** What collateral says of the machine, where it is not that all is well. */
+  #news: CollateralOptions = {};
 
   private constructor(directory: string, simulator: TeeSimulator) {
     this.#directory = directory;
@@ -91,11 +97,28 @@ export class DevnetAttestation {
     const verifier = await new RegistryClient(registry, provider).quoteVerifier();
     const settings = { chainId, registry, verifier, trust: readTrust(this.trust), clock: now };
     for (const signer of this.#attestors) {
-      const attestor = new Attestor({ ...settings, signer, validSecondsMax: 30 * DAY_SECONDS });
+      const place = { chainId, verifier, attestor: signer.address };
+      const directory = join(this.#directory, signer.address);
+      const kept = KeptStatements.open({ directory, ...place, bytesMax: KEPT_BYTES });
+      const attestor = new Attestor({
+        ...settings,
+        signer,
+        kept,
+        collaterals: async () => this.#simulator.authority.collateral(now(), this.#news),
+        isInUse: async () => true,
+        validSecondsMax: 30 * DAY_SECONDS,
+      });
+      this.#serving.push(attestor);
       const service = await buildAttestor({ attestor, ratePerMinute: 60 });
       this.#services.push(service);
       this.#urls.push(await service.listen({ host: '127.0.0.1', port: 0 }));
     }
+  }
+
+  /** Has all attestors look again at what they signed. @param news what collateral says of the machine from now on. */
+  async lookAgain(news: CollateralOptions): Promise<void> {
+    this.#news = news;
+    for (const attestor of this.#serving) await attestor.recheck();
   }
 
   /** Base URLs of the attestors. */

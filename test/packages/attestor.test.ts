@@ -8,19 +8,17 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pipeline, Readable } from 'node:stream';
 import { createGzip } from 'node:zlib';
-import { bytesOfHex, hexOf } from '@bitcloak/attestation/bytes';
+import { hexOf } from '@bitcloak/attestation/bytes';
 import { measurementDigest } from '@bitcloak/attestation/policy';
 import { encodeEra, encodeEvidence } from '@bitcloak/attestation/wire';
 import { buildAttestor, type AttestorReport } from '@bitcloak/attestor/app';
 import { askAttestor } from '@bitcloak/attestor/askAttestor';
-import { Attestor, type AttestationRequest } from '@bitcloak/attestor/attestor';
-import { attestorEvidence, attestorOf, type Attestation } from '@bitcloak/chain/attestors';
-import { RegistryClient, type Era } from '@bitcloak/chain/registry';
+import type { AttestationRequest } from '@bitcloak/attestor/attestor';
+import { attestorOf, type Attestation } from '@bitcloak/chain/attestors';
 import { eraReportData } from '@bitcloak/attestation/binding';
 import type { BitcloakError } from '@bitcloak/protocol/errors';
-import { Wallet, ZeroAddress } from 'ethers';
+import { Wallet } from 'ethers';
 import type { FastifyInstance } from 'fastify';
-import { deployContract } from '../../scripts/deploy/contracts.ts';
 import {
   CLOCK,
   DAY,
@@ -32,7 +30,7 @@ import {
   simulatedMeasurements,
   STRICT_TCB,
 } from '../support/attestation.ts';
-import { openChain } from '../support/chain.ts';
+import { TestAttestors } from '../support/attestors.ts';
 
 const NOW = CLOCK + 60;
 const VERIFIER = 0x77n;
@@ -48,8 +46,12 @@ describe('an attestor', function () {
   let app: FastifyInstance;
   let url: string;
 
+  const attestors = new TestAttestors();
+  const collaterals = async () => simulatedEvidence().collateral;
+
   before(async () => {
-    const attestor = new Attestor({
+    const attestor = attestors.open({
+      collaterals,
       chainId: ERA.chainId,
       registry: ERA.registry,
       verifier: VERIFIER,
@@ -61,7 +63,10 @@ describe('an attestor', function () {
     app = await buildAttestor({ attestor, ratePerMinute: 10_000, report: (line) => reports.push(line) });
     url = await app.listen({ host: '127.0.0.1', port: 0 });
   });
-  after(() => app.close());
+  after(async () => {
+    await app.close();
+    attestors.end();
+  });
 
   const request = (change: Partial<AttestationRequest> = {}): AttestationRequest => ({
     evidence: simulatedEvidence(),
@@ -248,7 +253,8 @@ describe('an attestor', function () {
   });
 
   it('limits what one address asks', async () => {
-    const attestor = new Attestor({
+    const attestor = attestors.open({
+      collaterals,
       chainId: 1n,
       registry: 1n,
       verifier: 1n,
@@ -265,78 +271,6 @@ describe('an attestor', function () {
     }
     assert.deepEqual(statuses, [400, 400, 429]);
     await limited.close();
-  });
-
-  it('gives, with others, what the registry takes', async () => {
-    const chain = await openChain();
-    const apps: FastifyInstance[] = [];
-    try {
-      const keys = [1, 2, 3].map((digit) => new Wallet(`0x${String(digit).repeat(64)}`));
-      const addresses = keys.map(({ address }) => address).sort((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1));
-      const governor = chain.signer();
-      const timelock = await deployContract(governor, 'TimelockController', [172_800, [], [], ZeroAddress]);
-      const allowed = await deployContract(governor, 'Measurements', [
-        governor.address,
-        governor.address,
-        [`0x${measurementDigest(simulatedMeasurements())}`],
-      ]);
-      const verifier = await deployContract(governor, 'AttestorQuoteVerifier', [allowed.target, addresses, 2]);
-      const deployed = await deployContract(governor, 'Registry', [timelock.target, verifier.target]);
-      const registry = new RegistryClient(BigInt(deployed.target as string), governor);
-      await (await governor.sendTransaction(registry.registerOperatorCall())).wait();
-      const now = Number(await chain.now());
-      // Attestors and evidence live in the time of the collateral, the chain in its own.
-      const clock = CLOCK + 100;
-      const urls = await Promise.all(
-        keys.slice(0, 2).map(async (key) => {
-          const attestor = new Attestor({
-            chainId: 31337n,
-            registry: registry.address,
-            verifier: BigInt(verifier.target as string),
-            trust: trust(),
-            signer: key,
-            validSecondsMax: 30 * DAY,
-            clock: () => clock,
-          });
-          const opened = await buildAttestor({ attestor, ratePerMinute: 100 });
-          apps.push(opened);
-          return opened.listen({ host: '127.0.0.1', port: 0 });
-        }),
-      );
-      const nonce = await registry.nonce();
-      const binding = { ...ERA, registry: registry.address, number: 1n };
-      const reportData = eraReportData(binding, bytesOfHex(nonce.hash.slice(2), 'nonce', 32));
-      const validUntil = Math.max(clock, now) + DAY;
-      const asked = {
-        evidence: simulatedEvidence({ quote: { reportData } }),
-        era: binding,
-        nonce: nonce.hash.slice(2),
-        validUntil,
-      };
-      const replies = await Promise.all(urls.map((one) => askAttestor(one, asked)));
-      const era: Era = { ...binding, expiry: BigInt(now) + 20n * BigInt(DAY) };
-      const statement: Attestation = {
-        chainId: 31337n,
-        verifier: BigInt(verifier.target as string),
-        registry: registry.address,
-        operator: 1n,
-        era,
-        nonce: nonce.hash,
-        measurement: replies[0]?.measurement ?? '',
-        validUntil: BigInt(validUntil),
-      };
-      const evidence = attestorEvidence(
-        statement,
-        replies.map(({ signature }) => signature),
-      );
-      await (
-        await governor.sendTransaction(registry.registerEraCall(1, era, { nonceBlock: nonce.block, evidence }))
-      ).wait();
-      assert.equal(await registry.isActive(1, era.signer), true);
-    } finally {
-      for (const opened of apps) await opened.close();
-      await chain.close();
-    }
   });
 });
 
@@ -367,6 +301,9 @@ describe('the attestor as a process', function () {
       JSON.stringify({ anchor: 'intel', tcb: STRICT_TCB, measurements: [simulatedMeasurements()] }),
     ),
     KEY_FILE: file('key', `0x${'5'.repeat(64)}\n`),
+    DIRECTORY: join(directory, 'kept'),
+    // Nobody is there, and an attestor serves all the same.
+    ENDPOINT: 'http://127.0.0.1:1',
     PORT: '0',
   });
   async function run(settings: Record<string, string>, isUp?: (line: Record<string, unknown>) => Promise<void>) {
@@ -409,6 +346,8 @@ describe('the attestor as a process', function () {
       ['KEY_FILE', () => file('open', `0x${'5'.repeat(64)}`, 0o644)],
       ['KEY_FILE', () => file('short', '0x5555555555555555')],
       ['VALID_SECONDS', () => '2592001'],
+      ['ENDPOINT', () => 'nowhere'],
+      ['KEPT_MIB', () => '0'],
     ];
     for (const [name, value] of wrong) {
       const { code, err } = await run({ ...environment(), [name]: value() });

@@ -23,7 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   trading: ['protocol', 'attestation', 'crypto', 'notes'],
   wallet: ['protocol', 'attestation', 'crypto', 'notes', 'prover', 'chain', 'trading'],
   relayer: ['protocol', 'crypto', 'notes', 'chain', 'service'],
-  attestor: ['protocol', 'attestation', 'crypto', 'notes', 'chain', 'service'],
+  attestor: ['protocol', 'attestation', 'crypto', 'notes', 'chain', 'service', 'wallet'],
   cli: ['protocol', 'attestation', 'attestor', 'crypto', 'notes', 'prover', 'chain', 'trading', 'wallet', 'relayer'],
 };
 

@@ -75,8 +75,8 @@ export async function fetchCollateral(quote: Uint8Array, source: CollateralSourc
   } satisfies Collateral);
 }
 
-/** What has to be known to ask: nothing of it is verified yet. */
-function platformOfQuote(quote: Uint8Array): { fmspc: string; authority: 'platform' | 'processor' } {
+/** What has to be known to ask: nothing of it is verified yet. Throws `EVIDENCE_MALFORMED`. */
+export function platformOfQuote(quote: Uint8Array): { fmspc: string; authority: 'platform' | 'processor' } {
   const { pckChain } = parseQuote(quote);
   const bytes = pckChain.at(-1) === 0 ? pckChain.subarray(0, -1) : pckChain;
   const [pck, authority] = new CertificateStore().parseChain(textOf(bytes, 'PCK chain'), PCK_CHAIN);

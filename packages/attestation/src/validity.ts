@@ -54,16 +54,16 @@ function certificatePeriods(chain: readonly Certificate[], field: string): Perio
 }
 
 /**
- * Looks up every certificate of every chain in its issuer's list, the root in its own. Throws `EVIDENCE_REVOKED`, and `EVIDENCE_UNTRUSTED` for a certificate
+ * Looks up every certificate of these chains in its issuer's list, the root in its own. Throws `EVIDENCE_REVOKED`, and `EVIDENCE_UNTRUSTED` for a certificate
  * that neither list is for.
  */
-export function checkRevocation(read: ReadCollateral, pckChain: readonly Certificate[]): void {
+export function checkRevocation(read: ReadCollateral, chains: readonly (readonly Certificate[])[]): void {
   const [authority, root] = read.crlChain;
   const lists: readonly (readonly [Crl, Certificate | undefined])[] = [
     [read.pckCrl, authority],
     [read.rootCrl, root],
   ];
-  for (const chain of [pckChain, read.tcbInfoChain, read.qeIdentityChain, read.crlChain]) {
+  for (const chain of chains) {
     for (const [index, certificate] of chain.entries()) {
       const issuer = chain[index + 1] ?? certificate;
       const list = lists.find(

@@ -175,7 +175,8 @@ async function runChecks(
     () => checkValidity(collateral, pckChain, tcb, clock),
     (until) => `${CHECKS.validity}, until ${formatTime(until)}`,
   );
-  await run.check('revocation', () => checkRevocation(collateral, pckChain));
+  const { tcbInfoChain, qeIdentityChain, crlChain } = collateral;
+  await run.check('revocation', () => checkRevocation(collateral, [pckChain, tcbInfoChain, qeIdentityChain, crlChain]));
   const [pck] = pckChain;
   const platform = await run.check('platform', () => {
     checkEvaluationNumber(collateral.tcbInfo, tcb, 'TCB info');

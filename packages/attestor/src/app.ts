@@ -12,7 +12,25 @@ export type AttestorService = {
 };
 
 /** What the service tells who runs it. Evidence is public: the registry has it in the end. */
-export type AttestorReport = { readonly kind: 'signed' } | { readonly kind: 'refused'; readonly code: string };
+export type AttestorReport =
+  | { readonly kind: 'signed' }
+  | { readonly kind: 'refused'; readonly code: string }
+  /** Evidence that it signed for does not hold any more, and what rests on it should be ended. `code`: why. */
+  | {
+      readonly kind: 'withdrawn';
+      /** Its digest. */
+      readonly statement: string;
+      readonly operator: string;
+      readonly era: string;
+      /** Address that the era's settlements are signed by. */
+      readonly signer: string;
+      readonly code: string;
+    }
+  /** So many statements could not be judged, and none was withdrawn for it: a collateral service does not answer, or is behind. */
+  | { readonly kind: 'unchecked'; readonly code: string; readonly statements: number };
+
+/** An answer to who asks whether a statement is withdrawn; null where it is not, whether it was ever signed or not. */
+export type WithdrawalReply = { readonly withdrawal: { readonly signature: string; readonly code: string } | null };
 
 const LIMITS = {
   /** Evidence takes some 60 KB, with a large event log and CRLs some hundreds. */
@@ -36,11 +54,15 @@ export async function buildAttestor(service: AttestorService): Promise<FastifyIn
       },
     },
   );
-  app.get('/health', () => ({ status: 'ok' }));
+  app.get('/health', () => ({ status: 'ok', ...attestor.standing }));
   app.post('/v1/attestations', async ({ body }): Promise<AttestationReply> => {
     const reply = await attestor.attest(decodeRequest(body));
     report({ kind: 'signed' });
     return reply;
+  });
+  app.get<{ Params: { statement: string } }>('/v1/withdrawals/:statement', ({ params }): WithdrawalReply => {
+    const { signature, code } = attestor.withdrawal(params.statement) ?? {};
+    return { withdrawal: signature === undefined || code === undefined ? null : { signature, code } };
   });
   return app;
 }

@@ -6,8 +6,11 @@ import { formatTime, measurementDigest } from '@bitcloak/attestation/policy';
 import type { Trust } from '@bitcloak/attestation/trust';
 import { verifyEvidence, type Check, type Evidence } from '@bitcloak/attestation/verify';
 import { decodeEra, decodeEvidence } from '@bitcloak/attestation/wire';
-import { attest, type Attestation, type AttestorSigner } from '@bitcloak/chain/attestors';
-import { BitcloakError } from '@bitcloak/protocol/errors';
+import { checkCollateral } from '@bitcloak/attestation/collateralCheck';
+import { attest, statementOf, withdraw, type Attestation, type AttestorSigner } from '@bitcloak/chain/attestors';
+import { BitcloakError, type ErrorCode } from '@bitcloak/protocol/errors';
+import { FreshCollateral, type Collaterals } from './freshCollateral.ts';
+import type { KeptStatement, KeptStatements, Withdrawal } from './keptStatements.ts';
 
 export type AttestorOptions = {
   readonly chainId: bigint;
@@ -16,6 +19,12 @@ export type AttestorOptions = {
   readonly verifier: bigint;
   readonly trust: Trust;
   readonly signer: AttestorSigner;
+  /** Has what it signed before. */
+  readonly kept: KeptStatements;
+  /** Where it gets collateral of its own. */
+  readonly collaterals: Collaterals;
+  /** Whether the registry rests on a statement, or may still come to; asked only where there is no more room. */
+  readonly isInUse: (kept: KeptStatement) => Promise<boolean>;
   /** The longest time for which it says that evidence holds. */
   readonly validSecondsMax: number;
   /** Unix seconds. */
@@ -31,6 +40,18 @@ export type AttestationRequest = {
   /** Unix seconds; all attestors have to sign the same. */
   readonly validUntil: number;
 };
+
+/** What became of all that is kept, at one look. */
+export type Recheck = {
+  /** Unix seconds. */
+  readonly time: number;
+  readonly withdrawn: readonly Withdrawn[];
+  /** Statements that could not be judged, by the code of what was in the way. */
+  readonly unchecked: ReadonlyMap<ErrorCode, number>;
+};
+
+/** A statement that was found to hold no more. */
+export type Withdrawn = { readonly statement: string; readonly attestation: Attestation; readonly code: ErrorCode };
 
 export type AttestationReply = { readonly measurement: string; readonly signature: string };
 
@@ -58,23 +79,33 @@ export function decodeRequest(json: unknown): AttestationRequest {
   return { evidence: decodeEvidence(json.evidence), era: decodeEra(json.era), nonce, validUntil };
 }
 
-/** Verifies evidence, and signs for what it shows. It keeps nothing, and knows no enclave before it is asked. */
+type Judged = Pick<KeptStatement, 'quote' | 'eventLog' | 'evaluationNumber'> &
+  Pick<AttestationRequest, 'era' | 'nonce'>;
+
+/** A chain's clock may be so far behind the attestor's. */
+const CHAIN_SECONDS_BEHIND = 900;
+/** Between two looks for what the registry has no use of. */
+const CLEARING_MS = 60_000;
+
+/** Verifies evidence, signs for what it shows, and says so when it does not hold any more. It knows no enclave before it is asked. */
 export class Attestor {
   readonly #options: AttestorOptions;
   readonly #verifier: CollateralVerifier;
+  readonly #fresh: FreshCollateral;
+  #last: Recheck | undefined;
+  #clearing: Promise<void> | undefined;
+  #clearedAt = -Infinity;
 
   constructor(options: AttestorOptions) {
     this.#options = options;
     this.#verifier = new CollateralVerifier(options.trust.anchor);
+    this.#fresh = new FreshCollateral(options.collaterals);
   }
 
-  /** Throws `EvidenceRefusal`. */
+  /** Throws `EvidenceRefusal`, and `RATE_LIMITED` where it stands by as much as it can. */
   async attest({ evidence, era, nonce, validUntil }: AttestationRequest): Promise<AttestationReply> {
-    const { chainId, registry, verifier, trust, signer, validSecondsMax } = this.#options;
+    const { chainId, registry, verifier, trust, signer, kept, validSecondsMax } = this.#options;
     const clock = this.#options.clock();
-    const refuse = (code: 'BINDING_REFUSED' | 'EVIDENCE_EXPIRED', message: string, checks: readonly Check[] = []) => {
-      return new EvidenceRefusal(new BitcloakError(code, message), checks);
-    };
     if (era.chainId !== chainId || era.registry !== registry) {
       throw refuse('BINDING_REFUSED', 'era: this attestor signs for another chain or registry');
     }
@@ -86,9 +117,14 @@ export class Attestor {
       const message = `validUntil: expected at most ${formatTime(latest)}, and later than now`;
       throw refuse('EVIDENCE_EXPIRED', message, report.checks);
     }
+    const { quote, eventLog } = evidence;
+    const { evaluationNumber } = report.facts;
+    // Whoever shows evidence chooses its collateral. What would be withdrawn at the next look is not signed.
+    const refusal = await this.#judge({ quote, eventLog, evaluationNumber, era, nonce }).catch(() => undefined);
+    if (refusal !== undefined) throw refusal;
     const measurement = `0x${measurementDigest(report.facts.measurements)}`;
     const { number, encryptionKey, apiKey } = era;
-    const statement: Attestation = {
+    const attestation: Attestation = {
       chainId,
       verifier,
       registry,
@@ -98,6 +134,131 @@ export class Attestor {
       measurement,
       validUntil: BigInt(validUntil),
     };
-    return { measurement, signature: await attest(signer, statement) };
+    const statement = statementOf(attestation);
+    const withdrawn = kept.withdrawal(statement);
+    if (withdrawn !== undefined) throw refuse(withdrawn.code, 'this attestor has withdrawn this statement');
+    // Before anybody has the signature: what is signed and forgotten could not be withdrawn.
+    if (!kept.has(statement)) this.#keep({ attestation, quote, eventLog, evaluationNumber, signedAt: clock });
+    return { measurement, signature: await attest(signer, attestation) };
+  }
+
+  /** That it does not stand by a statement any more; undefined where it does, or never signed it. @param statement its digest. */
+  withdrawal(statement: string): Withdrawal | undefined {
+    return this.#options.kept.withdrawal(statement);
+  }
+
+  /** What it stands by, for whoever watches it. @returns `checkedAt` unix seconds of the last look; null before the first. */
+  get standing(): { kept: number; withdrawn: number; unchecked: number; checkedAt: number | null } {
+    const { kept } = this.#options;
+    const unchecked = [...(this.#last?.unchecked.values() ?? [])].reduce((sum, count) => sum + count, 0);
+    return { kept: kept.count, withdrawn: kept.withdrawnCount, unchecked, checkedAt: this.#last?.time ?? null };
+  }
+
+  /**
+   * Verifies everything that it signed again, with collateral of its own, and withdraws what does not hold any more. It does so until the statement's own end,
+   * whether a registry rests on it or not: nobody who could hide that from it keeps it from looking.
+   */
+  async recheck(signal?: AbortSignal): Promise<Recheck> {
+    const { kept, clock } = this.#options;
+    const withdrawn: Withdrawn[] = [];
+    const unchecked = new Map<ErrorCode, number>();
+    this.#fresh.forget();
+    for (const statement of kept.statements()) {
+      if (signal?.aborted === true) break;
+      if (kept.withdrawal(statement) !== undefined && !this.#isOver(statement)) continue;
+      try {
+        const found = await this.#recheck(statement);
+        if (found !== undefined) withdrawn.push(found);
+      } catch (error) {
+        const code = codeOf(error);
+        unchecked.set(code, (unchecked.get(code) ?? 0) + 1);
+      }
+    }
+    this.#last = { time: clock(), withdrawn, unchecked };
+    return this.#last;
+  }
+
+  #isOver(statement: string): boolean {
+    const { kept, clock } = this.#options;
+    return (kept.validUntil(statement) ?? 0) + CHAIN_SECONDS_BEHIND <= clock();
+  }
+
+  /** Throws what is in the way of judging it. @returns undefined where it holds. */
+  async #recheck(statement: string): Promise<Withdrawn | undefined> {
+    const { kept, signer, clock } = this.#options;
+    if (this.#isOver(statement)) {
+      kept.forget(statement);
+      return undefined;
+    }
+    const found = kept.get(statement);
+    if (found === undefined) return undefined;
+    const { attestation } = found;
+    const { chainId, registry, operator, nonce } = attestation;
+    const era = { chainId, registry, operator, ...attestation.era };
+    const refusal = await this.#judge({ ...found, era, nonce: nonce.slice(2) });
+    if (refusal === undefined) return undefined;
+    const { code } = refusal;
+    kept.withdraw(statement, { signature: await withdraw(signer, attestation, statement), code, time: clock() });
+    return { statement, attestation, code };
+  }
+
+  /**
+   * Judges evidence by collateral of its own. Throws where that does not come, or is useless or behind, which is not the enclave's fault, and says nothing of it.
+   *
+   * @returns undefined for evidence that holds.
+   */
+  async #judge({ quote, eventLog, evaluationNumber, era, nonce }: Judged): Promise<EvidenceRefusal | undefined> {
+    const { trust } = this.#options;
+    const clock = this.#options.clock();
+    const collateral = await this.#fresh.of(quote);
+    const known = await checkCollateral(collateral, { tcb: trust.tcb, clock }, this.#verifier);
+    if (known.evaluationNumber < evaluationNumber) {
+      // It may not know yet what the platform runs.
+      throw new BitcloakError('EVIDENCE_EXPIRED', 'the collateral is older than that which the evidence came with');
+    }
+    const evidence = { quote, collateral, ...(eventLog === undefined ? {} : { eventLog }) };
+    const expectations = { ...trust, clock, binding: era, nonce: bytesOfHex(nonce, 'nonce', 32) };
+    const report = await verifyEvidence(evidence, expectations, this.#verifier);
+    if (report.accepted) return undefined;
+    // It answered for another kind of platform.
+    if (report.checks.find(({ passed }) => !passed)?.name === 'platform') throw report.error;
+    return new EvidenceRefusal(report.error, report.checks);
+  }
+
+  #keep(statement: KeptStatement): void {
+    try {
+      this.#options.kept.add(statement);
+    } catch (error) {
+      this.#clear();
+      throw error;
+    }
+  }
+
+  /** Makes room, behind the back of whoever found none. */
+  #clear(): void {
+    if (this.#clearing !== undefined || performance.now() - this.#clearedAt < CLEARING_MS) return;
+    this.#clearing = this.forgetUnused().finally(() => {
+      this.#clearedAt = performance.now();
+      this.#clearing = undefined;
+    });
+  }
+
+  /** Forgets what no registry rests on. What cannot be found out stays. */
+  async forgetUnused(): Promise<void> {
+    const { kept, isInUse } = this.#options;
+    for (const statement of kept.statements()) {
+      try {
+        const found = kept.get(statement);
+        if (found !== undefined && !(await isInUse(found))) kept.forget(statement);
+      } catch {
+        continue;
+      }
+    }
   }
 }
+
+function refuse(code: ErrorCode, message: string, checks: readonly Check[] = []): EvidenceRefusal {
+  return new EvidenceRefusal(new BitcloakError(code, message), checks);
+}
+
+const codeOf = (error: unknown): ErrorCode => (error instanceof BitcloakError ? error.code : 'ATTESTOR_FAILED');

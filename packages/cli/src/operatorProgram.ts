@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { RegisterOptions } from './commands/administration.ts';
+import type { InvalidateOptions, RegisterOptions } from './commands/administration.ts';
 import type { OperatorOptions } from './operator.ts';
 import { examples, type Run } from './programParts.ts';
 
@@ -52,5 +52,21 @@ export function addOperatorCommands(program: Command, run: Run): void {
     .addHelpText('after', examples('operator revoke 0x…'))
     .action((signer: string, options: Pick<OperatorOptions, 'operatorNumber'>, command: Command) =>
       run(command, async (context) => (await import('./commands/administration.ts')).revoke(context, signer, options)),
+    );
+  operator
+    .command('invalidate')
+    .summary('end keys whose evidence does not hold any more; anybody may')
+    .description(
+      "ask attestors whether they still stand by what they signed for an operator's enclave, and where too few do, end the activity of its keys. Open to anybody: the wallet's account pays the gas.",
+    )
+    .option('--operator-number <n>', "the operator's number in the registry; the manifest's unless given")
+    .option('--era <n>', 'the number of the era; the newest one unless given')
+    .option('--attestor <url>', 'one that the registry believes, as often as needed', collect)
+    .addHelpText(
+      'after',
+      examples('operator invalidate --attestor https://attestor.example --attestor https://other.example'),
+    )
+    .action((options: InvalidateOptions, command: Command) =>
+      run(command, async (context) => (await import('./commands/administration.ts')).invalidate(context, options)),
     );
 }

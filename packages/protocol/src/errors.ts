@@ -53,6 +53,9 @@ export const ERROR_EXIT_CODES = {
   JOURNAL_BUSY: 9,
   JOURNAL_FAILED: 9,
   JOURNAL_CLOSED: 9,
+  // What an attestor keeps of what it signed.
+  STATEMENTS_CORRUPT: 9,
+  STATEMENTS_BUSY: 9,
   // The operator, as those who trade with it meet it.
   OPERATOR_UNREACHABLE: 10,
   OPERATOR_MISMATCH: 10,

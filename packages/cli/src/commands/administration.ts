@@ -1,3 +1,4 @@
+import { eraInvalidation } from '@bitcloak/attestor/eraInvalidation';
 import { eraRegistration } from '@bitcloak/attestor/eraRegistration';
 import { formatAccount } from '@bitcloak/chain/manifest';
 import { sendCall } from '@bitcloak/chain/pool';
@@ -13,7 +14,7 @@ import { formatOperatorId } from '../format.ts';
 import { COMMAND } from '../invocation.ts';
 import { readAccount, readOperatorTrust, type OperatorOptions } from '../operator.ts';
 import { fields, type Result } from '../output.ts';
-import { parseAccount, parseUrl } from '../parse.ts';
+import { parseAccount, parseCount, parseUrl } from '../parse.ts';
 import { formatTime, parseDuration } from '../time.ts';
 
 /** A day less than attestors sign for unless told otherwise, whose clocks differ from the chain's. */
@@ -108,5 +109,44 @@ export async function revoke(
   return {
     json: { operator: { number }, signer: text, transaction: hash },
     text: `${text} settles nothing more for operator ${number}, and never will again.`,
+  };
+}
+
+export type InvalidateOptions = Pick<OperatorOptions, 'operatorNumber'> & {
+  readonly attestor?: readonly string[];
+  readonly era?: string;
+};
+
+/** Ends an era whose evidence does not hold any more. Anybody may. */
+export async function invalidate(context: Context, options: InvalidateOptions): Promise<Result> {
+  const attestors = (options.attestor ?? []).map((text) => parseUrl(text, '--attestor'));
+  const asked = options.era === undefined ? undefined : parseCount(options.era, '--era', 1, Number.MAX_SAFE_INTEGER);
+  const { number } = readAccount(await context.manifest(), options);
+  const { manifest, endpoint, signer, registry } = await openRegistry(context);
+  const { era, calls, withdrawn } = await eraInvalidation({
+    chainId: manifest.chainId,
+    registry,
+    provider: endpoint,
+    startBlock: manifest.startBlock,
+    operator: number,
+    ...(asked === undefined ? {} : { number: BigInt(asked) }),
+    attestors,
+  });
+  const transactions: string[] = [];
+  for (const call of calls) transactions.push((await sendCall(signer, call)).hash);
+  const settlementSigner = formatAccount(era.signer);
+  return {
+    json: {
+      operator: { number },
+      era: Number(era.number),
+      signer: settlementSigner,
+      withdrawn: Object.fromEntries(withdrawn),
+      transactions,
+    },
+    text: fields([
+      ['era', `${era.number} of operator ${number} is not active any more, until there is newer evidence`],
+      ['signer', settlementSigner],
+      ...[...withdrawn].map(([attestor, code]) => ['withdrawn', `by ${attestor}, ${code}`] as const),
+    ]),
   };
 }
