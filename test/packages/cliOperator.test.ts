@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { formatManifest, type Manifest } from '@bitcloak/chain/manifest';
 import { sendCall } from '@bitcloak/chain/pool';
+import { RegistryClient } from '@bitcloak/chain/registry';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { Keyring } from '@bitcloak/notes/keys';
 import { newMnemonic } from '@bitcloak/notes/mnemonic';
@@ -28,6 +29,7 @@ describe('the commands of an operator', function () {
   let attestation: DevnetAttestation;
   let manifest: Manifest;
   let url: string;
+  let signer: string;
   let starting: Promise<RunningEnclave>;
 
   before(async () => {
@@ -93,21 +95,46 @@ describe('the commands of an operator', function () {
   });
 
   it('register its keys, and it begins', async () => {
-    const { status, json } = await asked('operator', 'register', url, ...trusting(), ...attestors(2), '--for', '20d');
+    const { status, json } = await asked('operator', 'register', url, ...trusting(), ...attestors(3), '--for', '20d');
     assert.equal(status, 0, JSON.stringify(json));
     const enclave = await starting;
     const shown = await asked('enclave', 'verify', enclave.url, ...trusting());
     assert.deepEqual([shown.status, shown.json['trusted']], [0, true], shown.stderr);
-    assert.equal((shown.json['keys'] as { signer: string }).signer.toLowerCase(), String(json['signer']).toLowerCase());
+    signer = String(json['signer']);
+    assert.equal((shown.json['keys'] as { signer: string }).signer.toLowerCase(), signer.toLowerCase());
     const time = await chain.now();
     assert.ok(BigInt(String(json['activeUntil'])) <= time + 518_400n, 'a day less than attestors sign for');
     assert.ok(BigInt(String(json['expiry'])) > time + 19n * 86_400n);
   });
 
+  it('end them where attestors find that they do not hold any more, whoever gives the command', async () => {
+    const wallet = await Wallet.create(join(directory, 'other'), { mnemonic: newMnemonic() }, PASSPHRASE.passphrase);
+    await sendCall(chain.signer(), { to: wallet.account().address, data: '0x', value: 10n ** 18n });
+    const words = [
+      'operator',
+      'invalidate',
+      '--operator-number',
+      '1',
+      ...attestors(3),
+      '--wallet',
+      join(directory, 'other'),
+    ];
+    const held = await run(...words);
+    assert.equal(held.status, 11, held.stderr);
+    assert.match(held.stderr, /ATTESTOR_FAILED: 0 of the 2 /);
+    await attestation.lookAgain({ revoked: ['pck'] });
+    const { status, json, stderr } = await asked(...words);
+    assert.equal(status, 0, stderr);
+    assert.deepEqual(Object.values(json['withdrawn'] as object), [
+      'EVIDENCE_REVOKED',
+      'EVIDENCE_REVOKED',
+      'EVIDENCE_REVOKED',
+    ]);
+    assert.equal(await new RegistryClient(manifest.registry, chain.provider).isActive(1, BigInt(signer)), false);
+  });
+
   it('revoke them', async () => {
     const enclave = await starting;
-    const { json } = await asked('enclave', 'verify', enclave.url, ...trusting());
-    const { signer } = json['keys'] as { signer: string };
     const { status, stdout } = await run('operator', 'revoke', signer, '--operator-number', '1');
     assert.equal(status, 0);
     assert.match(stdout, /settles nothing more/);
