@@ -26,6 +26,7 @@ import { Machine } from './operator/machine.ts';
 import { failureOf, isFatal, Operator, SETTLE_SECONDS_MIN, type OperatorReport } from './operator/operator.ts';
 import { RECEIPT_MS_MAX, Settler } from './operator/settler.ts';
 import { ReferenceFeed, type ReferenceSource } from './references.ts';
+import { Attempts } from './registration/attempts.ts';
 import { Registrar, type AttestationSettings } from './registration/registrar.ts';
 import { beginning, refuseRollback } from './rollback.ts';
 import type { KeyProvider } from './tee/keys.ts';
@@ -258,6 +259,7 @@ class Enclave {
   readonly #operator: Operator;
   readonly #registrar: Registrar;
   readonly #era: bigint;
+  readonly #renewals: Attempts;
   readonly #stop = new AbortController();
   readonly #stopped: Promise<unknown>;
   readonly #ended = Promise.withResolvers<BitcloakError | undefined>();
@@ -271,6 +273,8 @@ class Enclave {
     this.#operator = operator;
     this.#registrar = registrar;
     this.#era = era;
+    const { attestation, renewalMs = RENEWAL_MS } = settings;
+    this.#renewals = Attempts.toRenew(attestation?.evidenceSeconds ?? 0, renewalMs);
     this.#stopped = new Promise((resolve) => {
       this.#stop.signal.addEventListener('abort', resolve);
     });
@@ -351,7 +355,7 @@ class Enclave {
 
   async #keepEra(): Promise<void> {
     // Whatever fails of one must not keep from the other.
-    for (const work of [() => this.#giveWay(), () => this.#renew()]) {
+    for (const work of [() => this.#giveWay(), () => this.#renewals.look(() => this.#renew())]) {
       await work().catch((error: unknown) => {
         this.#settings.report(failureOf(error));
       });

@@ -14,6 +14,7 @@ import { Refusal, toRefusal } from './api/refusal.ts';
 import { listen } from './listen.ts';
 import { failureOf, type OperatorReport } from './operator/operator.ts';
 import { RECEIPT_MS_MAX } from './operator/settler.ts';
+import { Attempts } from './registration/attempts.ts';
 import type { AttestationSettings, Registrar } from './registration/registrar.ts';
 
 /** Between two looks whether evidence has to be renewed. Half of its time is left when it first has to. */
@@ -54,17 +55,19 @@ export async function waitForEra(settings: WaitingSettings, registrar: Registrar
     throw new BitcloakError('ERA_INACTIVE', message);
   }
   const app = await buildIntroduction(settings, registrar);
+  const renewals = Attempts.toRenew(attestation.evidenceSeconds, renewalMs);
   try {
     report({ kind: 'waiting', url: await listen(app, api) });
     for (let triedAt = -Infinity; ;) {
       try {
         if (performance.now() - triedAt >= renewalMs) {
           triedAt = performance.now();
-          const call = await registrar.renewal(await registrar.newestEra());
-          if (call !== undefined) {
+          await renewals.look(async () => {
+            const call = await registrar.renewal(await registrar.newestEra());
+            if (call === undefined) return;
             const { hash } = await sendCall(chain.signer, call, RECEIPT_MS_MAX);
             report({ kind: 'renewed', transaction: hash });
-          }
+          });
         }
         const era = await registrar.activeEra();
         if (era !== undefined) return era;

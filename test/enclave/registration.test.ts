@@ -18,6 +18,7 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import { API } from '@bitcloak/trading/wire';
 import { computeAddress as addressOfKey } from 'ethers';
 import { startEnclave, type EnclaveReport, type EnclaveSettings, type RunningEnclave } from '../../enclave/enclave.ts';
+import { Attempts } from '../../enclave/registration/attempts.ts';
 import { EvidenceMaker } from '../../enclave/tee/evidence.ts';
 import { teeKeys } from '../../enclave/tee/keys.ts';
 import type { TeeProvider } from '../../enclave/tee/provider.ts';
@@ -33,6 +34,7 @@ const GAS = 5;
 const DAY = 86_400n;
 const HOUR = 3_600n;
 const WAIT_MS = 20_000;
+const RENEWAL_MS = 50;
 
 describe('an enclave that shows what it is', function () {
   this.timeout(60_000);
@@ -59,7 +61,7 @@ describe('an enclave that shows what it is', function () {
       keys: await teeKeys(attestation.machine, operatorIdOf(31337n, manifest.pool, manifest.registry, OPERATOR)),
       attestation: { evidence: attestation.evidence(), attestors: attestation.urls, evidenceSeconds: Number(2n * DAY) },
       treasury: addressOf(treasury),
-      renewalMs: 50,
+      renewalMs: RENEWAL_MS,
       report: (report) => reports.push(report),
     };
   });
@@ -249,13 +251,21 @@ describe('an enclave that shows what it is', function () {
       evidenceSeconds: Number(2n * DAY),
     };
     reports = [];
-    const next = await start({ attestation: alone });
+    const refusedAt: number[] = [];
+    const report = (line: EnclaveReport) => {
+      reports.push(line);
+      if (line.kind === 'failed' && line.code === 'ATTESTOR_FAILED') refusedAt.push(performance.now());
+    };
+    const next = await start({ attestation: alone, report });
     const { machine } = next.operator;
     assert.equal(machine.state.activeUntil, Number(await activeUntil()));
     await chain.setTime((await activeUntil()) - HOUR);
     await until('it says why', () =>
       reports.some((report) => report.kind === 'failed' && report.code === 'ATTESTOR_FAILED'),
     );
+    await until('it asks again', () => refusedAt.length >= 4);
+    const [first = 0, , , fourth = 0] = refusedAt;
+    assert.ok(fourth - first > 6 * RENEWAL_MS, 'after one, two and four looks');
     await until('it sees the time', async () => BigInt(machine.state.time) >= (await activeUntil()) - HOUR);
     assert.equal(await health(next), 200);
     const refused = await machine.execute({ kind: 'setReference', market: 1, ticks: 1, time: machine.state.time });
@@ -265,6 +275,42 @@ describe('an enclave that shows what it is', function () {
     assert.equal(await code(next.url, '/health'), '503 ERA_INACTIVE');
     await next.close();
     running.length = 0;
+  });
+
+  it('asks more rarely the longer it is refused, until it is too late, and at every look when it is not', async () => {
+    let asked = 0;
+    const refused = async () => {
+      asked++;
+      throw new BitcloakError('ATTESTOR_FAILED', 'refused');
+    };
+    /** The looks, from the first on, at which it asks. */
+    const asking = async (attempts: Attempts, looks: number) => {
+      const found: number[] = [];
+      for (let look = 0; look < looks; look++) {
+        const before = asked;
+        await attempts.look(refused).catch((error: unknown) => assert.ok(error instanceof BitcloakError));
+        if (asked > before) found.push(look);
+      }
+      return found;
+    };
+    const MINUTE_MS = 60_000;
+    const usual = Attempts.toRenew(6 * Number(DAY), MINUTE_MS);
+    assert.deepEqual(await asking(usual, 64), [0, 1, 3, 7, 15, 31, 47, 63]);
+    // Three days are left from then on: it is tried until it is too late.
+    assert.equal((await asking(usual, 3 * 24 * 60 - 64)).length, 266);
+    let done = 0;
+    const work = async () => {
+      done++;
+    };
+    for (let look = 0; done === 0; look++) {
+      assert.ok(look < 16);
+      await usual.look(work);
+    }
+    for (let look = 0; look < 5; look++) await usual.look(work);
+    assert.equal(done, 6, 'at every look');
+    assert.deepEqual(await asking(usual, 8), [0, 1, 3, 7], 'and begins anew');
+    const short = await asking(Attempts.toRenew(Number(HOUR), MINUTE_MS), 30);
+    assert.equal(short.length, 30, 'of an hour no look can be left out');
   });
 
   it('comes back by itself when they vouch for it again', async () => {
