@@ -31,6 +31,7 @@ import { Registrar, type AttestationSettings } from './registration/registrar.ts
 import { beginning, refuseRollback } from './rollback.ts';
 import type { KeyProvider } from './tee/keys.ts';
 import { RENEWAL_MS, waitForEra, type EraReport } from './waiting.ts';
+import { ReadableEras } from './wallet/readableEras.ts';
 
 /** A market to be traded. What is set of a number once stays: other terms are another market. */
 export type MarketSettings = {
@@ -109,8 +110,6 @@ export type RunningEnclave = {
   close(): Promise<void>;
 };
 
-/** Notes are locked for 90 days at most, and their keys are those of the era in which they were told. */
-const ERAS_READ = 16n;
 const SNAPSHOT_COMMANDS = 50_000;
 const REFERENCE_MS = 1_000;
 
@@ -134,6 +133,7 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
     attestation: settings.attestation,
   });
   const era = (await registrar.activeEra()) ?? (await waitForEra(settings, registrar));
+  const eras = new ReadableEras(await registrar.ownEras(), (each) => keys.era(each).encryptionKey);
   const pool = new PoolClient(poolAddress, chain.signer);
   const source = { pool, provider: chain.provider, startBlock, operator: number };
   const { journalKey: key } = keys;
@@ -160,7 +160,7 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
       }),
       confirmations,
       operatorId,
-      eraKeys: eraNumbers(era).map((each) => keys.era(each).encryptionKey),
+      eraKeys: (block) => eras.at(block),
       cadence,
       activeUntil: () => registrar.activeUntil(era),
       clockSkewSecondsMax,
@@ -212,11 +212,6 @@ function checkMarket({ terms }: MarketSettings, index: number, all: readonly Mar
   if (terms.lotBase <= 0n || terms.tickQuote <= 0n) fail('lots and ticks of at least one base unit');
   const isFee = (fee: number) => Number.isInteger(fee) && fee >= 0 && fee < BASIS_POINTS;
   if (!isFee(terms.makerFee) || !isFee(terms.takerFee)) fail('fees in basis points');
-}
-
-function eraNumbers(newest: bigint): bigint[] {
-  const count = newest < ERAS_READ ? newest : ERAS_READ;
-  return Array.from({ length: Number(count) }, (_, back) => newest - BigInt(back));
 }
 
 /** Brings the exchange to what is set. */

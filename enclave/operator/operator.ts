@@ -37,7 +37,7 @@ export type OperatorOptions = {
   readonly confirmations: number;
   readonly operator: number;
   readonly operatorId: bigint;
-  readonly eraKeys: readonly AgreementKey[];
+  readonly eraKeys: (block: number) => readonly AgreementKey[];
   readonly cadence: Cadence;
   /** Unix seconds until which the registry lets the era's signer settle. */
   readonly activeUntil: () => Promise<bigint>;

@@ -50,6 +50,15 @@ export class Registrar {
     return era !== 0n && (await registry.isActive(operator, this.signerOf(era))) ? era : undefined;
   }
 
+  /** The operator's eras that have this enclave's keys, in ascending order. Throws what the endpoint throws. */
+  async ownEras(): Promise<{ number: bigint; block: number }[]> {
+    const { registry, operator, startBlock } = this.#options;
+    const registrations = await registry.registrations(operator, startBlock);
+    return registrations.flatMap(({ era: { number, signer }, block }) => {
+      return signer === this.signerOf(number) ? [{ number, block }] : [];
+    });
+  }
+
   /** Unix seconds from which an era's signer is active no more; 0 where it never was, or was revoked. */
   activeUntil(era: bigint): Promise<bigint> {
     const { registry, operator } = this.#options;

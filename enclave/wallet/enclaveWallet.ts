@@ -39,8 +39,8 @@ export type EnclaveWalletOptions = {
   /** Number in the registry. */
   readonly operator: number;
   readonly operatorId: bigint;
-  /** One for each era whose notes may still be alive. */
-  readonly eraKeys: readonly AgreementKey[];
+  /** Of the eras that what is in a block may have been told to. */
+  readonly eraKeys: (block: number) => readonly AgreementKey[];
 };
 
 /**
@@ -153,7 +153,7 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
   /** The notes that a ciphertext tells the operator of. Whatever it says, the commitment decides. */
   #find(event: PoolEvent & { kind: 'deposited' | 'transferred' }): void {
     const { firstLeaf, leaves } = leavesOf(event);
-    for (const key of this.#options.eraKeys) {
+    for (const key of this.#options.eraKeys(event.block)) {
       for (const { slot, plaintext, secret } of openSlots(key, event.ciphertext)) {
         const message = decodeMessage(plaintext);
         if (message?.kind !== 'operator' || slot % SLOTS_PER_NOTE !== 0) continue;

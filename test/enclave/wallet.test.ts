@@ -9,7 +9,13 @@ import { orderHashOf, orderStateOf, type Order } from '@bitcloak/notes/order';
 import { OutputMaker } from '@bitcloak/notes/outputs';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { planBatch, type BatchFill, type PlannedBatch } from '../../enclave/settlement/batch.ts';
-import { EnclaveWallet, type EnclaveSnapshot, type LockedNote } from '../../enclave/wallet/enclaveWallet.ts';
+import {
+  EnclaveWallet,
+  type EnclaveSnapshot,
+  type EnclaveWalletOptions,
+  type LockedNote,
+} from '../../enclave/wallet/enclaveWallet.ts';
+import { ReadableEras } from '../../enclave/wallet/readableEras.ts';
 import { compiledCircuit, SeededRandom } from '../support/circuit.ts';
 import { EventMaker } from '../support/poolEvents.ts';
 import { seededBytes } from '../support/random.ts';
@@ -37,8 +43,10 @@ const newTrader = (): Trader => {
 };
 const [alice, bob] = [newTrader(), newTrader()];
 
-const newWallet = (snapshot?: EnclaveSnapshot) =>
-  new EnclaveWallet({ operator: OPERATOR, operatorId: OPERATOR_ID, eraKeys: [firstEra, secondEra] }, snapshot);
+const newWallet = (
+  snapshot?: EnclaveSnapshot,
+  eraKeys: EnclaveWalletOptions['eraKeys'] = () => [firstEra, secondEra],
+) => new EnclaveWallet({ operator: OPERATOR, operatorId: OPERATOR_ID, eraKeys }, snapshot);
 
 /** An enclave's wallet beside the pool that it follows. */
 class Followed {
@@ -148,6 +156,30 @@ describe("an enclave's wallet", () => {
     const known = pool.wallet.account(alice.key.keys.owner);
     assert.deepEqual(known?.publicKey, alice.key.keys.publicKey);
     assert.equal(known.nullifierKey, alice.key.keys.nullifierKey);
+  });
+
+  it('finds what was told to an era of long ago, and what came of it, however many there were since', () => {
+    // Forty eras, of which the first has the first key, and the second begins when the first notes have been told.
+    const keys = [firstEra, secondEra, ...Array.from({ length: 38 }, () => new AgreementKey(bytes(32)))];
+    const registered = keys.map((_, index) => ({ number: BigInt(index + 1), block: index * 1_000 }));
+    const eras = new ReadableEras(registered, (number) => keys[Number(number) - 1] ?? assert.fail());
+    const pool = new Followed();
+    pool.wallet = newWallet(undefined, (block) => eras.at(block));
+    const coins = pool.deposit(alice, COIN, 100n);
+    const dollars = pool.deposit(bob, DOLLAR, 300n);
+    assert.equal(pool.deposit(bob, DOLLAR, 300n, { era: secondEra }), undefined, 'whose key nobody could know');
+    pool.insertAll();
+    pool.trade(coins, dollars);
+    assert.equal(pool.seen().length, 3);
+
+    const at = (block: number) => eras.at(block).map((key) => keys.indexOf(key));
+    const since = (first: number) => Array.from({ length: 16 }, (_, index) => first + index);
+    assert.deepEqual(at(0), [0]);
+    assert.deepEqual(at(2_743), [0, 1, 2]);
+    assert.deepEqual(at(2_744), [0, 1, 2, 3], 'a reorganisation may have its registration earlier');
+    assert.deepEqual(at(20_000), since(5));
+    assert.deepEqual(at(10 ** 9), since(24));
+    assert.deepEqual(new ReadableEras([], () => assert.fail()).at(5), []);
   });
 
   it('takes no note that is not locked to it, nor one that it was not told of', () => {

@@ -97,6 +97,21 @@ describe('an operator as the registry has it', () => {
     assert.deepEqual(await registry().registeredEra(1, 3n, 0), second);
     assert.equal(await registry().registeredEra(1, 4n, 0), undefined);
   });
+
+  it('knows when all eras were registered, or that it does not', async () => {
+    for (const provider of [desk.bench.chain.provider, narrow(10)]) {
+      const all = await registry(provider).registrations(1, 0);
+      assert.deepEqual(
+        all.map(({ era: { number } }) => number),
+        [1n, 2n, 3n],
+      );
+      assert.deepEqual(all[2]?.era, second);
+      const blocks = all.map(({ block }) => block);
+      assert.ok((blocks[2] ?? 0) - (blocks[1] ?? 0) > 40);
+      await assert.rejects(registry(provider).registrations(1, blocks[1] ?? 0), { code: 'ENDPOINT_INCONSISTENT' });
+    }
+    assert.deepEqual(await registry().registrations(2, 0), [], 'of an operator that is not there');
+  });
 });
 
 describe('the enclave that a wallet trades with', function () {

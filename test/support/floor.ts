@@ -99,7 +99,7 @@ export class Floor {
       confirmations: this.#confirmations,
       operator,
       operatorId,
-      eraKeys: [this.eraKey],
+      eraKeys: () => [this.eraKey],
       cadence: this.cadence,
       activeUntil: () => new RegistryClient(bench.registry, account).activeUntil(operator, BigInt(signer.address)),
       clockSkewSecondsMax: this.clockSkewSecondsMax,

@@ -8,6 +8,7 @@ import {
   keccak256,
   toBeHex,
   type Log,
+  type LogDescription,
   type Provider,
   type Signer,
   type SigningKey,
@@ -65,6 +66,14 @@ export type AcceptedEvidence = {
   /** In which it was accepted. */
   readonly block: number;
 };
+
+/** An era, and the block in which it was registered. */
+export type Registration = { readonly era: Era; readonly block: number };
+
+/** Parsed where it is one of the registry's, whatever an endpoint was asked for. */
+type RegistryLog = { readonly parsed: LogDescription | null; readonly block: number };
+
+type BlockRange = { readonly startBlock: number; readonly toBlock?: number };
 
 /** What the development verifier takes for evidence: the era's signer says that it exists. */
 export function developmentEvidence(
@@ -141,8 +150,8 @@ export class RegistryClient {
   async registeredEra(operator: number, number: bigint, startBlock: number): Promise<Era | undefined> {
     // An operator names the era that its clients look for: of one that there is not they would read the whole chain, each time.
     if (number === 0n || number > (await this.era(operator))) return undefined;
-    return this.#newest([ERA_TOPIC, toBeHex(operator, 32)], { startBlock }, (log) => {
-      const era = decodeEra(log);
+    return this.#newest([ERA_TOPIC, toBeHex(operator, 32)], { startBlock }, ({ parsed }) => {
+      const era = decodeEra(parsed);
       return era?.number === number ? era : undefined;
     });
   }
@@ -161,7 +170,7 @@ export class RegistryClient {
     const topics = [EVIDENCE_TOPIC, toBeHex(operator, 32)];
     try {
       const logs = await this.#provider().getLogs({ address: formatAccount(this.address), topics, fromBlock, toBlock });
-      return logs.flatMap((log) => decodeAcceptance(log) ?? []);
+      return logs.flatMap((log) => decodeAcceptance(read(log)) ?? []);
     } catch (error) {
       throw callError(error);
     }
@@ -169,19 +178,42 @@ export class RegistryClient {
 
   /** The contract that judged evidence in a block. @param startBlock one before which nobody looks: who was named before it is so still. */
   async quoteVerifierAt(toBlock: number, startBlock: number): Promise<bigint> {
-    const named = await this.#newest([VERIFIER_TOPIC], { startBlock, toBlock }, (log) => {
-      const parsed = registryInterface.parseLog(log);
+    const named = await this.#newest([VERIFIER_TOPIC], { startBlock, toBlock }, ({ parsed }) => {
       return parsed?.name === 'QuoteVerifierSet' ? BigInt(String(parsed.args['quoteVerifier'])) : undefined;
     });
     return named ?? (await this.quoteVerifier());
   }
 
-  /** Looks backwards for the newest log of the registry that can be read as what is looked for. */
+  /** All registrations of eras of an operator, the first era first. Throws `ENDPOINT_INCONSISTENT` where one is missing. */
+  async registrations(operator: number, startBlock: number): Promise<Registration[]> {
+    const count = await this.era(operator);
+    const found: Registration[] = [];
+    if (count === 0n) return found;
+    for await (const { parsed, block } of this.#logsBackwards([ERA_TOPIC, toBeHex(operator, 32)], { startBlock })) {
+      const era = decodeEra(parsed);
+      if (era !== undefined) found.unshift({ era, block });
+      if (era?.number === 1n) break;
+    }
+    const isWhole = found.every(({ era }, index) => era.number === BigInt(index + 1)) && BigInt(found.length) >= count;
+    if (isWhole) return found;
+    throw new BitcloakError('ENDPOINT_INCONSISTENT', `the endpoint does not know all ${count} registrations of eras`);
+  }
+
+  /** The newest log that can be read as what is looked for. */
   async #newest<T>(
     topics: readonly string[],
-    { startBlock, toBlock }: { readonly startBlock: number; readonly toBlock?: number },
-    read: (log: Log) => T | undefined,
+    range: BlockRange,
+    decode: (log: RegistryLog) => T | undefined,
   ): Promise<T | undefined> {
+    for await (const log of this.#logsBackwards(topics, range)) {
+      const found = decode(log);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Logs of the registry, the newest first. */
+  async *#logsBackwards(topics: readonly string[], { startBlock, toBlock }: BlockRange): AsyncGenerator<RegistryLog> {
     const provider = this.#provider();
     const filter = { address: formatAccount(this.address), topics: [...topics] };
     let range = RANGE_BLOCKS;
@@ -195,16 +227,12 @@ export class RegistryClient {
           range = Math.ceil(range / 8);
           continue;
         }
-        for (const log of logs.toReversed()) {
-          const found = read(log);
-          if (found !== undefined) return found;
-        }
+        yield* logs.toReversed().map(read);
         to = fromBlock - 1;
       }
     } catch (error) {
       throw callError(error);
     }
-    return undefined;
   }
 
   #provider(): Provider {
@@ -267,9 +295,10 @@ export class RegistryClient {
   }
 }
 
-/** Undefined for a log that is no registration of an era, whatever the endpoint was asked for. */
-function decodeEra(log: Log): Era | undefined {
-  const parsed = registryInterface.parseLog(log);
+const read = (log: Log): RegistryLog => ({ parsed: registryInterface.parseLog(log), block: log.blockNumber });
+
+/** Undefined for a log that is no registration of an era. */
+function decodeEra(parsed: RegistryLog['parsed']): Era | undefined {
   if (parsed?.name !== 'EraRegistered') return undefined;
   const { signer, encryptionKey, apiKey, number, expiry } = parsed.args.toObject() as Record<string, string | bigint>;
   return {
@@ -282,9 +311,8 @@ function decodeEra(log: Log): Era | undefined {
 }
 
 /** Undefined for a log that accepts no evidence. */
-function decodeAcceptance(log: Log): AcceptedEvidence | undefined {
-  const parsed = registryInterface.parseLog(log);
+function decodeAcceptance({ parsed, block }: RegistryLog): AcceptedEvidence | undefined {
   if (parsed?.name !== 'EvidenceAccepted') return undefined;
   const { number, nonce, evidence } = parsed.args.toObject() as Record<string, string | bigint>;
-  return { number: BigInt(number ?? 0), nonce: String(nonce), evidence: String(evidence), block: log.blockNumber };
+  return { number: BigInt(number ?? 0), nonce: String(nonce), evidence: String(evidence), block };
 }
