@@ -80,6 +80,7 @@ export async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
     strangers: limits.strangers,
     strangersPerAddress: limits.strangersPerAddress,
     bufferedBytes: limits.streamBytes,
+    bufferedBytesAll: limits.streamBytesAll,
     helloMs: limits.helloMs,
     pingMs: limits.pingMs,
   });

@@ -22,6 +22,8 @@ export type ApiLimits = {
   readonly strangersPerAddress: number;
   /** What may wait for the client of a stream to read it. */
   readonly streamBytes: number;
+  /** The same of all streams together; beyond it those go that are behind for longest. */
+  readonly streamBytesAll: number;
   readonly helloMs: number;
   /** Between two looks whether the client of a stream still answers. */
   readonly pingMs: number;
@@ -46,6 +48,7 @@ export const API_LIMITS: ApiLimits = {
   strangers: 500,
   strangersPerAddress: 50,
   streamBytes: 2_097_152,
+  streamBytesAll: 268_435_456,
   helloMs: 5_000,
   pingMs: 15_000,
 };

@@ -46,6 +46,8 @@ export type StreamsOptions = {
   readonly strangersPerAddress: number;
   /** What may wait for a client to read it. */
   readonly bufferedBytes: number;
+  /** The same of all sockets together. */
+  readonly bufferedBytesAll: number;
   readonly helloMs: number;
   readonly pingMs: number;
 };
@@ -57,6 +59,8 @@ type Stream = {
   readonly sequence: number;
   readonly cancelOnDisconnect: boolean;
   bytesMax: number;
+  /** How many frames had been sent, to anybody, when all of its own were last seen to be on their way. */
+  behindSince: number;
   /** That were sent, and that were heard after the first one. */
   frames: number;
   heard: number;
@@ -81,7 +85,12 @@ export class Streams {
   readonly #ofOwner = new Map<bigint, Set<Stream>>();
   /** The oldest first. */
   readonly #strangers = new Map<Socket, Stranger>();
-  readonly #sockets = new Set<Socket>();
+  /** Open ones and those that are being closed, with what waited in each when it was last looked at. */
+  readonly #sockets = new Map<Socket, number>();
+  readonly #ending = new Set<Socket>();
+  /** Of all sockets: no less than what waits now, which only sending adds to. */
+  #waiting = 0;
+  #frames = 0;
   readonly #cancelling = new Set<Promise<unknown>>();
   readonly #pings: NodeJS.Timeout;
   #isClosing = false;
@@ -100,7 +109,7 @@ export class Streams {
       return;
     }
     this.#makeRoom(address);
-    this.#sockets.add(socket);
+    this.#sockets.set(socket, 0);
     const late = setTimeout(() => {
       this.#dismiss(socket, STREAM_CLOSE.refused, 'SESSION_REFUSED');
     }, this.#options.helloMs);
@@ -114,7 +123,7 @@ export class Streams {
     });
     socket.on('close', () => {
       this.#recognise(socket);
-      this.#sockets.delete(socket);
+      this.#release(socket);
       if (stream !== undefined) this.#forget(stream);
     });
     socket.on('pong', () => {
@@ -140,7 +149,7 @@ export class Streams {
     }
     // Who does not answer the close keeps nobody waiting.
     setTimeout(() => {
-      for (const socket of this.#sockets) socket.terminate();
+      for (const socket of this.#sockets.keys()) socket.terminate();
     }, CLOSE_MS_MAX).unref();
     await Promise.allSettled(this.#cancelling);
   }
@@ -191,6 +200,7 @@ export class Streams {
       sequence,
       cancelOnDisconnect: request.cancelOnDisconnect ?? false,
       bytesMax: bufferedBytes,
+      behindSince: this.#frames,
       frames: 0,
       heard: 0,
       isAlive: true,
@@ -224,7 +234,7 @@ export class Streams {
     const { session, sequence } = stream;
     const { owner } = session;
     const { deadMan, rates } = this.#options.gate;
-    if (this.#ofOwner.get(owner)?.has(stream) !== true) return;
+    if (!this.#isOpen(stream)) return;
     const isAlive = frame.length === SEALED_ALIVE_BYTES && stream.heard <= SEQUENCE_MAX;
     const opened = isAlive ? session.open(KIND.alive, sequence, frame, stream.heard++) : undefined;
     if (opened === undefined || !isAliveText(opened)) this.#end(stream, STREAM_CLOSE.unexpected, 'USAGE');
@@ -233,10 +243,61 @@ export class Streams {
 
   #send(stream: Stream, padded: Uint8Array): void {
     const { socket, session, sequence } = stream;
+    // Others may have taken its place since whoever calls this looked.
+    if (!this.#isOpen(stream)) return;
     // There is no nonce left; its client goes on with another stream.
     if (stream.frames > SEQUENCE_MAX) return this.#end(stream, STREAM_CLOSE.slow, 'RATE_LIMITED');
+    if (socket.bufferedAmount === 0) stream.behindSince = this.#frames;
+    this.#frames++;
     socket.send(session.seal(KIND.frame, sequence, padded, stream.frames++));
+    this.#measure(socket);
     if (socket.bufferedAmount > stream.bytesMax) this.#end(stream, STREAM_CLOSE.slow, 'RATE_LIMITED');
+    if (this.#waiting > this.#options.bufferedBytesAll) this.#relieve();
+  }
+
+  #measure(socket: Socket): void {
+    const { bufferedAmount } = socket;
+    this.#waiting += bufferedAmount - (this.#sockets.get(socket) ?? 0);
+    this.#sockets.set(socket, bufferedAmount);
+  }
+
+  #release(socket: Socket): void {
+    this.#waiting -= this.#sockets.get(socket) ?? 0;
+    this.#sockets.delete(socket);
+    this.#ending.delete(socket);
+  }
+
+  /**
+   * Ends what takes up too much memory: first what is being closed anyway, whose clients have not read so far, and then the streams that are behind for longest. One
+   * that has just begun has much to read, and is not slow for that.
+   */
+  #relieve(): void {
+    const { bufferedBytesAll } = this.#options;
+    for (const socket of this.#sockets.keys()) this.#measure(socket);
+    for (const socket of this.#ending) {
+      if (this.#waiting <= bufferedBytesAll) return;
+      this.#destroy(socket);
+    }
+    if (this.#waiting <= bufferedBytesAll) return;
+    const behind = [...this.#ofOwner.values()]
+      .flatMap((streams) => [...streams])
+      .filter(({ socket }) => socket.bufferedAmount > 0)
+      .sort((left, right) => left.behindSince - right.behindSince);
+    for (const stream of behind) {
+      if (this.#waiting <= bufferedBytesAll) return;
+      this.#forget(stream);
+      this.#destroy(stream.socket);
+    }
+  }
+
+  /** A close that is told would wait behind what is not read. */
+  #destroy(socket: Socket): void {
+    this.#release(socket);
+    socket.terminate();
+  }
+
+  #isOpen(stream: Stream): boolean {
+    return this.#ofOwner.get(stream.session.owner)?.has(stream) === true;
   }
 
   #ping(): void {
@@ -255,6 +316,7 @@ export class Streams {
 
   #end(stream: Stream, code: number, reason?: string): void {
     this.#forget(stream);
+    this.#ending.add(stream.socket);
     stream.socket.close(code, reason);
   }
 
