@@ -311,8 +311,19 @@ describe('attestors stand by what they signed', function () {
     now.collateral[0] = () => newer;
     assert.deepEqual(await look(attestor), [[], {}]);
     assert.equal(attestor.standing.unchecked, 0);
+    now.collateral[0] = () => issued({ evaluationNumber: 2 });
+    assert.deepEqual(await look(attestor), [[], { EVIDENCE_EXPIRED: 1 }], 'nor does it say that all is well');
     now.collateral[0] = () => issued({ evaluationNumber: 3, recovery: start - 40 * DAY });
     assert.deepEqual(await look(attestor), [['TCB_REFUSED'], {}], 'and what comes then counts');
+  });
+
+  it('withdraws what is revoked by a service that is behind too: its enclave chose by whose collateral', async () => {
+    const attestor = open(0);
+    const [era, nonce] = [await newEra(), await registry.nonce()];
+    const newer = issued({ evaluationNumber: 3 });
+    await attestor.attest(requestOf(era, nonce, { evidence: evidenceOf(era, nonce.hash, newer) }));
+    now.collateral[0] = () => issued({ evaluationNumber: 2, revoked: ['pck'] });
+    assert.deepEqual(await look(attestor), [['EVIDENCE_REVOKED'], {}]);
   });
 
   it('signs nothing that it would withdraw, whatever collateral it is shown, nor what it has withdrawn', async () => {

@@ -4,7 +4,7 @@ import { CollateralVerifier } from '@bitcloak/attestation/collateralVerifier';
 import { hasKeys } from '@bitcloak/attestation/json';
 import { formatTime, measurementDigest } from '@bitcloak/attestation/policy';
 import type { Trust } from '@bitcloak/attestation/trust';
-import { verifyEvidence, type Check, type Evidence } from '@bitcloak/attestation/verify';
+import { verifyEvidence, type Check, type CheckName, type Evidence } from '@bitcloak/attestation/verify';
 import { decodeEra, decodeEvidence } from '@bitcloak/attestation/wire';
 import { checkCollateral } from '@bitcloak/attestation/collateralCheck';
 import { attest, statementOf, withdraw, type Attestation, type AttestorSigner } from '@bitcloak/chain/attestors';
@@ -81,6 +81,9 @@ export function decodeRequest(json: unknown): AttestationRequest {
 
 type Judged = Pick<KeptStatement, 'quote' | 'eventLog' | 'evaluationNumber'> &
   Pick<AttestationRequest, 'era' | 'nonce'>;
+
+/** What TCB info and QE identity decide. */
+const TCB_CHECKS: readonly CheckName[] = ['qe-identity', 'tdx-module', 'tcb-status'];
 
 /** A chain's clock may be so far behind the attestor's. */
 const CHAIN_SECONDS_BEHIND = 900;
@@ -212,16 +215,18 @@ export class Attestor {
     const clock = this.#options.clock();
     const collateral = await this.#fresh.of(quote);
     const known = await checkCollateral(collateral, { tcb: trust.tcb, clock }, this.#verifier);
-    if (known.evaluationNumber < evaluationNumber) {
-      // It may not know yet what the platform runs.
-      throw new BitcloakError('EVIDENCE_EXPIRED', 'the collateral is older than that which the evidence came with');
-    }
     const evidence = { quote, collateral, ...(eventLog === undefined ? {} : { eventLog }) };
     const expectations = { ...trust, clock, binding: era, nonce: bytesOfHex(nonce, 'nonce', 32) };
     const report = await verifyEvidence(evidence, expectations, this.#verifier);
+    const failed = report.checks.find(({ passed }) => !passed)?.name;
+    // A service that is behind may not know yet what the platform runs. Whoever shows evidence chooses the number, so all else counts.
+    const isBehind = known.evaluationNumber < evaluationNumber;
+    if (isBehind && (failed === undefined || TCB_CHECKS.includes(failed))) {
+      throw new BitcloakError('EVIDENCE_EXPIRED', 'the collateral is older than that which the evidence came with');
+    }
     if (report.accepted) return undefined;
     // It answered for another kind of platform.
-    if (report.checks.find(({ passed }) => !passed)?.name === 'platform') throw report.error;
+    if (failed === 'platform') throw report.error;
     return new EvidenceRefusal(report.error, report.checks);
   }
 
