@@ -8,7 +8,7 @@ import { operatorIdOf } from '@bitcloak/chain/settlement';
 import type { ShieldedAddress } from '@bitcloak/notes/address';
 import { BitcloakError, type ErrorCode } from '@bitcloak/protocol/errors';
 import { BASIS_POINTS } from '@bitcloak/protocol/orders';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import { SETTLE_SECONDS_MAX } from '@bitcloak/trading/client';
 import type { MarketTerms } from '@bitcloak/trading/market';
 import { PAIR_PATTERN } from '@bitcloak/trading/wire';

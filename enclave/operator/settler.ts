@@ -7,7 +7,7 @@ import { SpendingKey } from '@bitcloak/notes/keys';
 import type { Nullifier } from '@bitcloak/notes/note';
 import { cancelKeyOf, orderHashOf, orderNullifierOf, type Order } from '@bitcloak/notes/order';
 import { SUBGROUP_ORDER } from '@bitcloak/protocol/parameters';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import type { ContractTransactionReceipt, SigningKey } from 'ethers';
 import type { Batch, PlannedFill } from '../exchange/commands.ts';
 import { planBatch, proveBatch, UnprovableFill, type BatchFill } from '../settlement/batch.ts';

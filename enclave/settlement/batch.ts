@@ -8,7 +8,7 @@ import { encodeMessage } from '@bitcloak/notes/message';
 import { blindingFrom, type Note } from '@bitcloak/notes/note';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { SETTLEMENT_FILLS_MAX, SETTLEMENT_RESIDUALS } from '@bitcloak/protocol/parameters';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 
 /** One order's part of a batch, but for what the batch decides. */
 export type BatchFill = Omit<FillPlan, 'root' | 'validUntil' | 'r'>;

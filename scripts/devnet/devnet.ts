@@ -6,7 +6,7 @@ import { formatManifest, type Manifest } from '@bitcloak/chain/manifest';
 import { PoolClient } from '@bitcloak/chain/pool';
 import { Keyring } from '@bitcloak/notes/keys';
 import { seedOf } from '@bitcloak/notes/mnemonic';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { buildRelayer } from '@bitcloak/relayer/app';
 import { writeFileWhole } from '@bitcloak/wallet/files';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Manifest, Token } from '@bitcloak/chain/manifest';
 import { newMnemonic } from '@bitcloak/notes/mnemonic';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import { formatAmount, parseAmount } from '@bitcloak/protocol/amounts';
 import type { Session } from '@bitcloak/wallet/session';
 import type { Outcome } from '@bitcloak/wallet/types';

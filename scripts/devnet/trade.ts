@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Manifest, Token } from '@bitcloak/chain/manifest';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import type { TradingClient } from '@bitcloak/trading/client';
 import { formatAmount, parseAmount } from '@bitcloak/protocol/amounts';
 import { marketMaker } from '../examples/marketMaker.ts';

@@ -7,7 +7,7 @@ import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { newMnemonic } from '@bitcloak/notes/mnemonic';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { parseAmount } from '@bitcloak/protocol/amounts';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import type { TradingClient } from '@bitcloak/trading/client';
 import type { Session } from '@bitcloak/wallet/session';
 import { connectAccount } from '@bitcloak/wallet/tradingAccount';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Proof } from '@bitcloak/prover/prover';
+import type { Proof } from '@bitcloak/prover/proof';
 import * as snarkjs from 'snarkjs';
 import { makeStatements } from '../../scripts/bench/statements.ts';
 import { skipWithoutChromium, TestPage } from '../support/browser/browser.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { cancelKeyOf, orderHashOf } from '@bitcloak/notes/order';
 import { CANCEL_DELAY_SECONDS, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import { limitOf } from '@bitcloak/trading/market';
 import { withdrawalLimit, type NewOrder } from '@bitcloak/trading/orders';
 import { ORDER_FILLS_MAX } from '../../enclave/exchange/exchange.ts';

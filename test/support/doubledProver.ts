@@ -1,6 +1,6 @@
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { CIRCUITS, PUBLIC_SIGNALS, type Circuit } from '@bitcloak/protocol/parameters';
-import type { Proof, Prover } from '@bitcloak/prover/prover';
+import type { Proof, Prover } from '@bitcloak/prover/proof';
 import type { CircuitInput } from '@bitcloak/prover/witness';
 import { AbiCoder, keccak256, type Contract } from 'ethers';
 import type { Chain, Deployable } from './chain.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { LOCK_SECONDS_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import { PoolClient } from '@bitcloak/chain/pool';
 import { RegistryClient } from '@bitcloak/chain/registry';
 import { BrowserProvider, Network, type Contract, type JsonRpcSigner } from 'ethers';

@@ -7,7 +7,8 @@ import { Keyring, type SpendingKey } from '@bitcloak/notes/keys';
 import { commitmentOf, nullifierOf, stealthOf, type Lock, type Note } from '@bitcloak/notes/note';
 import { buildTransfer, type SpentNote, type TransferInput, type TransferPlan } from '@bitcloak/notes/transfer';
 import { Bucket, placeOf, type Siblings } from '@bitcloak/notes/tree';
-import { LocalProver, type Proof, type Prover } from '@bitcloak/prover/prover';
+import type { Proof, Prover } from '@bitcloak/prover/proof';
+import { LocalProver } from '@bitcloak/prover/prover';
 import type { CircuitInput } from '@bitcloak/prover/witness';
 import {
   DEPOSIT_CIPHERTEXT_BYTES,

@@ -8,7 +8,7 @@ import { orderHashOf, type Order } from '@bitcloak/notes/order';
 import type { SpentNote } from '@bitcloak/notes/transfer';
 import { emptyPath } from '@bitcloak/notes/tree';
 import { ASSET_BITS, FILL_INPUTS, TREE_LEAVES } from '@bitcloak/protocol/parameters';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import type { Wallet } from 'ethers';
 import {
   planBatch,

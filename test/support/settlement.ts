@@ -15,7 +15,7 @@ import {
   type BatchPlan,
   type PlannedBatch,
 } from '../../enclave/settlement/batch.ts';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import type { Chain } from './chain.ts';
 import { PoolBench, prover, type TestNote } from './pool.ts';
 

@@ -8,7 +8,7 @@ import { HpkeKey } from '@bitcloak/crypto/hpkeKey';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { formatAmount } from '@bitcloak/protocol/amounts';
 import { LOCK_SECONDS_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import { takenAtItsWord, TradingClient, type OrderWish } from '@bitcloak/trading/client';
 import type { MarketTerms } from '@bitcloak/trading/market';
 import type { OrderRecord, Report } from '@bitcloak/trading/records';

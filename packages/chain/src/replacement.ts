@@ -1,5 +1,4 @@
-import { isError, type Signer, type TransactionResponse } from 'ethers';
-import type { Call } from './pool.ts';
+import { isError, type Signer, type TransactionRequest, type TransactionResponse } from 'ethers';
 
 /** Nodes take a transaction in the place of another where it pays at least a tenth more. */
 const RAISE = { times: 9n, over: 8n } as const;
@@ -12,7 +11,7 @@ const PERCENT_MAX = 400n;
  *
  * Throws what ethers does; `REPLACEMENT_UNDERPRICED` where what waits pays more than four times what the chain asks.
  */
-export async function sendReplacing(signer: Signer, call: Call): Promise<TransactionResponse> {
+export async function sendReplacing(signer: Signer, call: TransactionRequest): Promise<TransactionResponse> {
   const { provider } = signer;
   if (provider === null) throw new Error('the signer has no endpoint');
   const [nonce, gasLimit, asked] = await Promise.all([

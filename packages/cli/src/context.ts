@@ -4,7 +4,7 @@ import process from 'node:process';
 import type { Endpoint } from '@bitcloak/chain/endpoint';
 import type { Manifest } from '@bitcloak/chain/manifest';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import type { Session } from '@bitcloak/wallet/session';
 import type { Wallet } from '@bitcloak/wallet/wallet';
 import { DEFAULT_WALLET, REPOSITORY, userPath } from './invocation.ts';

@@ -2,7 +2,7 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { Circuit } from '@bitcloak/protocol/parameters';
 import { CircuitProver, type Pins } from './circuitProver.ts';
 import type { Engine } from './engine.ts';
-import type { Proof, Prover } from './prover.ts';
+import type { Proof, Prover } from './proof.ts';
 import { compileWasm, Unanswered, wasmEngine } from './wasmEngine.ts';
 import type { WasmAnswer, WasmRequest } from './wasmRequests.ts';
 import type { WasmPort } from './wasmSums.ts';

@@ -3,7 +3,7 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import { PUBLIC_SIGNALS, type Circuit } from '@bitcloak/protocol/parameters';
 import { fromBytes } from './elements.ts';
 import type { Engine, ProvingKey } from './engine.ts';
-import type { Proof, Prover } from './prover.ts';
+import type { Proof, Prover } from './proof.ts';
 import { checkVerifyingKey, type VerifyingKey } from './verifyingKey.ts';
 import { WitnessGenerator, type CircuitInput } from './witness.ts';
 

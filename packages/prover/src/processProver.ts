@@ -4,7 +4,8 @@ import { BitcloakError, ERROR_EXIT_CODES, type ErrorCode } from '@bitcloak/proto
 import type { Circuit } from '@bitcloak/protocol/parameters';
 import { chooseEngine, type ProverChoice } from './engines.ts';
 import { PROVER_CHILD } from './places.ts';
-import type { LocalProverOptions, Proof, Prover } from './prover.ts';
+import type { Proof, Prover } from './proof.ts';
+import type { LocalProverOptions } from './prover.ts';
 import type { ProofAnswer, ProofRequest } from './proverChild.ts';
 import type { CircuitInput } from './witness.ts';
 

@@ -5,16 +5,9 @@ import type { Circuit } from '@bitcloak/protocol/parameters';
 import { CircuitProver, type Pins } from './circuitProver.ts';
 import { chooseEngine, type EngineOptions } from './engines.ts';
 import { CIRCUITS_DIRECTORY } from './places.ts';
+import type { Proof, Prover } from './proof.ts';
 import { terminateSnarkjs } from './snarkjsEngine.ts';
 import type { CircuitInput } from './witness.ts';
-
-/** A proof as the pool takes it: a, b, c in the order of the EVM's pairing (b's coordinates with the imaginary part first). */
-export type Proof = { readonly words: readonly bigint[]; readonly signals: readonly bigint[] };
-
-/** Proves a circuit's statement. Implementations verify what they return. */
-export interface Prover {
-  prove(circuit: Circuit, input: CircuitInput): Promise<Proof>;
-}
 
 export type LocalProverOptions = EngineOptions & {
   /** With `pins/`, `keys/` and `build/`; the repository's unless given. */

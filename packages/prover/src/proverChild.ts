@@ -1,7 +1,8 @@
 // Proves what it is sent, one statement after the other, for processProver.ts.
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { Circuit } from '@bitcloak/protocol/parameters';
-import { LocalProver, terminateProver, type LocalProverOptions, type Proof } from './prover.ts';
+import type { Proof } from './proof.ts';
+import { LocalProver, terminateProver, type LocalProverOptions } from './prover.ts';
 import type { CircuitInput } from './witness.ts';
 
 export type ProofRequest = { readonly circuit: Circuit; readonly input: CircuitInput };

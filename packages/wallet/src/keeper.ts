@@ -4,7 +4,7 @@ import { Follower } from '@bitcloak/chain/follower';
 import { Ledger, type LedgerSnapshot } from '@bitcloak/chain/ledger';
 import { PoolClient } from '@bitcloak/chain/pool';
 import { appendBucket } from '@bitcloak/notes/insertion';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { Signer } from 'ethers';
 

@@ -8,7 +8,7 @@ import type { ShieldedAddress } from '@bitcloak/notes/address';
 import type { OwnerKeys } from '@bitcloak/notes/keys';
 import type { Nullifier } from '@bitcloak/notes/note';
 import { placeOf } from '@bitcloak/notes/tree';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import { checkAmount } from '@bitcloak/protocol/amounts';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { ASSET_BITS, VALID_AFTER_GRID_SECONDS } from '@bitcloak/protocol/parameters';

@@ -8,7 +8,7 @@ import type { ViewingKey } from '@bitcloak/notes/keys';
 import { OutputMaker, type LockedOutput } from '@bitcloak/notes/outputs';
 import { buildTransfer, type SpentNote } from '@bitcloak/notes/transfer';
 import { placeOf } from '@bitcloak/notes/tree';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { FIELD_MODULUS, LOCK_SECONDS_MAX } from '@bitcloak/protocol/parameters';
 import type { WalletKeys } from './walletKeys.ts';

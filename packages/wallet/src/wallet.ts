@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { connect, formatAccount, type Manifest } from '@bitcloak/chain/manifest';
-import type { Prover } from '@bitcloak/prover/prover';
+import type { Prover } from '@bitcloak/prover/proof';
 import { readFileIfPresent, takeLock } from './files.ts';
 import { createKeyFile, openKeyFile, type OpenedKeys, type WalletSecret } from './keystore.ts';
 import { Session } from './session.ts';

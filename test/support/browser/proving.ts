@@ -1,5 +1,5 @@
 import { BrowserProver, type PageWorker } from '@bitcloak/prover/browserProver';
-import type { Proof } from '@bitcloak/prover/prover';
+import type { Proof } from '@bitcloak/prover/proof';
 import type { CircuitInput } from '@bitcloak/prover/witness';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import clearing from '../../../circuits/pins/clearing.json' with { type: 'json' };
