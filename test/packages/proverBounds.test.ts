@@ -23,3 +23,15 @@ describe('the limbs of the vector prover', function () {
     });
   });
 });
+
+describe('the digits of scalars', function () {
+  this.timeout(300_000);
+
+  it('hold whatever they are split into, for any number of points that a key may have', function () {
+    if (COMPILER === undefined) this.skip();
+    const output = withProgram([{ source: 'test/native/digits.cpp' }], ['-O1'], (program) =>
+      execFileSync(program, { encoding: 'utf8' }),
+    );
+    assert.match(output, /^16777216 points: 15 bits$/m);
+  });
+});

@@ -37,8 +37,8 @@ class Groth16 {
         : key(keyOf),
           witness(static_cast<Array<Words>&&>(values)),
           quotient(key->file.domain),
-          witnessDigits(witness.data(), witness.size(), bitsFor(witness.size())),
-          sums1(3 * witnessDigits.windows + windowsFor(bitsFor(key->file.domain))),
+          witnessDigits(witness.data(), witness.size(), Digits::bitsFor(witness.size())),
+          sums1(3 * witnessDigits.windows + Digits::windowsFor(Digits::bitsFor(key->file.domain))),
           sums2(witnessDigits.windows) {}
 
     u32 windows() const { return witnessDigits.windows; }
@@ -105,11 +105,13 @@ class Groth16 {
   /** To be called where the quotient came from elsewhere. */
   static void splitQuotient(Proof& proof) {
     const u32 domain = proof.key->file.domain;
-    proof.quotientDigits = Digits(proof.quotient.data(), domain, bitsFor(domain));
+    proof.quotientDigits = Digits(proof.quotient.data(), domain, Digits::bitsFor(domain));
   }
 
   static u32 witnessTasks(const Proof& proof) { return 4 * proof.windows(); }
-  static u32 tasks(const Proof& proof) { return witnessTasks(proof) + windowsFor(bitsFor(proof.key->file.domain)); }
+  static u32 tasks(const Proof& proof) {
+    return witnessTasks(proof) + Digits::windowsFor(Digits::bitsFor(proof.key->file.domain));
+  }
 
   /** The long ones first, so that at the end no thread waits for one that began late. */
   static void computeSum(Proof& proof, u32 task) {
@@ -161,15 +163,6 @@ class Groth16 {
 
  private:
   static constexpr u32 LANES = static_cast<u32>(Scalar_::LANES);
-
-  static u32 windowsFor(u32 bits) { return (254 + bits - 1) / bits; }
-
-  /** Bits of a digit: about as many buckets as a fourth to an eighth of the points, as measured. */
-  static u32 bitsFor(size_t points) {
-    u32 log = 0;
-    while ((points >> (log + 1)) != 0) log++;
-    return log < 8 ? 6 : log - 2;
-  }
 
   template <class Field, class Single>
   static Status readTable(const Bytes& bytes, u32 firstScalar, PointTable<Field>& table) {

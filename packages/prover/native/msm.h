@@ -14,9 +14,19 @@ class Digits {
 
   Digits() = default;
 
+  static u32 windowsFor(u32 bits) { return (254 + bits - 1) / bits; }
+
+  /** Bits of a digit: about as many buckets as a fourth to an eighth of the points, as measured; but a digit's 16 bits hold no -2^15 and 2^15. */
+  static u32 bitsFor(size_t points) {
+    constexpr u32 LOG_MIN = 8, LOG_MAX = 17;
+    u32 log = 0;
+    while (log < LOG_MAX && (points >> (log + 1)) != 0) log++;
+    return log < LOG_MIN ? 6 : log - 2;
+  }
+
   /** Scalars are plain numbers below the order. Those above its half become the negatives of small ones. */
   Digits(const Words* scalars, size_t count, u32 windowBits)
-      : bits(windowBits), windows((254 + windowBits - 1) / windowBits), size(count), digits(windows * count) {
+      : bits(windowBits), windows(windowsFor(windowBits)), size(count), digits(windows * count) {
     constexpr Words HALF = halved(ScalarModulus::P);
     for (size_t index = 0; index < count; index++) {
       const bool negative = lessThan(HALF, scalars[index]);
