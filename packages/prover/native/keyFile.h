@@ -69,7 +69,8 @@ class KeyReader {
     const Bytes& terms = sections[4];
     if (terms.size < 4) return KEY_SIZE;
     key.terms = loadHalfWord(terms.data);
-    if (terms.size != 4 + size_t{key.terms} * TERM_BYTES) return KEY_SIZE;
+    // In 64 bits: a product of 32 bits wraps where addresses have as many.
+    if (terms.size != 4 + u64{key.terms} * TERM_BYTES) return KEY_SIZE;
     key.termBytes = {terms.data + 4, terms.size - 4};
     key.a = sections[5];
     key.b1 = sections[6];
@@ -77,10 +78,17 @@ class KeyReader {
     key.c = sections[8];
     key.h = sections[9];
     const size_t wires = key.wires;
-    const bool fits = key.a.size == wires * G1_BYTES && key.b1.size == wires * G1_BYTES &&
-                      key.b2.size == wires * G2_BYTES && key.c.size == (wires - key.publics - 1) * G1_BYTES &&
+    const Bytes& inputs = sections[3];
+    const bool fits = inputs.size == (size_t{key.publics} + 1) * G1_BYTES && key.a.size == wires * G1_BYTES &&
+                      key.b1.size == wires * G1_BYTES && key.b2.size == wires * G2_BYTES &&
+                      key.c.size == (wires - key.publics - 1) * G1_BYTES &&
                       key.h.size == size_t{key.domain} * G1_BYTES;
-    return fits ? SUCCESS : KEY_SIZE;
+    if (!fits) return KEY_SIZE;
+    Affine<Base> input;
+    for (size_t at = 0; at < inputs.size; at += G1_BYTES) {
+      if (!readPoint(inputs.data + at, input)) return KEY_POINT;
+    }
+    return SUCCESS;
   }
 
   /** `KEY_RANGE` where the term is of no matrix, row or wire, or its coefficient no element. */
@@ -145,7 +153,7 @@ class KeyReader {
                             readPoint(at + 3 * G1_BYTES + 2 * G2_BYTES, key.delta2);
     if (!areOnCurve) return KEY_POINT;
     const bool areFinite = !key.alpha1.isInfinity() && !key.beta1.isInfinity() && !key.beta2.isInfinity() &&
-                           !key.delta1.isInfinity() && !key.delta2.isInfinity();
+                           !gamma2.isInfinity() && !key.delta1.isInfinity() && !key.delta2.isInfinity();
     return areFinite ? SUCCESS : KEY_POINT;
   }
 

@@ -3,6 +3,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "files and the interface have the lowest byte first, and are read as words"
+#endif
 #ifndef BITCLOAK_BACKEND
 #error "each backend is compiled by itself, in a namespace of its own: an inline function built for AVX2 must not serve the portable code"
 #endif
@@ -35,8 +38,7 @@ template <class T>
 class Array {
  public:
   Array() = default;
-  explicit Array(size_t size)
-      : values(static_cast<T*>(bitcloakAllocate((size == 0 ? 1 : size) * sizeof(T)))), count(size) {}
+  explicit Array(size_t size) : values(static_cast<T*>(bitcloakAllocate(bytesFor(size)))), count(size) {}
   Array(const Array&) = delete;
   Array& operator=(const Array&) = delete;
   Array(Array&& other) noexcept : values(other.values), count(other.count) {
@@ -67,6 +69,12 @@ class Array {
  private:
   T* values = nullptr;
   size_t count = 0;
+
+  static size_t bytesFor(size_t size) {
+    size_t bytes = 0;
+    if (__builtin_mul_overflow(size == 0 ? 1 : size, sizeof(T), &bytes)) __builtin_trap();
+    return bytes;
+  }
 };
 
 }  // namespace bitcloak::BITCLOAK_BACKEND

@@ -46,6 +46,7 @@ void insert(Block* block) {
 
 void grow(size_t size) {
   if (end == 0) end = roundedUp(reinterpret_cast<uintptr_t>(&__heap_base), ALIGNMENT);
+  if (size > SIZE_MAX - end) __builtin_trap();
   const size_t have = __builtin_wasm_memory_size(0) * PAGE;
   if (end + size > have) {
     const size_t pages = (end + size - have + PAGE - 1) / PAGE;
