@@ -5,12 +5,25 @@
 #include <vector>
 #include "../../packages/prover/native/interface.h"
 
+constexpr size_t ALIGNMENT = 64;
+
+// Before each piece of memory its size, to see whether it was cleared when it is given back: a witness is a secret.
 extern "C" void* bitcloakAllocate(size_t bytes) {
   void* memory = nullptr;
-  if (posix_memalign(&memory, 64, bytes) != 0) abort();
-  return memory;
+  if (posix_memalign(&memory, ALIGNMENT, ALIGNMENT + bytes) != 0) abort();
+  std::memcpy(memory, &bytes, sizeof bytes);
+  return static_cast<uint8_t*>(memory) + ALIGNMENT;
 }
-extern "C" void bitcloakRelease(void* memory) { free(memory); }
+extern "C" void bitcloakRelease(void* memory) {
+  if (memory == nullptr) return;
+  const uint8_t* bytes = static_cast<const uint8_t*>(memory);
+  size_t size = 0;
+  std::memcpy(&size, bytes - ALIGNMENT, sizeof size);
+  for (size_t at = 0; at < size; at++) {
+    if (bytes[at] != 0) std::printf("memory was given back that had not been cleared\n"), std::exit(1);
+  }
+  free(static_cast<uint8_t*>(memory) - ALIGNMENT);
+}
 
 namespace bitcloak {
 extern const Backend PORTABLE_BACKEND;

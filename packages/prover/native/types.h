@@ -47,7 +47,7 @@ class Array {
   }
   Array& operator=(Array&& other) noexcept {
     if (this != &other) {
-      bitcloakRelease(values);
+      release();
       values = other.values;
       count = other.count;
       other.values = nullptr;
@@ -55,7 +55,7 @@ class Array {
     }
     return *this;
   }
-  ~Array() { bitcloakRelease(values); }
+  ~Array() { release(); }
 
   T* data() { return values; }
   const T* data() const { return values; }
@@ -69,6 +69,13 @@ class Array {
  private:
   T* values = nullptr;
   size_t count = 0;
+
+  /** Cleared, since nearly all of a proof's memory tells of its witness. */
+  void release() {
+    if (values == nullptr) return;
+    __builtin_memset(static_cast<void*>(values), 0, count * sizeof(T));
+    bitcloakRelease(values);
+  }
 
   static size_t bytesFor(size_t size) {
     size_t bytes = 0;
@@ -92,6 +99,7 @@ T* create(Parts&&... parts) {
 template <class T>
 void destroy(T* object) {
   object->~T();
+  __builtin_memset(static_cast<void*>(object), 0, sizeof(T));
   bitcloakRelease(object);
 }
 
