@@ -91,22 +91,24 @@ void runThreads(Proving& proving, uint32_t threads) {
   for (uint32_t i = 0; i < started; i++) pthread_join(others[i], nullptr);
 }
 
-/** Uniform below the group's order: 254 random bits, again where they are not below it. */
-bool drawBlinding(const Backend& backend, const void* proof, uint8_t* result, Status& status) {
-  for (;;) {
-    uint8_t blinding[BLINDING_BYTES];
-    if (getentropy(blinding, sizeof blinding) != 0) return false;
-    blinding[WORD_BYTES - 1] &= 0x3f;
-    blinding[2 * WORD_BYTES - 1] &= 0x3f;
-    status = backend.finish(proof, blinding, result);
-    if (status != BLINDING_RANGE) return true;
-  }
-}
-
 /** Not left out by a compiler that sees that nobody reads it again. */
 void clear(uint8_t* bytes, size_t size) {
   volatile uint8_t* place = bytes;
   for (size_t i = 0; i < size; i++) place[i] = 0;
+}
+
+/** Uniform below the group's order: 254 random bits, again where they are not below it. */
+bool drawBlinding(const Backend& backend, const void* proof, uint8_t* result, Status& status) {
+  uint8_t blinding[BLINDING_BYTES];
+  do {
+    if (getentropy(blinding, sizeof blinding) != 0) return false;
+    blinding[WORD_BYTES - 1] &= 0x3f;
+    blinding[2 * WORD_BYTES - 1] &= 0x3f;
+    status = backend.finish(proof, blinding, result);
+  } while (status == BLINDING_RANGE);
+  // Who knows them can test guesses of the witness against the proof.
+  clear(blinding, sizeof blinding);
+  return true;
 }
 
 /** What is done beside the event loop, and its promise. */
@@ -195,6 +197,7 @@ void complete(napi_env env, napi_status ending, void* data) {
     if (work->isProof) clear(work->input, work->inputSize);
     free(work->input);
   }
+  clear(work->blinding, sizeof work->blinding);
   delete work;
 }
 
