@@ -32,16 +32,21 @@ constexpr size_t WORD_BYTES = 32;
 
 /** The backends that this processor can run, the fastest first. */
 const Backend* const* availableBackends() {
-  static const Backend* backends[3] = {};
-  if (backends[0] != nullptr) return backends;
-  size_t count = 0;
+  // Threads of Node may ask for the first time together: the list is made once, as a whole.
+  struct List {
+    const Backend* backends[3] = {};
+    List() {
+      size_t count = 0;
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) {
-    backends[count++] = &AVX2_BACKEND;
-  }
+      if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) {
+        backends[count++] = &AVX2_BACKEND;
+      }
 #endif
-  backends[count] = &PORTABLE_BACKEND;
-  return backends;
+      backends[count] = &PORTABLE_BACKEND;
+    }
+  };
+  static const List list;
+  return list.backends;
 }
 
 struct LoadedKey {
