@@ -51,6 +51,19 @@ describe('proving in other processes', function () {
     for (const proof of proofs) await assert.rejects(proof, { code: 'PROVER_FAILED' });
   });
 
+  it('closes however often it is told to, each time with nothing left running', async () => {
+    open();
+    await prover.prove('insertion', statement(1n));
+    countFresh('insertion');
+    const [id] = prover.processIds;
+    assert(id !== undefined);
+    const closings = [1, 2, 3].map(async () => {
+      await prover.close();
+      assert.throws(() => process.kill(id, 0), { code: 'ESRCH' });
+    });
+    await Promise.all(closings);
+  });
+
   it('closes with nothing left running, and refuses what comes later', async () => {
     open();
     const proofs = [1n, 2n].map((leaf) => prover.prove('insertion', statement(leaf)));

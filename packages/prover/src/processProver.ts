@@ -74,7 +74,7 @@ export class ProcessProver implements Prover {
     this.#isClosed = true;
     for (const { reject } of this.#queue.splice(0)) reject(proverFailed('the prover is closed'));
     const workers = [...this.#workers];
-    for (const worker of workers) if (worker.job === undefined) worker.child.disconnect();
+    for (const worker of workers) if (worker.job === undefined) release(worker);
     await Promise.all(workers.map(({ ended }) => ended));
   }
 
@@ -98,12 +98,12 @@ export class ProcessProver implements Prover {
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
     const ended = new Promise<void>((resolve) => {
-      // One that cannot be started at all has no exit.
       child.once('exit', () => {
         resolve();
       });
-      child.once('error', () => {
-        resolve();
+      // One that cannot be started at all has no exit. Of one that was, an error tells no end.
+      child.on('error', () => {
+        if (child.pid === undefined) resolve();
       });
     });
     const worker: Worker = { child, ended, job: undefined };
@@ -149,9 +149,14 @@ export class ProcessProver implements Prover {
     worker.job = undefined;
     if (answer.kind === 'proved') job?.resolve(answer.proof);
     else job?.reject(errorOf(answer));
-    if (this.#isClosed) worker.child.disconnect();
+    if (this.#isClosed) release(worker);
     else this.#assign();
   }
+}
+
+/** Lets the process end, which may have been told before. */
+function release({ child }: Worker): void {
+  if (child.connected) child.disconnect();
 }
 
 function proverFailed(why: string): BitcloakError {
