@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import fs, { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { BitcloakError, type ErrorCode } from '@bitcloak/protocol/errors';
@@ -96,6 +97,27 @@ describe('the keys', () => {
         new LocalProver({ circuitsDirectory: directory }).prove('transfer', {}),
         refusedWith('KEY_MISMATCH'),
       );
+    });
+
+    it('are read once: what was hashed is what is used', async () => {
+      const read = fs.readFileSync;
+      const counts = new Map<string, number>();
+      // Whoever changes a file after it was read changes nothing.
+      fs.readFileSync = ((path: string, ...rest: [BufferEncoding]) => {
+        counts.set(path, (counts.get(path) ?? 0) + 1);
+        return read(path, ...rest);
+      }) as typeof read;
+      syncBuiltinESMExports();
+      try {
+        // The key is loaded, and the witness program, which wants values.
+        await assert.rejects(new LocalProver({ circuitsDirectory: directory }).prove('transfer', {}), RangeError);
+      } finally {
+        fs.readFileSync = read;
+        syncBuiltinESMExports();
+      }
+      for (const path of ['keys/transfer.zkey', 'build/transfer/transfer.wasm']) {
+        assert.equal(counts.get(join(directory, path)), 1, path);
+      }
     });
 
     it('are refused where phase 2 was skipped', async () => {
