@@ -173,6 +173,14 @@ describe('the native prover', function () {
     it('keys of another kind', async () => {
       const kind = /expected a Groth16 key over BN254/;
       await refusesKey(new Uint8Array(0), kind, 'nothing');
+  it('takes as many threads as it can where there are more processors', async () => {
+    const engine = chooseEngine({ choice: 'native', threads: 1000 });
+    assert.match(engine.name, /^native \w+, 256 threads$/);
+    const witness = witnessOf('clearing');
+    const proof = await (await engine.load(keyFile('clearing'))).prove(witness);
+    assert(await engine.verify(verifyingKey('clearing'), proof, witness.slice(ELEMENT_BYTES, ELEMENT_BYTES * 4)));
+  });
+
       await refusesKey(file.subarray(0, 11), kind, 'a piece of the header');
       await refusesKey(
         changed((_, bytes) => bytes.fill(0x77, 0, 1)),

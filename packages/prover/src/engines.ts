@@ -61,7 +61,11 @@ function choiceOfEnvironment(): ProverChoice | undefined {
   throw new BitcloakError('PROVER_UNAVAILABLE', message);
 }
 
-function nativeEngine(addon: Addon, backend: string, threads: number): Engine {
+/** The addon takes no more for a proof, which has about as many pieces. */
+const NATIVE_THREADS_MAX = 256;
+
+function nativeEngine(addon: Addon, backend: string, threadsWanted: number): Engine {
+  const threads = Math.min(threadsWanted, NATIVE_THREADS_MAX);
   return {
     name: `native ${backend}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
     load: async (zkey) => {
