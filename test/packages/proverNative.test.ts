@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { Worker } from 'node:worker_threads';
 import type { Circuit } from '@bitcloak/protocol/parameters';
 import { findAddon, type Addon, type NativeKey } from '@bitcloak/prover/addon';
 import { toBytes } from '@bitcloak/prover/elements';
@@ -114,6 +116,36 @@ describe('the native prover', function () {
   });
 
   it('makes proofs of all circuits that snarkjs and the addon verify, and neither with another signal or point', async () => {
+  it('fails in WebAssembly where a worker is lost, and leaves none without a key', async () => {
+    const module = findWasm('relaxed');
+    assert(module !== undefined);
+    const workers: Worker[] = [];
+    const exits: Promise<unknown>[] = [];
+    const note = (worker: Worker) => {
+      workers.push(worker);
+      exits.push(once(worker, 'exit'));
+    };
+    process.on('worker', note);
+    try {
+      const engine = wasmEngine('relaxed', module, 2);
+      const key = await engine.load(keyFile('clearing'));
+      const [, second] = workers;
+      assert(second !== undefined);
+      const witness = witnessOf('clearing');
+      const lost = key.prove(witness);
+      await second.terminate();
+      const failure = { code: 'PROVER_FAILED', message: /a worker of the prover ended/ };
+      await assert.rejects(lost, failure);
+      await assert.rejects(key.prove(witness), failure);
+
+      await assert.rejects(engine.load(keyFile('clearing').subarray(1)), { code: 'KEY_REFUSED' });
+      assert.equal(exits.length, 4);
+      await Promise.all(exits.slice(2));
+    } finally {
+      process.off('worker', note);
+    }
+  });
+
     for (const circuit of ['transfer', 'fill', 'clearing', 'insertion'] as const) {
       const witness = witnessOf(circuit),
         key = verifyingKey(circuit);

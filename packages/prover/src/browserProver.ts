@@ -35,7 +35,7 @@ export type BrowserProverOptions = {
 export class BrowserProver implements Prover {
   readonly #options: BrowserProverOptions;
   readonly #prover: CircuitProver;
-  readonly #workers: PageWorker[] = [];
+  readonly #ports: WasmPort[] = [];
 
   constructor(options: BrowserProverOptions) {
     this.#options = options;
@@ -50,9 +50,9 @@ export class BrowserProver implements Prover {
     return this.#prover.prove(circuit, input);
   }
 
-  /** Ends its workers. A proof that is under way never comes. */
-  close(): void {
-    for (const worker of this.#workers.splice(0)) worker.terminate();
+  /** Ends its workers. A proof that is under way fails. */
+  async close(): Promise<void> {
+    await Promise.all(this.#ports.splice(0).map((port) => port.end()));
   }
 
   async #openEngine(): Promise<Engine> {
@@ -71,7 +71,6 @@ export class BrowserProver implements Prover {
 
   #openPort(): WasmPort {
     const worker = this.#options.openWorker();
-    this.#workers.push(worker);
     const unanswered = new Unanswered();
     worker.onmessage = ({ data }) => {
       unanswered.answer(data);
@@ -79,12 +78,18 @@ export class BrowserProver implements Prover {
     worker.onerror = ({ message }) => {
       unanswered.fail(new Error(message));
     };
-    return {
-      ask: (request) => {
+    const port = {
+      ask: (request: WasmRequest) => {
         worker.postMessage(request);
         return unanswered.ask();
       },
+      end: async () => {
+        worker.terminate();
+        unanswered.fail(undefined);
+      },
     };
+    this.#ports.push(port);
+    return port;
   }
 
   async #fetch(path: string): Promise<Uint8Array<ArrayBuffer>> {

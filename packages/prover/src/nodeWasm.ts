@@ -38,4 +38,8 @@ export class NodePort implements WasmPort {
     this.#worker.postMessage(request);
     return this.#unanswered.ask();
   }
+
+  async end(): Promise<void> {
+    await this.#worker.terminate();
+  }
 }

@@ -18,12 +18,15 @@ export async function compileWasm(bytes: Uint8Array<ArrayBuffer>): Promise<WebAs
 /** What was asked of a worker and is not answered yet; it answers in the order in which it is asked. */
 export class Unanswered {
   readonly #waiting: PromiseWithResolvers<WasmAnswer>[] = [];
+  /** Why it answers nothing any more. */
+  #ended: Error | undefined;
 
   get isEmpty(): boolean {
     return this.#waiting.length === 0;
   }
 
   ask(): Promise<WasmAnswer> {
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const answer = Promise.withResolvers<WasmAnswer>();
     this.#waiting.push(answer);
     return answer.promise;
@@ -33,9 +36,10 @@ export class Unanswered {
     this.#waiting.shift()?.resolve(answer);
   }
 
+  /** The worker is lost: what it was asked fails, and whatever it is asked later. */
   fail(error: unknown): void {
-    const reason = error instanceof Error ? error : new Error('a worker of the prover ended');
-    for (const { reject } of this.#waiting.splice(0)) reject(reason);
+    this.#ended ??= error instanceof Error ? error : new Error('a worker of the prover ended');
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#ended);
   }
 }
 
@@ -51,7 +55,13 @@ export function wasmEngine(
     name: `wasm ${variant}, ${threads} ${threads === 1 ? 'worker' : 'workers'}`,
     load: async (zkey) => {
       const ports = Array.from({ length: threads }, openPort);
-      await Promise.all(ports.map((port) => ask(port, { kind: 'load', module, zkey }, 'done'))).catch(throwStatus);
+      try {
+        await Promise.all(ports.map((port) => ask(port, { kind: 'load', module, zkey }, 'done')));
+      } catch (error) {
+        // Nobody else could end them: they have no key, and threads of their own.
+        await Promise.all(ports.map((port) => port.end()));
+        throwStatus(error);
+      }
       return new WasmKey(ports);
     },
     verify: async (key, proof, signals) => verifier.verify(verifyingKeyBytes(key), proof, signals),

@@ -4,7 +4,11 @@ import { StatusError } from './wasmProver.ts';
 import type { WasmAnswer, WasmRequest } from './wasmRequests.ts';
 
 /** A worker: of Node, or of a browser. */
-export type WasmPort = { ask(request: WasmRequest): Promise<WasmAnswer> };
+export type WasmPort = {
+  /** Fails where the worker is lost. */
+  ask(request: WasmRequest): Promise<WasmAnswer>;
+  end(): Promise<void>;
+};
 
 const BLINDING_BYTES = 64;
 
@@ -21,6 +25,7 @@ export async function proveTogether(
 ): Promise<Uint8Array> {
   const [first] = ports;
   if (first === undefined) throw new RangeError('there is no worker');
+  let isEnding = false;
   try {
     const [begun] = await Promise.all(ports.map((port) => ask(port, { kind: 'begin', witness }, 'begun')));
     const { tasks, witnessTasks } = begun as WasmAnswer & { kind: 'begun' };
@@ -30,7 +35,7 @@ export async function proveTogether(
     const work = async (port: WasmPort): Promise<void> => {
       let hasQuotient = port === first;
       if (hasQuotient) await quotient;
-      while (next < tasks) {
+      while (next < tasks && !isEnding) {
         const task = next++;
         if (task >= witnessTasks && !hasQuotient) {
           const { bytes } = await quotient;
@@ -43,6 +48,8 @@ export async function proveTogether(
     await Promise.all(ports.map(work));
     return (await ask(first, { kind: 'finish', sums, blinding }, 'bytes')).bytes;
   } finally {
+    // Where one failed the others have no proof after this to take sums of.
+    isEnding = true;
     await Promise.allSettled(ports.map((port) => port.ask({ kind: 'end' })));
   }
 }

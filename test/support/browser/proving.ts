@@ -39,6 +39,6 @@ export async function proveTransfer(base: string, input: CircuitInput, times: nu
     if (error instanceof BitcloakError) return error.code;
     throw error;
   } finally {
-    prover.close();
+    await prover.close();
   }
 }
