@@ -13,6 +13,7 @@ import { SNARKJS_ENGINE } from '@bitcloak/prover/snarkjsEngine';
 import type { VerifyingKey } from '@bitcloak/prover/verifyingKey';
 import { findWasm, NodePort } from '@bitcloak/prover/nodeWasm';
 import { wasmEngine } from '@bitcloak/prover/wasmEngine';
+import { WasmProver } from '@bitcloak/prover/wasmProver';
 import { WitnessGenerator } from '@bitcloak/prover/witness';
 import { bn254 } from '@bitcloak/prover/bn254';
 import * as snarkjs from 'snarkjs';
@@ -115,7 +116,6 @@ describe('the native prover', function () {
     }
   });
 
-  it('makes proofs of all circuits that snarkjs and the addon verify, and neither with another signal or point', async () => {
   it('fails in WebAssembly where a worker is lost, and leaves none without a key', async () => {
     const module = findWasm('relaxed');
     assert(module !== undefined);
@@ -146,6 +146,7 @@ describe('the native prover', function () {
     }
   });
 
+  it('makes proofs of all circuits that snarkjs and the addon verify, and neither with another signal or point', async () => {
     for (const circuit of ['transfer', 'fill', 'clearing', 'insertion'] as const) {
       const witness = witnessOf(circuit),
         key = verifyingKey(circuit);
@@ -170,6 +171,14 @@ describe('the native prover', function () {
     const witness = witnessOf('clearing');
     const proofs = await Promise.all([1, 2, 3, 4].map(async () => native.prove(key, witness, 1)));
     assert.equal(new Set(proofs.map((proof) => Buffer.from(proof).toString('hex'))).size, 4);
+  });
+
+  it('takes as many threads as it can where there are more processors', async () => {
+    const engine = chooseEngine({ choice: 'native', threads: 1000 });
+    assert.match(engine.name, /^native \w+, 256 threads$/);
+    const witness = witnessOf('clearing');
+    const proof = await (await engine.load(keyFile('clearing'))).prove(witness);
+    assert(await engine.verify(verifyingKey('clearing'), proof, witness.slice(ELEMENT_BYTES, ELEMENT_BYTES * 4)));
   });
 
   it('says which prover is not there', () => {
@@ -201,18 +210,18 @@ describe('the native prover', function () {
         await assert.rejects(native.loadKey(backend, bytes).catch(throwStatus), { code: 'KEY_REFUSED', message }, name);
       }
     };
+    /** The file without a piece of a section. */
+    const without = (kind: number, from: number, size: number) => {
+      const { header, start } = sectionAt(kind);
+      const bytes = new Uint8Array([...file.subarray(0, start + from), ...file.subarray(start + from + size)]);
+      const view = new DataView(bytes.buffer);
+      view.setBigUint64(header + 4, view.getBigUint64(header + 4, true) - BigInt(size), true);
+      return bytes;
+    };
 
     it('keys of another kind', async () => {
       const kind = /expected a Groth16 key over BN254/;
       await refusesKey(new Uint8Array(0), kind, 'nothing');
-  it('takes as many threads as it can where there are more processors', async () => {
-    const engine = chooseEngine({ choice: 'native', threads: 1000 });
-    assert.match(engine.name, /^native \w+, 256 threads$/);
-    const witness = witnessOf('clearing');
-    const proof = await (await engine.load(keyFile('clearing'))).prove(witness);
-    assert(await engine.verify(verifyingKey('clearing'), proof, witness.slice(ELEMENT_BYTES, ELEMENT_BYTES * 4)));
-  });
-
       await refusesKey(file.subarray(0, 11), kind, 'a piece of the header');
       await refusesKey(
         changed((_, bytes) => bytes.fill(0x77, 0, 1)),
@@ -282,6 +291,20 @@ describe('the native prover', function () {
         size,
         'terms',
       );
+      await refusesKey(without(3, 0, 64), size, 'a signal without a point');
+    });
+
+    it('keys of so many terms that their length has more than 32 bits, in WebAssembly', () => {
+      const { start } = sectionAt(4);
+      for (const more of [2 ** 30, 2 ** 31, 3 * 2 ** 30]) {
+        const key = changed((view) => view.setUint32(start, view.getUint32(start, true) + more, true));
+        for (const variant of ['relaxed', 'plain'] as const) {
+          const module = findWasm(variant);
+          assert(module !== undefined, variant);
+          // The length, before any of them was read.
+          assert.throws(() => new WasmProver(module).loadKey(key), { status: 2 }, `${variant}: ${more} more`);
+        }
+      }
     });
 
     it('keys with numbers out of their range', async () => {
@@ -342,7 +365,12 @@ describe('the native prover', function () {
         point,
         'alpha at infinity',
       );
-      for (const kind of [5, 6, 7, 8, 9]) {
+      await refusesKey(
+        changed((_, bytes) => bytes.fill(0, start + 340, start + 468)),
+        point,
+        'gamma at infinity',
+      );
+      for (const kind of [3, 5, 6, 7, 8, 9]) {
         const { start: from, size } = sectionAt(kind);
         const last = from + size - 1;
         await refusesKey(
