@@ -8,6 +8,7 @@ import { say } from './report.mjs';
 /** @typedef {import('../bootstrap.mjs').Context} Context */
 
 const COMPILERS = ['c++', 'g++', 'clang++'];
+// A warning is no error here: a newer compiler has others, and a machine with it shall not prove more slowly for one. Tests take them as errors.
 const FLAGS = [
   '-std=c++20',
   '-O3',
@@ -20,7 +21,6 @@ const FLAGS = [
   '-Wextra',
   '-Wconversion',
   '-Wno-unknown-pragmas',
-  '-Werror',
 ];
 
 /**

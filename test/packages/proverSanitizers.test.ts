@@ -1,6 +1,30 @@
 import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { resolve } from 'node:path';
 import { COMPILER } from '../support/compiler.ts';
 import { fuzzProver } from '../support/fuzzProver.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const COMPILERS = ['g++', 'clang++', 'clang++-16'].filter((name) => spawnSync(name, ['--version']).status === 0);
+
+describe('the sources of the native prover', function () {
+  this.timeout(300_000);
+
+  for (const compiler of COMPILERS) {
+    it(`give no warning, ${compiler}`, () => {
+      const warnings = ['-Wall', '-Wextra', '-Wconversion', '-Wno-unknown-pragmas', '-Werror'];
+      const units = [
+        { name: 'portable', flags: [] },
+        { name: 'addon', flags: ['-DNAPI_VERSION=8', '-Inode_modules/node-api-headers/include'] },
+        ...(process.arch === 'x64' ? [{ name: 'avx2', flags: ['-mavx2', '-mfma', '-mbmi2'] }] : []),
+      ];
+      for (const { name, flags } of units) {
+        const source = `packages/prover/native/${name}.cpp`;
+        execFileSync(compiler, ['-std=c++20', ...warnings, ...flags, '-fsyntax-only', source], { cwd: ROOT });
+      }
+    });
+  }
+});
 
 describe('the prover under sanitizers', function () {
   this.timeout(600_000);
