@@ -116,6 +116,41 @@ describe('the native prover', function () {
     }
   });
 
+  it('leaves nothing of a witness in the memory of the WebAssembly', () => {
+    const module = findWasm('relaxed');
+    assert(module !== undefined);
+    type Name =
+      'allocate' | 'loadKey' | 'beginProof' | 'tasks' | 'computeQuotient' | 'computeSum' | 'finish' | 'endProof';
+    const exports = new WebAssembly.Instance(module, {}).exports as unknown as Record<
+      Name,
+      (...numbers: number[]) => number
+    > & { memory: WebAssembly.Memory };
+    const having = (bytes: Uint8Array, use: (place: number) => number) => {
+      const place = exports.allocate(bytes.length);
+      new Uint8Array(exports.memory.buffer).set(bytes, place);
+      assert.equal(use(place), 0);
+      new Uint8Array(exports.memory.buffer).fill(0, place, place + bytes.length);
+    };
+    const witness = witnessOf('clearing');
+    // Hashes, which are nowhere by chance.
+    const secrets = Array.from({ length: 150 }, (_, index) => {
+      const at = 50 * (index + 1) * ELEMENT_BYTES;
+      return Buffer.from(witness.subarray(at, at + ELEMENT_BYTES));
+    }).filter((value) => value[ELEMENT_BYTES - 2] !== 0);
+    const found = () => {
+      const memory = Buffer.from(exports.memory.buffer);
+      return secrets.filter((value) => memory.includes(value)).length;
+    };
+    having(keyFile('clearing'), (place) => exports.loadKey(place, keyFile('clearing').length));
+    having(witness, (place) => exports.beginProof(place, witness.length));
+    assert(secrets.length > 100 && found() === secrets.length);
+    exports.computeQuotient();
+    for (let task = 0; task < exports.tasks(); task++) exports.computeSum(task);
+    having(blinding, (place) => exports.finish(place));
+    exports.endProof();
+    assert.equal(found(), 0);
+  });
+
   it('fails in WebAssembly where a worker is lost, and leaves none without a key', async () => {
     const module = findWasm('relaxed');
     assert(module !== undefined);
