@@ -100,19 +100,19 @@ describe('the keys', () => {
     });
 
     it('are read once: what was hashed is what is used', async () => {
-      const read = fs.readFileSync;
+      const { readFile } = fs.promises;
       const counts = new Map<string, number>();
       // Whoever changes a file after it was read changes nothing.
-      fs.readFileSync = ((path: string, ...rest: [BufferEncoding]) => {
+      fs.promises.readFile = ((path: string) => {
         counts.set(path, (counts.get(path) ?? 0) + 1);
-        return read(path, ...rest);
-      }) as typeof read;
+        return readFile(path);
+      }) as typeof readFile;
       syncBuiltinESMExports();
       try {
         // The key is loaded, and the witness program, which wants values.
         await assert.rejects(new LocalProver({ circuitsDirectory: directory }).prove('transfer', {}), RangeError);
       } finally {
-        fs.readFileSync = read;
+        fs.promises.readFile = readFile;
         syncBuiltinESMExports();
       }
       for (const path of ['keys/transfer.zkey', 'build/transfer/transfer.wasm']) {

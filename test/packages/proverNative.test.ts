@@ -162,7 +162,7 @@ describe('the native prover', function () {
     };
     process.on('worker', note);
     try {
-      const engine = wasmEngine('relaxed', module, 2);
+      const engine = wasmEngine('relaxed', module, 2, () => new NodePort());
       const key = await engine.load(keyFile('clearing'));
       const [, second] = workers;
       assert(second !== undefined);
