@@ -15,12 +15,28 @@ describe('the limbs of the vector prover', function () {
     }
   });
 
+  it('of whole numbers are never more than a multiplication reads, nor elements negative, whatever the operands', function () {
+    if (COMPILER === undefined) this.skip();
+    const output = withProgram([{ source: 'test/native/integerBounds.cpp' }], ['-O1'], (program) =>
+      execFileSync(program, { encoding: 'utf8' }),
+    );
+    for (const name of ['product', 'square', 'reduction', 'quotient', 'abscissa', 'ordinate']) {
+      assert.match(output, new RegExp(`^${name}: below \\d+\\.\\d+ P$`, 'm'));
+    }
+  });
+
   it('would be found out if they did: a check that is given larger operands fails', function () {
     if (COMPILER === undefined) this.skip();
-    // Limbs of twice the size, as if elements were not tidied.
-    withProgram([{ source: 'test/native/bounds.cpp' }], ['-O1', '-DTIDY_LIMB=0x1p52'], (program) => {
-      assert.throws(() => execFileSync(program, { stdio: ['ignore', 'pipe', 'ignore'] }), { status: 1 });
-    });
+    for (const [source, flag] of [
+      // Limbs of twice the size, as if elements were not tidied.
+      ['bounds', '-DTIDY_LIMB=0x1p52'],
+      // More than the multiple of P that a difference adds.
+      ['integerBounds', '-DSUBTRAHEND=4.1'],
+    ] as const) {
+      withProgram([{ source: `test/native/${source}.cpp` }], ['-O1', flag], (program) => {
+        assert.throws(() => execFileSync(program, { stdio: ['ignore', 'pipe', 'ignore'] }), { status: 1 });
+      });
+    }
   });
 });
 

@@ -68,7 +68,7 @@ struct VectorExtension {
     Field low = Field::mul(a.c0, b.c0), high = Field::mul(a.c1, b.c1);
     Field both = Field::mul(Field::add(a.c0, a.c1), Field::add(b.c0, b.c1));
     // Reduced on the way, since three results of a product can be too much for what comes next.
-    return {Field::sub(low, high), Field::sub(Field::subReduced(both, low), high)};
+    return {Field::subProduct(low, high), Field::subProduct(Field::subReduced(both, low), high)};
   }
   static VectorExtension sqr(const VectorExtension& a) {
     return {Field::mul(Field::add(a.c0, a.c1), Field::sub(a.c0, a.c1)), Field::dbl(Field::mul(a.c0, a.c1))};

@@ -18,6 +18,7 @@ struct SingleElement {
   static BITCLOAK_INLINE SingleElement sub(const SingleElement& a, const SingleElement& b) {
     return {Single::sub(a.value, b.value)};
   }
+  static BITCLOAK_INLINE SingleElement subProduct(const SingleElement& a, const SingleElement& b) { return sub(a, b); }
   static BITCLOAK_INLINE SingleElement neg(const SingleElement& a) { return {Single::neg(a.value)}; }
   static BITCLOAK_INLINE SingleElement dbl(const SingleElement& a) { return {Single::dbl(a.value)}; }
   static BITCLOAK_INLINE SingleElement mul(const SingleElement& a, const SingleElement& b) {

@@ -129,6 +129,9 @@ struct VectorElement {
     return tidy(difference);
   }
 
+  /** For a b that is a product, which makes a difference for other vectors. */
+  static BITCLOAK_INLINE VectorElement subProduct(const VectorElement& a, const VectorElement& b) { return sub(a, b); }
+
   static BITCLOAK_INLINE VectorElement neg(const VectorElement& a) {
     VectorElement result;
     for (int i = 0; i < LIMBS; i++) result.l[i] = Lanes::sub(Lanes::broadcast(0), a.l[i]);

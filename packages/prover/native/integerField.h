@@ -1,0 +1,247 @@
+// Several elements of a prime field at once, in limbs of 52 bits that are whole numbers, for processors that add halves of such products to 64 bits:
+// Gueron and Krasnov, "Software Implementation of Modular Exponentiation, Using Advanced Vector Instructions Architectures" (WAIFI 2012).
+#pragma once
+#include "vectorField.h"
+
+namespace bitcloak::BITCLOAK_BACKEND {
+
+/**
+ * An element x as x·2^260 mod P in five limbs of 52 bits; not reduced to a range, but never negative, and 2^260 is 84 P.
+ *
+ * Every function takes and gives limbs below 2^52: a multiplication reads no more of them. How large a number may be is said where something is taken
+ * from another; test/packages/proverBounds.test.ts runs the same code over intervals instead of numbers.
+ */
+template <class Modulus, class Lanes>
+struct IntegerElement {
+  using Number = typename Lanes::Number;
+  using Single = Element<Modulus>;
+  static constexpr int LANES = Lanes::LANES;
+  static constexpr int LIMBS = 5;
+  static constexpr int LIMB_BITS = 52;
+  static constexpr u64 LIMB_MASK = (u64{1} << LIMB_BITS) - 1;
+
+  Number l[LIMBS];
+
+  /** One element in memory. */
+  struct Stored {
+    u64 l[LIMBS];
+  };
+
+  static constexpr Stored limbsOf(const Words& number) {
+    const u64* w = number.w;
+    return {{w[0] & LIMB_MASK, (w[0] >> 52 | w[1] << 12) & LIMB_MASK, (w[1] >> 40 | w[2] << 24) & LIMB_MASK,
+             (w[2] >> 28 | w[3] << 36) & LIMB_MASK, w[3] >> 16}};
+  }
+
+  /** factor·P modulo 2^260. */
+  static constexpr Stored multipleOfP(i64 factor) {
+    Stored result = limbsOf(Single::P);
+    i64 carry = 0;
+    for (u64& limb : result.l) {
+      carry += factor * static_cast<i64>(limb);
+      limb = static_cast<u64>(carry) & LIMB_MASK;
+      carry >>= LIMB_BITS;
+    }
+    return result;
+  }
+
+  static constexpr Stored P = multipleOfP(1);
+  static constexpr Stored NEGATED_P = multipleOfP(-1);
+  static constexpr u64 HIGHEST_OF_P = P.l[LIMBS - 1];
+
+  /** Limbs of a number from 0 to 2^260, which may be negative or too large themselves, brought to 52 bits each. */
+  static BITCLOAK_INLINE IntegerElement tidy(const Number* limbs) {
+    IntegerElement result;
+    Number limb = limbs[0];
+    repeat<0, LIMBS - 1>([&](auto i) BITCLOAK_LAMBDA {
+      result.l[i] = Lanes::lowBits(limb);
+      limb = Lanes::add(limbs[i + 1], Lanes::highBits(limb));
+    });
+    result.l[LIMBS - 1] = limb;
+    return result;
+  }
+
+  static BITCLOAK_INLINE IntegerElement add(const IntegerElement& a, const IntegerElement& b) {
+    IntegerElement sum;
+    for (int i = 0; i < LIMBS; i++) sum.l[i] = Lanes::add(a.l[i], b.l[i]);
+    return tidy(sum.l);
+  }
+
+  /** For b < 4 P. */
+  static BITCLOAK_INLINE IntegerElement sub(const IntegerElement& a, const IntegerElement& b) {
+    return tidy(difference<4>(a, b).l);
+  }
+
+  /** For b < 2 P, which products are: so differences of products can be taken from each other by `sub`. */
+  static BITCLOAK_INLINE IntegerElement subProduct(const IntegerElement& a, const IntegerElement& b) {
+    return tidy(difference<2>(a, b).l);
+  }
+
+  static BITCLOAK_INLINE IntegerElement dbl(const IntegerElement& a) { return add(a, a); }
+
+  /** a - b - c brought below 1.4 P, for a < 34 P and b + c < 4 P. */
+  static BITCLOAK_INLINE IntegerElement subReduced(const IntegerElement& a, const IntegerElement& b,
+                                                   const IntegerElement& c) {
+    IntegerElement sum = difference<5>(a, b);
+    for (int i = 0; i < LIMBS; i++) sum.l[i] = Lanes::sub(sum.l[i], c.l[i]);
+    return reduceSum(sum);
+  }
+
+  static BITCLOAK_INLINE IntegerElement subReduced(const IntegerElement& a, const IntegerElement& b) {
+    return reduceSum(difference<5>(a, b));
+  }
+
+  /** An element below 38 P brought below 1.4 P. */
+  static BITCLOAK_INLINE IntegerElement reduce(const IntegerElement& a) {
+    IntegerElement sum;
+    for (int i = 0; i < LIMBS; i++) sum.l[i] = Lanes::add(a.l[i], Lanes::broadcast(P.l[i]));
+    return reduceSum(sum);
+  }
+
+  static BITCLOAK_INLINE IntegerElement reduceWide(const IntegerElement& a) { return reduce(a); }
+
+  // A call costs little beside a product, and the code stays in its cache.
+  static BITCLOAK_APART IntegerElement mul(const IntegerElement& a, const IntegerElement& b) {
+    Number columns[2 * LIMBS];
+    for (Number& column : columns) column = Lanes::broadcast(0);
+    repeat<0, LIMBS>([&](auto i) BITCLOAK_LAMBDA { addMultiple(columns + i, a.l[i], b.l); });
+    return reduceProduct(columns);
+  }
+
+  static BITCLOAK_APART IntegerElement sqr(const IntegerElement& a) {
+    Number columns[2 * LIMBS];
+    for (Number& column : columns) column = Lanes::broadcast(0);
+    // Each pair of limbs once, and doubled.
+    repeat<0, LIMBS>([&](auto i) BITCLOAK_LAMBDA {
+      repeat<i + 1, LIMBS>([&](auto j) BITCLOAK_LAMBDA { addProduct(columns + i + j, a.l[i], a.l[j]); });
+    });
+    for (Number& column : columns) column = Lanes::add(column, column);
+    repeat<0, LIMBS>([&](auto i) BITCLOAK_LAMBDA { addProduct(columns + 2 * i, a.l[i], a.l[i]); });
+    return reduceProduct(columns);
+  }
+
+  // Between memory and vectors.
+
+  static Stored pack(const Single& a) {
+    constexpr Single FACTOR = Single::of(powerOfTwo(LIMBS * LIMB_BITS, Single::P));
+    return limbsOf(Single::mul(a, FACTOR).words());
+  }
+
+  static Single unpack(const Stored& a) {
+    constexpr Single FACTOR = Single::of(powerOfTwo(512 - LIMBS * LIMB_BITS, Single::P));
+    // Brought below 2 P, which four words hold.
+    const i64 multiple = static_cast<i64>(a.l[LIMBS - 1] / (HIGHEST_OF_P + 1));
+    u64 l[LIMBS];
+    i64 carry = 0;
+    for (int i = 0; i < LIMBS; i++) {
+      carry += static_cast<i64>(a.l[i]) - multiple * static_cast<i64>(P.l[i]);
+      l[i] = static_cast<u64>(carry) & LIMB_MASK;
+      carry >>= LIMB_BITS;
+    }
+    const Words number{{l[0] | l[1] << 52, l[1] >> 12 | l[2] << 40, l[2] >> 24 | l[3] << 28, l[3] >> 36 | l[4] << 16}};
+    return Single::mul(Single::of(number), FACTOR);
+  }
+
+  static BITCLOAK_INLINE IntegerElement broadcast(const Stored& a) {
+    IntegerElement result;
+    for (int i = 0; i < LIMBS; i++) result.l[i] = Lanes::broadcast(a.l[i]);
+    return result;
+  }
+
+  /** `at(lane)` is the element of each lane. */
+  template <class At>
+  static BITCLOAK_INLINE IntegerElement gather(const At& at) {
+    IntegerElement result;
+    Lanes::gather(result.l, [&](int lane) -> const u64* { return at(lane).l; });
+    return result;
+  }
+
+  template <class At>
+  BITCLOAK_INLINE void scatter(const At& at) const {
+    Lanes::scatter(l, [&](int lane) -> u64* { return at(lane).l; });
+  }
+
+  /** Negates the lanes whose reference is odd; for elements below 2 P. */
+  template <class At>
+  BITCLOAK_INLINE IntegerElement negatedWhereOdd(const At& at) const {
+    return negatedWhere(Lanes::whereOdd(at));
+  }
+
+  /** Lanes whose number has the bit `distance` change places. */
+  BITCLOAK_INLINE IntegerElement swapped(int distance) const {
+    IntegerElement result;
+    for (int i = 0; i < LIMBS; i++) result.l[i] = Lanes::swapped(l[i], distance);
+    return result;
+  }
+
+  /** Negates the lanes whose number has the bit `distance`; for elements below 2 P. */
+  BITCLOAK_INLINE IntegerElement negatedUpper(int distance) const { return negatedWhere(Lanes::whereUpper(distance)); }
+
+  /**
+   * How often P is to be taken from a number from 0 to 44 P whose highest limb is given: never too often, and so often that less than 1.4 P is left,
+   * also where the limb is 8 too small.
+   */
+  static BITCLOAK_INLINE Number quotient(Number highest) {
+    constexpr u64 RECIPROCAL = (u64{1} << LIMB_BITS) / (HIGHEST_OF_P + 1);
+    return Lanes::addHigh(Lanes::broadcast(0), highest, Lanes::broadcast(RECIPROCAL));
+  }
+
+ private:
+  /** MULTIPLE·P + a - b, by limbs. */
+  template <int MULTIPLE>
+  static BITCLOAK_INLINE IntegerElement difference(const IntegerElement& a, const IntegerElement& b) {
+    constexpr Stored MULTIPLE_OF_P = multipleOfP(MULTIPLE);
+    IntegerElement result;
+    for (int i = 0; i < LIMBS; i++) {
+      result.l[i] = Lanes::sub(Lanes::add(a.l[i], Lanes::broadcast(MULTIPLE_OF_P.l[i])), b.l[i]);
+    }
+    return result;
+  }
+
+  template <class Mask>
+  BITCLOAK_INLINE IntegerElement negatedWhere(Mask mask) const {
+    constexpr Stored TWICE_P = multipleOfP(2);
+    IntegerElement result;
+    for (int i = 0; i < LIMBS; i++) result.l[i] = Lanes::subWhere(mask, l[i], Lanes::broadcast(TWICE_P.l[i]), l[i]);
+    return tidy(result.l);
+  }
+
+  /** Reduces a number of at least 0.9 P and at most 39 P, given by limbs within 2^53. */
+  static BITCLOAK_INLINE IntegerElement reduceSum(const IntegerElement& a) {
+    // The limbs below are worth no more than 4 of the highest limb's units, or -4.
+    const Number multiple = quotient(Lanes::sub(a.l[LIMBS - 1], Lanes::broadcast(4)));
+    Number limbs[LIMBS + 1];
+    for (int i = 0; i < LIMBS; i++) limbs[i] = i < LIMBS - 1 ? Lanes::belowTwoLimbs(a.l[i]) : a.l[i];
+    limbs[LIMBS] = Lanes::broadcast(0);
+    repeat<0, LIMBS>([&](auto i) BITCLOAK_LAMBDA { addProduct(limbs + i, multiple, Lanes::broadcast(NEGATED_P.l[i])); });
+    IntegerElement result = tidy(limbs);
+    // 2^260 was added as often as P was taken away.
+    result.l[LIMBS - 1] = Lanes::reduced(Lanes::lowBits(result.l[LIMBS - 1]));
+    return result;
+  }
+
+  static BITCLOAK_INLINE void addProduct(Number* columns, Number a, Number b) {
+    columns[0] = Lanes::addLow(columns[0], a, b);
+    columns[1] = Lanes::addHigh(columns[1], a, b);
+  }
+
+  static BITCLOAK_INLINE void addMultiple(Number* columns, Number a, const Number* b) {
+    repeat<0, LIMBS>([&](auto j) BITCLOAK_LAMBDA { addProduct(columns + j, a, b[j]); });
+  }
+
+  /** The columns' number divided by 2^260 modulo P by Montgomery's method: less than a·b/2^260 + P. No column comes near to 2^63. */
+  static BITCLOAK_INLINE IntegerElement reduceProduct(Number* columns) {
+    constexpr u64 NEGATED_INVERSE = Single::NEGATED_INVERSE & LIMB_MASK;
+    Number p[LIMBS];
+    for (int i = 0; i < LIMBS; i++) p[i] = Lanes::broadcast(P.l[i]);
+    const Number negatedInverse = Lanes::broadcast(NEGATED_INVERSE);
+    repeat<0, LIMBS>([&](auto i) BITCLOAK_LAMBDA {
+      const Number multiple = Lanes::lowOfLowBits(columns[i], negatedInverse);
+      addMultiple(columns + i, multiple, p);
+      columns[i + 1] = Lanes::add(columns[i + 1], Lanes::highBits(columns[i]));
+    });
+    return tidy(columns + LIMBS);
+  }
+};
+
+}  // namespace bitcloak::BITCLOAK_BACKEND
