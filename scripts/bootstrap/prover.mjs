@@ -8,6 +8,8 @@ import { say } from './report.mjs';
 /** @typedef {import('../bootstrap.mjs').Context} Context */
 
 const COMPILERS = ['c++', 'g++', 'clang++'];
+/** Nearly every machine has as many cores, and memory for them. */
+const COMPILERS_AT_ONCE = 2;
 // A warning is no error here: a newer compiler has others, and a machine with it shall not prove more slowly for one. Tests take them as errors.
 const FLAGS = [
   '-std=c++20',
@@ -28,8 +30,12 @@ const FLAGS = [
  * @returns {{ name: string, flags: readonly string[] }[]}
  */
 function units() {
-  const everywhere = ['portable', 'addon'].map((name) => ({ name, flags: [] }));
-  return process.arch === 'x64' ? [...everywhere, { name: 'avx2', flags: ['-mavx2', '-mfma', '-mbmi2'] }] : everywhere;
+  const everywhere = ['portable', 'backends', 'addon'].map((name) => ({ name, flags: [] }));
+  if (process.arch !== 'x64') return everywhere;
+  const avx2 = ['-mavx2', '-mfma', '-mbmi2'];
+  const ifma = ['-mavx512f', '-mavx512vl', '-mavx512dq', '-mavx512ifma', '-mbmi2'];
+  // Those that take longest first.
+  return [{ name: 'avx2', flags: avx2 }, { name: 'ifma', flags: ifma }, ...everywhere];
 }
 
 /** @param {Context} context */
@@ -69,15 +75,25 @@ export async function compileProver(context) {
  */
 async function compile(context, compiler, directory) {
   const tool = { cwd: context.root, env: context.environment, onStart: context.onStart };
-  const objects = [];
-  for (const { name, flags } of units()) {
-    const object = path.join(directory, `${name}.o`);
-    const source = path.join('packages', 'prover', 'native', `${name}.cpp`);
-    const headers = path.join('node_modules', 'node-api-headers', 'include');
-    const status = await runTool(compiler, [...FLAGS, ...flags, `-I${headers}`, '-c', source, '-o', object], tool);
-    if (status !== 0) return false;
-    objects.push(object);
+  const object = (/** @type {string} */ name) => path.join(directory, `${name}.o`);
+  const waiting = units();
+  const statuses = await Promise.allSettled(
+    Array.from({ length: COMPILERS_AT_ONCE }, async () => {
+      for (let unit = waiting.shift(); unit !== undefined; unit = waiting.shift()) {
+        const { name, flags } = unit;
+        const source = path.join('packages', 'prover', 'native', `${name}.cpp`);
+        const headers = path.join('node_modules', 'node-api-headers', 'include');
+        const words = [...FLAGS, ...flags, `-I${headers}`, '-c', source, '-o', object(name)];
+        if ((await runTool(compiler, words, tool)) !== 0) return false;
+      }
+      return true;
+    }),
+  );
+  for (const status of statuses) {
+    if (status.status === 'rejected') throw status.reason;
+    if (!status.value) return false;
   }
+  const objects = units().map(({ name }) => object(name));
   // Node itself has the symbols that are missing.
   const shared = process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-pthread'];
   const linked = path.join(directory, 'addon.node');

@@ -27,6 +27,9 @@ extern "C" void bitcloakRelease(void* memory) {
 
 namespace bitcloak {
 extern const Backend PORTABLE_BACKEND;
+#ifdef HAS_IFMA
+extern const Backend IFMA_BACKEND;
+#endif
 #ifdef HAS_AVX2
 extern const Backend AVX2_BACKEND;
 #endif
@@ -81,6 +84,9 @@ int main(int argumentCount, char** arguments) {
   if (argumentCount != 4) return 2;
   const Bytes key = readFile(arguments[1]), witness = readFile(arguments[2]);
   std::vector<const Backend*> backends = {&PORTABLE_BACKEND};
+#ifdef HAS_IFMA
+  backends.push_back(&IFMA_BACKEND);
+#endif
 #ifdef HAS_AVX2
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) backends.push_back(&AVX2_BACKEND);
 #endif

@@ -6,6 +6,7 @@ import { findWasm } from '@bitcloak/prover/nodeWasm';
 import type { WasmVariant } from '@bitcloak/prover/wasmEngine';
 import { WasmProver } from '@bitcloak/prover/wasmProver';
 import * as snarkjs from 'snarkjs';
+import { loadEmulatedAddon } from '../support/emulatedAddon.ts';
 import {
   edgeValues,
   EXTENSION,
@@ -35,11 +36,14 @@ function wasmOperations(variant: WasmVariant): Operations | undefined {
   return (...operation) => prover.apply(...operation);
 }
 
+const emulated = loadEmulatedAddon();
+
 /** Undefined where it is not there. */
 const BACKENDS: Readonly<Record<string, Operations | undefined>> = {
   ...(addon === undefined
     ? { native: undefined }
     : Object.fromEntries(addon.backends.map((backend) => [backend, operationsOf(addon, backend)]))),
+  'ifma emulated': emulated && operationsOf(emulated, 'ifma'),
   'wasm relaxed': wasmOperations('relaxed'),
   'wasm plain': wasmOperations('plain'),
 };

@@ -19,6 +19,7 @@ import { bn254 } from '@bitcloak/prover/bn254';
 import * as snarkjs from 'snarkjs';
 import { makeStatements } from '../../scripts/bench/statements.ts';
 import { Dice } from '../support/dice.ts';
+import { loadEmulatedAddon } from '../support/emulatedAddon.ts';
 
 const circuits = resolve(import.meta.dirname, '../../circuits');
 const ELEMENT_BYTES = 32;
@@ -90,6 +91,10 @@ describe('the native prover', function () {
           );
         }
       }
+      const emulated = circuit === 'clearing' ? loadEmulatedAddon() : undefined;
+      if (emulated === undefined) return;
+      const key = await emulated.loadKey('ifma', keyFile(circuit));
+      assert.deepEqual(new Uint8Array(await emulated.prove(key, witness, 2, blinding)), wanted, 'emulated ifma');
     });
   }
 
@@ -217,9 +222,9 @@ describe('the native prover', function () {
   });
 
   it('says which prover is not there', () => {
-    assert.throws(() => chooseEngine({ choice: 'ifma' as never }), {
+    assert.throws(() => chooseEngine({ choice: 'abacus' as never }), {
       code: 'PROVER_UNAVAILABLE',
-      message: /ifma is not there/,
+      message: /abacus is not there/,
     });
   });
 

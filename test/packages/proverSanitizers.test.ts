@@ -32,7 +32,7 @@ describe('the prover under sanitizers', function () {
   it('proves, and reads damaged keys and witnesses, without harm', function () {
     if (COMPILER === undefined) this.skip();
     // The vectors are as long as this to compile with checks: they have their turn in the soak.
-    const counts = fuzzProver(24, { withAvx2: false });
+    const counts = fuzzProver(24, { withVectors: false });
     const [successes = 0, ...refusals] = counts;
     assert.equal(
       counts.reduce((sum, count) => sum + count, 0),

@@ -7,7 +7,7 @@ describe('the prover under sanitizers, at full length', function () {
 
   it('reads whatever damaged keys and witnesses without harm, in each backend', function () {
     if (COMPILER === undefined) this.skip();
-    const counts = fuzzProver(2_000, { withAvx2: process.arch === 'x64' });
+    const counts = fuzzProver(2_000, { withVectors: true });
     assert(
       counts.slice(0, 7).every((count) => count > 0),
       counts.join(' '),

@@ -16,13 +16,11 @@ export const COMPILER = NAMES.find((name) => {
   }
 });
 
-/** Compiles C++ sources of the repository and hands the program to `use`. */
-export function withProgram<Result>(
-  units: readonly { readonly source: string; readonly flags?: readonly string[] }[],
-  flags: readonly string[],
-  use: (program: string) => Result,
-): Result {
-  const directory = mkdtempSync(join(tmpdir(), 'bitcloak-native-'));
+export type Unit = { readonly source: string; readonly flags?: readonly string[] };
+
+/** Compiles C++ sources of the repository and links them to a file. */
+export function compileUnits(units: readonly Unit[], flags: readonly string[], file: string): void {
+  const directory = mkdtempSync(join(tmpdir(), 'bitcloak-objects-'));
   const options: ExecFileSyncOptions = { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] };
   const common = ['-std=c++20', '-Wall', '-Wextra', '-Werror', '-Wno-unknown-pragmas', ...flags];
   try {
@@ -31,8 +29,22 @@ export function withProgram<Result>(
       execFileSync(COMPILER ?? '', [...common, ...own, '-c', source, '-o', object], options);
       return object;
     });
+    execFileSync(COMPILER ?? '', [...common, ...objects, '-o', file], options);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+/** Hands what was compiled to `use`, as a program. */
+export function withProgram<Result>(
+  units: readonly Unit[],
+  flags: readonly string[],
+  use: (program: string) => Result,
+): Result {
+  const directory = mkdtempSync(join(tmpdir(), 'bitcloak-native-'));
+  try {
     const program = join(directory, 'program');
-    execFileSync(COMPILER ?? '', [...common, ...objects, '-o', program], options);
+    compileUnits(units, flags, program);
     return use(program);
   } finally {
     rmSync(directory, { recursive: true });

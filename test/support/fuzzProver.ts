@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { WitnessGenerator } from '@bitcloak/prover/witness';
 import { makeStatements } from '../../scripts/bench/statements.ts';
 import { withProgram } from './compiler.ts';
+import { EMULATED_UNIT } from './emulatedAddon.ts';
 
 const NATIVE = 'packages/prover/native';
 const SANITIZERS = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
@@ -14,14 +15,19 @@ const SANITIZERS = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recove
  *
  * @returns how often each `Status` of native/interface.h was the answer. Throws where a sanitizer found something.
  */
-export function fuzzProver(rounds: number, options: { readonly withAvx2: boolean }): number[] {
+export function fuzzProver(rounds: number, options: { readonly withVectors: boolean }): number[] {
   const circuits = resolve(import.meta.dirname, '../../circuits');
   const directory = mkdtempSync(join(tmpdir(), 'bitcloak-fuzz-'));
+  const hasAvx2 = process.arch === 'x64';
   const avx2 = { source: `${NATIVE}/avx2.cpp`, flags: ['-mavx2', '-mfma', '-mbmi2'] };
+  const vectors = [EMULATED_UNIT, ...(hasAvx2 ? [avx2] : [])];
   const units = [
     { source: `${NATIVE}/portable.cpp` },
-    ...(options.withAvx2 ? [avx2] : []),
-    { source: 'test/native/fuzz.cpp', flags: options.withAvx2 ? ['-DHAS_AVX2'] : [] },
+    ...(options.withVectors ? vectors : []),
+    {
+      source: 'test/native/fuzz.cpp',
+      flags: options.withVectors ? ['-DHAS_IFMA', ...(hasAvx2 ? ['-DHAS_AVX2'] : [])] : [],
+    },
   ];
   try {
     const witness = join(directory, 'witness');

@@ -8,7 +8,7 @@
 
 #include <atomic>
 
-#include "interface.h"
+#include "backends.h"
 
 extern "C" void* bitcloakAllocate(size_t bytes) {
   void* memory = nullptr;
@@ -20,34 +20,10 @@ extern "C" void bitcloakRelease(void* memory) { free(memory); }
 
 namespace bitcloak {
 
-extern const Backend PORTABLE_BACKEND;
-#if defined(__x86_64__)
-extern const Backend AVX2_BACKEND;
-#endif
-
 namespace {
 
 constexpr uint32_t THREADS_MAX = 256;
 constexpr size_t WORD_BYTES = 32;
-
-/** The backends that this processor can run, the fastest first. */
-const Backend* const* availableBackends() {
-  // Threads of Node may ask for the first time together: the list is made once, as a whole.
-  struct List {
-    const Backend* backends[3] = {};
-    List() {
-      size_t count = 0;
-#if defined(__x86_64__)
-      if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) {
-        backends[count++] = &AVX2_BACKEND;
-      }
-#endif
-      backends[count] = &PORTABLE_BACKEND;
-    }
-  };
-  static const List list;
-  return list.backends;
-}
 
 struct LoadedKey {
   const Backend* backend;
@@ -228,7 +204,7 @@ const Backend* findBackend(napi_env env, napi_value value) {
   char name[16] = {};
   size_t length = 0;
   if (napi_get_value_string_utf8(env, value, name, sizeof name, &length) != napi_ok) return nullptr;
-  for (const Backend* const* backend = availableBackends(); *backend != nullptr; backend++) {
+  for (const Backend* const* backend = backends().available; *backend != nullptr; backend++) {
     if (strcmp((*backend)->name, name) == 0) return *backend;
   }
   return nullptr;
@@ -359,12 +335,17 @@ NAPI_MODULE_INIT() {
   napi_value names;
   napi_create_array(env, &names);
   uint32_t index = 0;
-  for (const Backend* const* backend = availableBackends(); *backend != nullptr; backend++) {
+  for (const Backend* const* backend = backends().available; *backend != nullptr; backend++) {
     napi_value name;
     napi_create_string_utf8(env, (*backend)->name, NAPI_AUTO_LENGTH, &name);
     napi_set_element(env, names, index++, name);
   }
   napi_set_named_property(env, exports, "backends", names);
+  if (const Backend* refused = backends().refused) {
+    napi_value name;
+    napi_create_string_utf8(env, refused->name, NAPI_AUTO_LENGTH, &name);
+    napi_set_named_property(env, exports, "refused", name);
+  }
   define(env, exports, "loadKey", loadKey);
   define(env, exports, "prove", prove);
   define(env, exports, "verify", verifyProof);

@@ -4,10 +4,14 @@ import { ADDON } from './places.ts';
 /** A key in the addon's memory; let go when nobody holds it. */
 export type NativeKey = { readonly brand: unique symbol };
 
+export type NativeBackend = 'ifma' | 'avx2' | 'portable';
+
 /** What packages/prover/native/addon.cpp gives. Rejections have a `status`, one of native/interface.h, where a file or a witness is refused. */
 export type Addon = {
   /** Those that this processor can run, the fastest first. */
-  readonly backends: readonly ('avx2' | 'portable')[];
+  readonly backends: readonly NativeBackend[];
+  /** One that this processor should be able to run, but whose results were wrong when it was tried. */
+  readonly refused?: NativeBackend;
   loadKey(backend: string, file: Uint8Array): Promise<NativeKey>;
   /**
    * @param witness elements of 32 little-endian bytes.

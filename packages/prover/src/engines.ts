@@ -9,7 +9,16 @@ import { findWasm, NodePort } from './nodeWasm.ts';
 import { wasmEngine, type WasmVariant } from './wasmEngine.ts';
 
 /** `native`: the fastest of the addon; `wasm`: the fastest of the WebAssembly. */
-export const PROVER_CHOICES = ['native', 'avx2', 'portable', 'wasm', 'wasm-relaxed', 'wasm-plain', 'snarkjs'] as const;
+export const PROVER_CHOICES = [
+  'native',
+  'ifma',
+  'avx2',
+  'portable',
+  'wasm',
+  'wasm-relaxed',
+  'wasm-plain',
+  'snarkjs',
+] as const;
 export type ProverChoice = (typeof PROVER_CHOICES)[number];
 
 export type EngineOptions = {
@@ -20,8 +29,10 @@ export type EngineOptions = {
 };
 
 /** What is there, the fastest first. */
-export function availableEngines(threads = availableParallelism()): Partial<Record<ProverChoice, () => Engine>> {
-  const addon = findAddon();
+export function availableEngines(
+  threads = availableParallelism(),
+  addon = findAddon(),
+): Partial<Record<ProverChoice, () => Engine>> {
   const natives = (addon?.backends ?? []).map((backend) => [
     backend,
     () => nativeEngine(addon as Addon, backend, threads),
@@ -43,7 +54,7 @@ export function chooseEngine({ choice = choiceOfEnvironment(), threads }: Engine
   const engines = availableEngines(threads);
   const names = Object.keys(engines) as ProverChoice[];
   const kinds: Partial<Record<ProverChoice, readonly ProverChoice[]>> = {
-    native: ['avx2', 'portable'],
+    native: ['ifma', 'avx2', 'portable'],
     wasm: ['wasm-relaxed', 'wasm-plain'],
   };
   const wanted = choice === undefined ? names : (kinds[choice] ?? [choice]);
@@ -66,8 +77,9 @@ const NATIVE_THREADS_MAX = 256;
 
 function nativeEngine(addon: Addon, backend: string, threadsWanted: number): Engine {
   const threads = Math.min(threadsWanted, NATIVE_THREADS_MAX);
+  const refusal = addon.refused === undefined ? '' : `; ${addon.refused} computed wrongly here and is not used`;
   return {
-    name: `native ${backend}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`,
+    name: `native ${backend}, ${threads} ${threads === 1 ? 'thread' : 'threads'}${refusal}`,
     load: async (zkey) => {
       const key = await addon.loadKey(backend, zkey).catch(throwStatus);
       return { prove: (witness, blinding) => addon.prove(key, witness, threads, blinding).catch(throwStatus) };
