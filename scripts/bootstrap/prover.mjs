@@ -11,7 +11,7 @@ const COMPILERS = ['c++', 'g++', 'clang++'];
 /** Nearly every machine has as many cores, and memory for them. */
 const COMPILERS_AT_ONCE = 2;
 // A warning is no error here: a newer compiler has others, and a machine with it shall not prove more slowly for one. Tests take them as errors.
-const FLAGS = [
+export const FLAGS = [
   '-std=c++20',
   '-O3',
   '-DNAPI_VERSION=8',
@@ -29,7 +29,7 @@ const FLAGS = [
  * The files that are compiled, each with the instructions that it alone may use: what a processor has is asked when the addon is loaded.
  * @returns {{ name: string, flags: readonly string[] }[]}
  */
-function units() {
+export function units() {
   const everywhere = ['portable', 'backends', 'addon'].map((name) => ({ name, flags: [] }));
   if (process.arch !== 'x64') return everywhere;
   const avx2 = ['-mavx2', '-mfma', '-mbmi2'];
