@@ -71,7 +71,10 @@ EMULATED __m512i _mm512_permutexvar_epi64(__m512i index, __m512i a) {
 }
 EMULATED __m512i _mm512_permutex2var_epi64(__m512i a, __m512i index, __m512i b) {
   __m512i result;
-  for (int i = 0; i < 8; i++) result[i] = ((index[i] & 8) != 0 ? b : a)[index[i] & 7];
+  for (int i = 0; i < 8; i++) {
+    const int from = static_cast<int>(index[i] & 7);
+    result[i] = (index[i] & 8) != 0 ? b[from] : a[from];
+  }
   return result;
 }
 EMULATED __m512i _mm512_unpacklo_epi64(__m512i a, __m512i b) {
