@@ -1,4 +1,4 @@
-// Compares one backend with another before it is used: single products and sums, and a whole proof from a key that is made up. It takes less than a
+// Compares one backend with another before it is used: single products and sums, and a whole proof from a key that is made up. It takes about a
 // tenth of a second.
 #pragma once
 #include "keyFile.h"
@@ -56,7 +56,9 @@ class SelfTest {
     Array<u8> bytes(OPERANDS * ELEMENT_BYTES);
     for (size_t i = 0; i < OPERANDS; i++) {
       Words number = drawNumber();
-      if (i % 4 < 2) number = Element<Modulus>::mul(Element<Modulus>::of(number), Element<Modulus>::of(sixteenth)).words();
+      if (i % 4 < 2) {
+        number = Element<Modulus>::mul(Element<Modulus>::of(number), Element<Modulus>::of(sixteenth)).words();
+      }
       __builtin_memcpy(&bytes[i * ELEMENT_BYTES], number.w, ELEMENT_BYTES);
     }
     return bytes;
