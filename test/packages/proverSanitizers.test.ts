@@ -7,6 +7,11 @@ import { fuzzProver } from '../support/fuzzProver.ts';
 const ROOT = resolve(import.meta.dirname, '../..');
 const COMPILERS = ['g++', 'clang++', 'clang++-16'].filter((name) => spawnSync(name, ['--version']).status === 0);
 
+const INSTRUCTIONS = [
+  { name: 'avx2', flags: ['-mavx2', '-mfma', '-mbmi2'] },
+  { name: 'ifma', flags: ['-mavx512f', '-mavx512vl', '-mavx512dq', '-mavx512ifma', '-mbmi2'] },
+];
+
 describe('the sources of the native prover', function () {
   this.timeout(300_000);
 
@@ -15,8 +20,9 @@ describe('the sources of the native prover', function () {
       const warnings = ['-Wall', '-Wextra', '-Wconversion', '-Wno-unknown-pragmas', '-Werror'];
       const units = [
         { name: 'portable', flags: [] },
+        { name: 'backends', flags: [] },
         { name: 'addon', flags: ['-DNAPI_VERSION=8', '-Inode_modules/node-api-headers/include'] },
-        ...(process.arch === 'x64' ? [{ name: 'avx2', flags: ['-mavx2', '-mfma', '-mbmi2'] }] : []),
+        ...(process.arch === 'x64' ? INSTRUCTIONS : []),
       ];
       for (const { name, flags } of units) {
         const source = `packages/prover/native/${name}.cpp`;

@@ -100,7 +100,7 @@ class SelfTest {
 
   static constexpr size_t TERMS_SIZE = 4 + 2 * DOMAIN_SIZE * TERM_BYTES;
   static constexpr size_t HEADER_SIZE = 2 * (4 + ELEMENT_BYTES) + 12 + 3 * G1_BYTES + 3 * G2_BYTES;
-  static constexpr size_t TABLES_SIZE = (3 * WIRES - 1 + DOMAIN_SIZE) * G1_BYTES + WIRES * G2_BYTES;
+  static constexpr size_t TABLES_SIZE = (3 * WIRES + DOMAIN_SIZE) * G1_BYTES + WIRES * G2_BYTES;
 
   struct Writer {
     u8* at;
@@ -135,7 +135,8 @@ class SelfTest {
     writer.section(2, HEADER_SIZE);
     writer.put(elementBytes, BaseModulus::P, elementBytes, ScalarModulus::P, WIRES, u32{0}, DOMAIN_SIZE);
     writer.put(points[3], points[4], points2[5], points2[6], points[7], points2[8]);
-    writer.section(3, 0);
+    writer.section(3, G1_BYTES);
+    writer.put(points[0]);
     writer.section(4, TERMS_SIZE);
     writer.put(2 * DOMAIN_SIZE);
     for (u32 i = 0; i < 2 * DOMAIN_SIZE; i++) {
