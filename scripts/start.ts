@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { parseArgs } from 'node:util';
 import { LocalProver, terminateProver } from '@bitcloak/prover/prover';
 import { DEVNET_MANIFEST, removeManifest, startDevnet, writeManifest } from './devnet/devnet.ts';
@@ -28,6 +30,19 @@ function portOf(text: string, option: string): number {
   return port;
 }
 
+/** The chain's server ends the process where somebody else listens. */
+async function refuseTaken(port: number, option: string): Promise<void> {
+  const probe = createServer();
+  try {
+    probe.listen(port, '127.0.0.1');
+    await once(probe, 'listening');
+  } catch {
+    throw new Error(`port ${port} is taken, perhaps by another npm start: --${option} names another one`);
+  } finally {
+    probe.close();
+  }
+}
+
 function showStep({ step, milliseconds, gas, proofMs }: StepReport): void {
   const columns = [
     step.padEnd(38),
@@ -39,6 +54,9 @@ function showStep({ step, milliseconds, gas, proofMs }: StepReport): void {
 }
 
 async function main(): Promise<void> {
+  for (const option of ['port', 'relayer-port', 'enclave-port'] as const) {
+    await refuseTaken(portOf(values[option], option), option);
+  }
   const prover = new LocalProver({
     onEngine: (name) => {
       console.log(`proofs: ${name}`);
@@ -93,4 +111,9 @@ The chain, the relayer, the keeper and the enclave go on until Ctrl-C. Type next
 }
 
 if (values.help) console.log(USAGE);
-else await main();
+else {
+  await main().catch((error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  });
+}

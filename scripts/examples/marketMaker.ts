@@ -107,8 +107,9 @@ class Quote {
       if (ticks === undefined) return known && ifOpen(await this.#client.cancel(known.id));
       const price = formatPrice(this.#market, ticks);
       if (known !== undefined) {
-        if (known.price === ticks && known.open === lots) return known;
-        const quantity = formatQuantity(this.#market, known.filled + lots);
+        const wanted = Math.min(lots, known.open + this.#affordable(side, ticks));
+        if (known.price === ticks && known.open === wanted) return known;
+        const quantity = formatQuantity(this.#market, known.filled + wanted);
         return ifOpen((await this.#client.amend(known, { price, quantity })).order);
       }
       const affordable = Math.min(lots, this.#affordable(side, ticks));

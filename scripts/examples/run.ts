@@ -1,6 +1,6 @@
 import process from 'node:process';
 import { resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { readManifest } from '@bitcloak/chain/manifestFile';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
 import type { Side } from '@bitcloak/protocol/orders';
@@ -55,7 +55,8 @@ async function run<Option extends string>(options: Readonly<Record<Option, strin
   const own = Object.entries<string>(options).map(
     ([name, value]) => [name, { type: 'string', default: value }] as const,
   );
-  const { values } = parseArgs({ options: { ...COMMON, ...Object.fromEntries(own) } });
+  const all = { ...COMMON, ...Object.fromEntries(own) };
+  const { values } = parseWords(all);
   const { wallet: directory, network, index, reference } = values as { [Name in keyof typeof COMMON]?: string };
   const passphrase = process.env['BITCLOAK_PASSPHRASE'];
   if (directory === undefined || reference === undefined || passphrase === undefined) {
@@ -104,6 +105,17 @@ export function describe(
   const market = client.marketOf(record);
   if (market === undefined) throw new Error('a record of a market that is not known');
   return `${record.side} ${formatQuantity(market, lots)} ${market.pair} at ${formatPrice(market, record.price)}`;
+}
+
+/** As `parseArgs`; what it does not know is a mistake of whoever typed it. */
+function parseWords<Options extends NonNullable<ParseArgsConfig['options']>>(options: Options) {
+  try {
+    return parseArgs({ options });
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    const known = Object.keys(options).map((name) => `--${name}`);
+    throw new BitcloakError('USAGE', `${error.message}; there are ${known.join(', ')}`, { cause: error });
+  }
 }
 
 function referenceOf(text: string): () => Promise<string | undefined> {

@@ -278,7 +278,7 @@ describe('trading from the command line', function () {
       '--on-chain',
     );
     assert.deepEqual([cancelled.transactions.length, cancelled.clientOrderIds.length], [1, 1]);
-    const again = await cli<{ transactions: Json[] }>('alice', 'trade', 'cancel', '--all', '--on-chain');
+    const again = await cli<{ transactions: Json[] }>('alice', 'trade', 'cancel', '--all', '--on-chain', '--yes');
     assert.ok(again.transactions.length <= 1);
     await assertCancelled();
 

@@ -196,6 +196,23 @@ export function withdrawalJson(withdrawal: WithdrawalRecord, token: Token): Json
   };
 }
 
+export function withdrawalsTable(withdrawals: readonly (WithdrawalRecord & { readonly token: Token })[]): string {
+  const right = { align: 'right' } as const;
+  const columns = [
+    { title: 'id', ...right },
+    { title: 'amount', ...right },
+    { title: 'fee', ...right },
+    { title: 'status' },
+  ];
+  const rows = withdrawals.map(({ id, amount, fee, token, status, settlement }) => [
+    String(id),
+    amountText(amount, token),
+    amountText(fee, token),
+    status === 'settled' ? `settled in ${settlement}` : status,
+  ]);
+  return table(columns, rows);
+}
+
 export function marketJson(market: TradedMarket): Json {
   const { pair, makerFee, takerFee, lotsMin, lotsMax, ticksMax, trading, baseToken, quoteToken } = market;
   return {

@@ -110,7 +110,13 @@ function addOrderCommands(trade: Command, run: Run): void {
     .argument('[id]', "the order's number; with --on-chain also its client order id")
     .option('--all', 'every open order')
     .addOption(new Option('--pair <pair>', 'with --all: those of this pair alone').conflicts('onChain'))
-    .option('--on-chain', 'by a transaction of the public account, for orders that this wallet signed');
+    .option('--on-chain', 'by a transaction of the public account, for orders that this wallet signed')
+    .addOption(
+      new Option(
+        '--signed',
+        'with --all and --on-chain: also what the operator says is over, in case it lies',
+      ).conflicts('pair'),
+    );
   addOperatorOptions(cancel)
     .addHelpText('after', examples('trade cancel 7', 'trade cancel --all', 'trade cancel --all --on-chain'))
     .action((id: string | undefined, options: CancelOptions, command: Command) =>
@@ -139,6 +145,14 @@ function addViewCommands(trade: Command, run: Run): void {
     .addHelpText('after', examples('trade fills', 'trade fills --json'))
     .action((options: OperatorOptions, command: Command) =>
       run(command, async (context) => (await import('./commands/tradeViews.ts')).showFills(context, options)),
+    );
+  const withdrawals = trade
+    .command('withdrawals')
+    .description('what was withdrawn from the trading account, and whether it is settled');
+  addOperatorOptions(withdrawals)
+    .addHelpText('after', examples('trade withdrawals', 'trade withdrawals --json'))
+    .action((options: OperatorOptions, command: Command) =>
+      run(command, async (context) => (await import('./commands/tradeViews.ts')).showWithdrawals(context, options)),
     );
   const balances = trade
     .command('balances')

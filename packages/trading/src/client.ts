@@ -326,6 +326,7 @@ export class TradingClient {
     const market = this.marketOf(known);
     if (market === undefined)
       throw new BitcloakError('USAGE', `order ${known.id} is of a market that is not known here`);
+    if (known.status !== 'open') throw new BitcloakError('ORDER_UNKNOWN', `order ${known.id} is not open any more`);
     const price = wish.price === undefined ? known.price : ticksOf(market, wish.price);
     const lots = wish.quantity === undefined ? known.lots : lotsOf(market, wish.quantity);
     if (lots <= known.filled) {

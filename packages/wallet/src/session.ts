@@ -285,14 +285,14 @@ export class Session {
     }
   }
 
-  /** Gas of taking orders back on the chain now, and what it costs in the chain's smallest unit at today's price. */
-  async cancelCost(orderHashes: readonly bigint[]): Promise<{ gas: bigint; cost: bigint }> {
+  /** What taking orders back on the chain takes now: transactions, gas, and its price in the chain's smallest unit. All are 0 where it is done. */
+  async cancelCost(orderHashes: readonly bigint[]): Promise<{ transactions: number; gas: bigint; cost: bigint }> {
     const pool = new PoolClient(this.manifest.pool, this.#signer());
     const calls = await cancelCalls(pool, this.#cancellable(orderHashes));
     const parts = await Promise.all(calls.map((call) => pool.estimateGas(call)));
     const gas = parts.reduce((total, part) => total + part, 0n);
     const { maxFeePerGas, gasPrice } = await this.endpoint.getFeeData();
-    return { gas, cost: gas * (gasPrice ?? maxFeePerGas ?? 0n) };
+    return { transactions: calls.length, gas, cost: gas * (gasPrice ?? maxFeePerGas ?? 0n) };
   }
 
   /** What a relayer asks for an asset now. */

@@ -165,6 +165,7 @@ export type CancelOptions = OperatorOptions & {
   readonly all?: true;
   readonly pair?: string;
   readonly onChain?: true;
+  readonly signed?: true;
 };
 
 export async function cancelOrders(
@@ -197,35 +198,61 @@ async function cancelOnChain(context: Context, typed: string | undefined, option
     .checkFills(operatorId, undefined)
     .orders.filter(({ kept: { order }, sold }) => order.expiry > session.blockTime && sold < order.sellMax)
     .map(({ kept }) => kept);
-  const meant = alive.filter(
-    ({ id, clientOrderId }) => typed === undefined || clientOrderId === typed || String(id) === typed,
+  const over =
+    typed === undefined && options.signed === undefined ? await ordersOver(context, options) : new Set<string>();
+  const meant = alive.filter(({ id, clientOrderId }) =>
+    typed === undefined ? !over.has(clientOrderId) : clientOrderId === typed || String(id) === typed,
   );
+  const skipped = typed === undefined ? alive.length - meant.length : 0;
+  if (skipped > 0)
+    context.progress.note(`The operator says that ${skipped} more are over: --signed takes them back too.`);
   if (meant.length === 0) {
     const which = typed === undefined ? 'no order' : 'no order of that number or client order id';
     throw new BitcloakError('ORDER_UNKNOWN', `this wallet has signed ${which} that could still be settled`);
   }
   const hashes = meant.map(({ orderHash }) => orderHash);
   const names = new Map(meant.map(({ id, clientOrderId }) => [clientOrderId, id ?? clientOrderId]));
-  const { gas, cost } = await session.cancelCost(hashes);
+  const clientOrderIds = [...names.keys()];
+  const { transactions, gas, cost } = await session.cancelCost(hashes);
+  if (transactions === 0) return { json: { clientOrderIds, transactions: [] }, text: 'They were cancelled before.' };
   const account = (await context.openWallet()).account().address;
   context.progress.warn(
     `WARNING: the chain shows your public account ${account} as one that cancels orders, to everybody and for ever; not which, nor of whom.`,
   );
   const [native] = session.manifest.tokens as [Token];
   const which = `${names.size === 1 ? 'order' : 'orders'} ${[...names.values()].join(', ')}`;
+  const sends = `${transactions} ${transactions === 1 ? 'transaction' : 'transactions'}`;
   context.progress.note(
-    `To cancel: ${which}, which could still be settled, for about ${gas} gas, now ${amountText(cost, native)}.`,
+    `To cancel: ${which}. ${sends}, about ${gas} gas, now some ${amountText(roundedUp(cost), native)}.`,
   );
-  await agree(context, { agreed: true, question: 'Cancel on the chain?', option: '--on-chain' });
+  const question = `Pay some ${amountText(roundedUp(cost), native)} to cancel on the chain?`;
+  await agree(context, { agreed: typed !== undefined, question, option: 'a number in place of --all' });
   const outcomes = await session.cancelOrders(hashes, context.progress.stage);
-  const text =
-    outcomes.length === 0
-      ? 'They were cancelled before.'
-      : `Cancelled ${which}. It counts in 70 minutes of block time; what has matched is settled until then.`;
+  const text = `Cancelled ${which}. It counts in 70 minutes of block time; what has matched is settled until then.`;
   return {
-    json: { clientOrderIds: [...names.keys()], transactions: outcomes.map((outcome) => outcomeJson(outcome, native)) },
+    json: { clientOrderIds, transactions: outcomes.map((outcome) => outcomeJson(outcome, native)) },
     text: [text, ...outcomes.map((outcome) => outcomeText(outcome, native))].join('\n'),
   };
+}
+
+/** Client order ids of what an operator says is over; none where it says nothing, or is not what it should be. */
+async function ordersOver(context: Context, options: OperatorOptions): Promise<Set<string>> {
+  try {
+    const client = await connectOperator(context, options);
+    const records = [...(await client.orders('all')), ...(await client.withdrawals())];
+    const isOver = ({ status }: { status: string }) => status !== 'open' && status !== 'waiting';
+    return new Set(records.filter(isOver).map(({ clientOrderId }) => clientOrderId));
+  } catch (error) {
+    if (!(error instanceof BitcloakError)) throw error;
+    context.progress.warn(`${error.message}: all that was signed is cancelled.`);
+    return new Set();
+  }
+}
+
+/** To three digits. */
+function roundedUp(amount: bigint): bigint {
+  const step = 10n ** BigInt(Math.max(0, amount.toString().length - 3));
+  return ((amount + step - 1n) / step) * step;
 }
 
 export async function withdraw(

@@ -19,6 +19,8 @@ import {
   marketsTable,
   orderJson,
   ordersTable,
+  withdrawalJson,
+  withdrawalsTable,
   type MarketOf,
 } from '../tradeFormat.ts';
 import { nameAll } from './holdings.ts';
@@ -49,6 +51,15 @@ export async function showFills(context: Context, options: OperatorOptions): Pro
   return {
     json: { fills: fills.map((fill) => fillJson(fill, marketOf)) },
     text: fills.length === 0 ? 'No fills.' : fillsTable(fills, marketOf),
+  };
+}
+
+export async function showWithdrawals(context: Context, options: OperatorOptions): Promise<Result> {
+  const client = await connectOperator(context, options);
+  const withdrawals = await nameAll(await context.tokens(), await client.withdrawals());
+  return {
+    json: { withdrawals: withdrawals.map((withdrawal) => withdrawalJson(withdrawal, withdrawal.token)) },
+    text: withdrawals.length === 0 ? 'No withdrawals.' : withdrawalsTable(withdrawals),
   };
 }
 
