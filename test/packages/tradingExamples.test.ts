@@ -92,6 +92,25 @@ describe('examples of bots', function () {
     await until(() => open().some(({ side, filled, open: lots }) => side === 'sell' && filled === 4 && lots === 10));
   });
 
+  it('keeps quotes that are as large as its funds, where it wanted larger ones', async () => {
+    let rounds = 0;
+    const count = async () => {
+      rounds++;
+      return reference;
+    };
+    await make({ size: '2000', reference: count });
+    await until(() => open().length === 2);
+    const before = rounds;
+    await until(() => rounds > before + 10);
+    assert.deepEqual(
+      open().map(({ id, lots }) => [id, lots < 2_000]),
+      [
+        [1, true],
+        [2, true],
+      ],
+    );
+  });
+
   it('trade with each other, and both are cancelled when they end', async () => {
     await make();
     await quoted(['buy', 995, 10], ['sell', 1005, 10]);
@@ -111,8 +130,10 @@ describe('examples of bots', function () {
   it('say what they need where it is not given', () => {
     for (const name of ['marketMaker', 'taker']) {
       const program = resolve(import.meta.dirname, `../../scripts/examples/${name}.ts`);
-      const { status, stderr } = spawnSync(process.execPath, [program, '--reference', '2000'], { encoding: 'utf8' });
+      const run = (...words: string[]) => spawnSync(process.execPath, [program, ...words], { encoding: 'utf8' });
+      const { status, stderr } = run('--reference', '2000');
       assert.equal(status, 2);
+      assert.match(run('--sizes', '3').stderr, /^USAGE: Unknown option '--sizes'.*there are .*--size/);
       assert.match(stderr, /^USAGE: --wallet DIRECTORY, .*BITCLOAK_PASSPHRASE are needed\n$/);
     }
   });
