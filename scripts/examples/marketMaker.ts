@@ -28,6 +28,8 @@ export type MarketMakerOptions = {
 };
 
 const WHOLE = 10_000;
+/** A quote is made larger when so large a part of its size is missing and can be paid for. */
+const REFILL_PART = 10;
 
 /** Quotes both sides of a market around a reference price until the signal, and leaves no order behind. */
 export async function marketMaker(
@@ -108,7 +110,8 @@ class Quote {
       const price = formatPrice(this.#market, ticks);
       if (known !== undefined) {
         const wanted = Math.min(lots, known.open + this.#affordable(side, ticks));
-        if (known.price === ticks && known.open === wanted) return known;
+        // A little more is not worth a signature, and may be a rounding away from what is there.
+        if (known.price === ticks && wanted - known.open < lots / REFILL_PART) return known;
         const quantity = formatQuantity(this.#market, known.filled + wanted);
         return ifOpen((await this.#client.amend(known, { price, quantity })).order);
       }
@@ -119,7 +122,7 @@ class Quote {
       return ifOpen((await this.#client.place({ pair, side, price, quantity, postOnly: true })).order);
     } catch (error) {
       // A refusal is for this moment, and what became of a lost request shows in the stream: the next round looks again.
-      if (error instanceof OperatorRefusal) return known && this.#withdraw(known);
+      if (error instanceof OperatorRefusal) return known?.price === ticks ? known : known && this.#withdraw(known);
       if (error instanceof OutcomeUnknown) return known;
       throw error;
     }
