@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { parseArgs } from 'node:util';
+import { BitcloakError } from '@bitcloak/protocol/errors';
 import { LocalProver, terminateProver } from '@bitcloak/prover/prover';
 import { DEVNET_MANIFEST, removeManifest, startDevnet, writeManifest } from './devnet/devnet.ts';
 import { roundTrip, type StepReport } from './devnet/roundTrip.ts';
@@ -26,7 +27,9 @@ const { values } = parseArgs({
 
 function portOf(text: string, option: string): number {
   const port = Number(text);
-  if (!/^\d{1,5}$/.test(text) || port > 65_535) throw new Error(`--${option}: expected a port, got ${text}`);
+  if (!/^\d{1,5}$/.test(text) || port > 65_535) {
+    throw new BitcloakError('USAGE', `--${option}: expected a port, got ${text}`);
+  }
   return port;
 }
 
@@ -37,7 +40,8 @@ async function refuseTaken(port: number, option: string): Promise<void> {
     probe.listen(port, '127.0.0.1');
     await once(probe, 'listening');
   } catch {
-    throw new Error(`port ${port} is taken, perhaps by another npm start: --${option} names another one`);
+    const message = `port ${port} is taken, perhaps by another npm start: --${option} names another one`;
+    throw new BitcloakError('USAGE', message);
   } finally {
     probe.close();
   }
@@ -113,7 +117,8 @@ The chain, the relayer, the keeper and the enclave go on until Ctrl-C. Type next
 if (values.help) console.log(USAGE);
 else {
   await main().catch((error: unknown) => {
-    console.error(error instanceof Error ? error.message : error);
+    if (!(error instanceof BitcloakError) || error.code !== 'USAGE') throw error;
+    console.error(error.message);
     process.exitCode = 1;
   });
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 import { countFresh } from '../support/proofCounts.ts';
 
@@ -57,6 +59,18 @@ describe('npm start', () => {
     const settlement = ['fill', 'fill', 'clearing', 'insertion'];
     const proven = ['transfer', 'transfer', 'insertion', 'insertion', 'insertion', ...settlement, ...settlement];
     for (const circuit of proven) countFresh(circuit);
+  });
+
+  it('says which port is taken', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const port = String((other.address() as AddressInfo).port);
+    try {
+      const { code, stderr } = await start(['--enclave-port', port]);
+      assert.deepEqual([code, /port (\d+) is taken.*--enclave-port/.exec(stderr)?.[1]], [1, port]);
+    } finally {
+      other.close();
+    }
   });
 
   it('refuses a port that is none', async () => {

@@ -204,6 +204,11 @@ describe('trading from the command line', function () {
     await cli('alice', 'trade', 'withdraw', '0.25', 'ETH');
     const { state } = enclave.operator.machine;
     await until('the settlements', async () => state.batch === undefined && state.waiting === 0);
+    const { withdrawals } = await cli<{ withdrawals: Json[] }>('alice', 'trade', 'withdrawals');
+    assert.deepEqual(
+      withdrawals.map(({ amount, status }) => [(amount as Amount).amount, status]),
+      [['0.25', 'settled']],
+    );
     const { fills } = await cli<{ fills: FillJson[] }>('bob', 'trade', 'fills');
     assert.deepEqual([fills[0]?.status, fills[0]?.settlement], ['settled', 1]);
     type Verified = { right: boolean; askedOperator: boolean; orders: Json[]; unknown: number; waiting: number };
@@ -248,7 +253,22 @@ describe('trading from the command line', function () {
       orders.map(({ id }) => id),
       [newer.order.id],
     );
-    await cli('bob', 'trade', 'cancel', String(newer.order.id));
+    const cancelled = String(newer.order.id);
+    await cli('bob', 'trade', 'cancel', cancelled);
+    await refused('bob', 'ORDER_UNKNOWN', 10, 'trade', 'amend', cancelled, '--price', '1980');
+    // What the operator says is over costs nothing, unless it is not to be believed. An order that it refused it could settle all the same.
+    const onChain = ['trade', 'cancel', '--all', '--on-chain'];
+    await refused('bob', 'USAGE', 2, ...onChain);
+    for (const [words, counts] of [
+      [[], [false, false]],
+      [['--signed'], [true, true]],
+    ] as const) {
+      const { clientOrderIds } = await cli<{ clientOrderIds: string[] }>('bob', ...onChain, ...words, '--yes');
+      assert.deepEqual(
+        [older, newer].map(({ order }) => clientOrderIds.includes(order.clientOrderId)),
+        counts,
+      );
+    }
   });
 
   it('opens an account out of notes, which the chain does not see', async () => {

@@ -204,8 +204,9 @@ async function cancelOnChain(context: Context, typed: string | undefined, option
     typed === undefined ? !over.has(clientOrderId) : clientOrderId === typed || String(id) === typed,
   );
   const skipped = typed === undefined ? alive.length - meant.length : 0;
+  // An operator that lies can settle them still: that is not to be overlooked.
   if (skipped > 0)
-    context.progress.note(`The operator says that ${skipped} more are over: --signed takes them back too.`);
+    context.progress.warn(`The operator says that ${skipped} more are over: --signed takes them back too.`);
   if (meant.length === 0) {
     const which = typed === undefined ? 'no order' : 'no order of that number or client order id';
     throw new BitcloakError('ORDER_UNKNOWN', `this wallet has signed ${which} that could still be settled`);
