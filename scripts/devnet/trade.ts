@@ -91,10 +91,10 @@ async function meet(carol: TradingClient, dave: TradingClient, pair: string): Pr
   clearTimeout(deadline);
 }
 
-/** Everything of a token that a trader has with the operator, to his main shielded address. */
-async function withdrawAll({ client, wallet }: Trader, token: Token, expected: string): Promise<void> {
+/** Everything of a token that a trader has with the operator, as a note of his wallet. */
+async function withdrawAll({ client }: Trader, token: Token, expected: string): Promise<void> {
   const balance = (await client.balances()).find(({ asset }) => asset === token.asset);
   const amount = formatAmount(balance?.available ?? 0n, token);
   if (amount !== expected) throw new Error(`the trade brought ${amount} ${token.symbol}, not ${expected}`);
-  await client.withdraw({ asset: token.symbol, amount, proceeds: { payTo: wallet.address.owner } });
+  await client.withdraw({ asset: token.symbol, amount, proceeds: 'payee' });
 }

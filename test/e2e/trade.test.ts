@@ -7,6 +7,7 @@ import { mintCall } from '@bitcloak/chain/erc20';
 import { formatManifest, type Manifest } from '@bitcloak/chain/manifest';
 import { PoolClient, sendCall } from '@bitcloak/chain/pool';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
+import { payeeIndexOf } from '@bitcloak/notes/keys';
 import { newMnemonic } from '@bitcloak/notes/mnemonic';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { ProcessProver } from '@bitcloak/prover/processProver';
@@ -183,6 +184,19 @@ describe('trading from the command line', function () {
       await refused('bob', 'ORDER_REFUSED', 10, 'trade', 'order', 'buy', '9', 'ETH-DUSD', '--price', '2005'),
       'fundsInsufficient',
     );
+    for (const name of ['alice', 'bob']) {
+      const { viewing } = await Wallet.open(place(name), PASSPHRASE);
+      const [mine, index] = [(operatorId: bigint) => viewing.tradingAccount(operatorId, 0).owner, payeeIndexOf(0)];
+      const signed = enclave.operator.machine.state
+        .tickets()
+        .filter(({ order }) => order.owner === mine(order.operatorId));
+      assert.ok(signed.length > 0);
+      for (const { order } of signed) {
+        assert.notEqual(order.payTo, viewing.main.owner, 'the operator is not told whose account it is');
+        const { owner } = viewing.tradingAccount(order.operatorId, order.relockExpiry === 0n ? index : 0);
+        assert.equal(order.payTo, owner);
+      }
+    }
     const table = await runCli(['trade', 'fills', ...of('alice')], { passphrase: PASSPHRASE });
     assert.match(table.stdout, /maker\s+2000\.5\s+1\s+1 ETH\s+1999\.49975 DUSD/);
 
@@ -317,6 +331,8 @@ describe('trading from the command line', function () {
     await devnet.endpoint.send('evm_increaseTime', [DAY_SECONDS + 3_600]);
     await devnet.endpoint.send('evm_mine', []);
     await cli('restored', 'reclaim', '--direct', '--yes');
+    // What trades brought is another owner's than what was reclaimed.
+    await cli('restored', 'merge', 'DUSD', '--direct', '--yes');
     const home = await cli<{ balances: { token: Json; spendable: Amount; waiting: Amount; locked: Amount }[] }>(
       'restored',
       'wallet',

@@ -177,7 +177,7 @@ describe('cli', function () {
       ['trade', 'order', 'hold', '1', 'ETH-TEST', '--price', '1'],
       ['trade', 'order', 'sell', '1', 'ETH-TEST', '--price', '1', '--pegged', '--type', 'market'],
       ['trade', 'order', 'sell', '1', 'ETH-TEST', '--price', '1', '--tif', 'day'],
-      ['trade', 'order', 'sell', '1', 'ETH-TEST', '--price', '1', '--relock', '--pay-to', 'account'],
+      ['trade', 'order', 'sell', '1', 'ETH-TEST', '--price', '1', '--relock', '--pay-to', 'main'],
       ['trade', 'cancel', '--all', '--pair', 'ETH-TEST', '--on-chain'],
     ]) {
       it(`is a usage error: ${args.join(' ') || '(nothing)'}`, async () => {
@@ -350,7 +350,7 @@ describe('cli', function () {
       ['USAGE', ...enclave, '--trust', 'trust.json'],
       ['USAGE', ...enclave, '--operator-number', '1'],
       ['USAGE', ...enclave, '--operator-number', '1', '--trust', 'no-json.txt'],
-      ['USAGE', 'trade', 'fills', ...operator, '--index', '4294967296'],
+      ['USAGE', 'trade', 'fills', ...operator, '--index', '2147483648'],
       ['USAGE', 'trade', 'amend', 'x', '--price', '1', ...operator],
       ['USAGE', 'trade', 'amend', '1', ...operator],
       ['USAGE', 'trade', 'cancel', ...operator],

@@ -144,6 +144,18 @@ describe('the choice of notes to merge', () => {
     );
   });
 
+  it('is a single note of another owner than the main one where there are no two, and no single one of the main', () => {
+    const stray = (value: bigint, leaf: number) => ({
+      ...owned(value, leaf, BigInt(leaf)),
+      account: { operatorId: 7n, index: leaf },
+    });
+    const notes = [owned(9n, 0), stray(5n, 2), stray(4n, 3), stray(2n, 4)];
+    assert.deepEqual(values(selectForMerge(notes, 2n)), [4n]);
+    assert.deepEqual(values(selectForMerge([...notes, owned(8n, 1)], 2n)), [8n, 9n]);
+    assert.throws(() => selectForMerge(notes.slice(0, 1), 0n), { code: 'BALANCE_INSUFFICIENT' });
+    assert.throws(() => selectForMerge(notes, 5n), { code: 'BALANCE_INSUFFICIENT' });
+  });
+
   it('is none where the joined note would be too large', () => {
     const notes = [owned(AMOUNT_MAX, 0), owned(2n, 1)];
     assert.throws(() => selectForMerge(notes, 0n), { code: 'BALANCE_INSUFFICIENT' });

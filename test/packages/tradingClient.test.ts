@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { verify } from '@bitcloak/crypto/eddsa';
 import { HpkeKey } from '@bitcloak/crypto/hpkeKey';
 import { orderHashOf } from '@bitcloak/notes/order';
-import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
+import { LOCK_SECONDS_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { SETTLE_SECONDS_MAX, TradingClient, type SentOrder } from '@bitcloak/trading/client';
 import { limitOf } from '@bitcloak/trading/market';
 import { OperatorRefusal, OutcomeUnknown } from '@bitcloak/trading/refusals';
@@ -140,6 +140,9 @@ describe('a trading client', () => {
         proceeds: { relockUntil: 9_999n },
       });
       assert.deepEqual([order.price, order.lots, order.side], [200_050, 1_500, 'sell']);
+      const tooLong = { relockUntil: BigInt(await client.time()) + LOCK_SECONDS_MAX + 10n };
+      await assert.rejects(client.place({ ...WISH, proceeds: tooLong }), { code: 'LOCK_INVALID' });
+      assert.equal(posts().length, 1);
       const wire = wireOf(posts()[0]?.body ?? '');
       const signed = decodeSigned(wire);
       const { owner, publicKey } = enclave.options().key.keys;
@@ -449,7 +452,7 @@ describe('a trading client', () => {
           json: { withdrawal: { ...record, time: 1, status: 'waiting', settlement: 0 }, head: HEAD },
         };
       });
-      const client = await enclave.connect({ proceeds: { payTo: 77n } });
+      const client = await enclave.connect({ payee: 77n });
       const { amount, fee } = await client.withdraw({ asset: 'ETH', amount: '0.5' });
       assert.deepEqual([amount, fee], [5n * 10n ** 17n, 10n ** 15n]);
       const { order } = decodeSigned(withdrawals[0] as WireWithdrawal);

@@ -136,7 +136,7 @@ async function withdrawAll({ client, wallet, session }: Trader, token: Token): P
     // What was settled last waits for its insertion.
     if (balance.waiting === 0n) {
       const amount = formatAmount(balance.available, token);
-      await client.withdraw({ asset: token.symbol, amount, proceeds: { payTo: wallet.address.owner } });
+      await client.withdraw({ asset: token.symbol, amount, proceeds: 'payee' });
       sum += balance.available;
       await untilSettled({ client, wallet, session });
     }

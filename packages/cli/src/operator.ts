@@ -1,6 +1,7 @@
 import { readTrust, type Trust } from '@bitcloak/attestation/trust';
 import type { Manifest, Token } from '@bitcloak/chain/manifest';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
+import { ACCOUNT_INDEX_MAX } from '@bitcloak/notes/keys';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { TradingClient, type Proceeds } from '@bitcloak/trading/client';
 import type { Session } from '@bitcloak/wallet/session';
@@ -18,8 +19,6 @@ export type OperatorOptions = {
   readonly trust?: string;
 };
 
-const INDEX_MAX = 2 ** 32 - 1;
-
 /** Which operator and account are meant; read before anybody is asked for a passphrase. */
 export function readAccount(manifest: Manifest, { operatorNumber, index }: OperatorOptions): TradingAccount {
   const number =
@@ -30,7 +29,7 @@ export function readAccount(manifest: Manifest, { operatorNumber, index }: Opera
     throw new BitcloakError('USAGE', 'operator: the manifest names none, so --operator-number N is needed');
   }
   const operatorId = operatorIdOf(manifest.chainId, manifest.pool, manifest.registry, number);
-  return { number, operatorId, index: index === undefined ? 0 : parseCount(index, '--index', 0, INDEX_MAX) };
+  return { number, operatorId, index: index === undefined ? 0 : parseCount(index, '--index', 0, ACCOUNT_INDEX_MAX) };
 }
 
 export function readOperatorUrl(manifest: Manifest, { operatorUrl }: OperatorOptions): string {
@@ -88,23 +87,17 @@ export async function connectOperator(
   return onlyLooks ? TradingClient.look(client) : TradingClient.connect(client);
 }
 
-export type ProceedsOptions = { readonly payTo?: 'main' | 'account'; readonly relock?: true };
+export type ProceedsOptions = { readonly relock?: true };
 
-/** Where proceeds go: to the wallet's main owner unless the options say otherwise. */
-export async function readProceeds(
-  context: Context,
+/** Where proceeds go, if they are to be traded again; else they become notes of the wallet. */
+export function readProceeds(
   session: Session,
   { operatorId, index }: TradingAccount,
-  { payTo = 'main', relock }: ProceedsOptions,
-): Promise<Proceeds> {
-  const wallet = await context.openWallet();
-  if (relock !== true) {
-    const { viewing } = wallet;
-    const keys = payTo === 'main' ? viewing.main : viewing.tradingAccount(operatorId, index);
-    return { payTo: keys.owner };
-  }
+  { relock }: ProceedsOptions,
+): { readonly proceeds?: Proceeds } {
+  if (relock !== true) return {};
   const end = session.lockEnd(operatorId, index);
-  if (end !== undefined && end > session.blockTime) return { relockUntil: end };
+  if (end !== undefined && end > session.blockTime) return { proceeds: { relockUntil: end } };
   throw new BitcloakError('LOCK_INVALID', 'relock: the trading account has no note whose lock could be gone on with');
 }
 

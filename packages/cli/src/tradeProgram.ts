@@ -194,14 +194,8 @@ function addOperatorOptions(command: Command): Command {
 }
 
 function addProceedsOptions(command: Command): Command {
-  return command
-    .addOption(
-      new Option(
-        '--pay-to <owner>',
-        "who gets what it brings: the wallet's main owner, or the trading account unlocked; main unless given",
-      )
-        .choices(['main', 'account'])
-        .conflicts('relock'),
-    )
-    .option('--relock', 'what it brings is locked to the operator again, until the last lock of the account ends');
+  return command.option(
+    '--relock',
+    'what it brings is locked to the operator again, until the last lock of the account ends',
+  );
 }

@@ -88,6 +88,17 @@ export class ViewingKey {
   }
 }
 
+/** Trading accounts have the numbers up to it. */
+export const ACCOUNT_INDEX_MAX = 2 ** 31 - 1;
+
+/**
+ * The number of the owner that a trading account's proceeds are paid to, one like a trading account's that no operator is given the keys of: it
+ * can tell neither when they are spent, nor whom else they belong to.
+ */
+export function payeeIndexOf(index: number): number {
+  return index + ACCOUNT_INDEX_MAX + 1;
+}
+
 /** Keys that spend: a signature is all that ever comes out. */
 export class SpendingKey {
   readonly keys: OwnerKeys;

@@ -2,7 +2,7 @@ import type { SpendingKey } from '@bitcloak/notes/keys';
 import { parseAmount } from '@bitcloak/protocol/amounts';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { OrderType, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol/orders';
-import { FIELD_MODULUS } from '@bitcloak/protocol/parameters';
+import { LOCK_SECONDS_MAX } from '@bitcloak/protocol/parameters';
 import { bytesToHex, randomBytes } from '@noble/hashes/utils.js';
 import { askInfo, askOf, type Ask } from './ask.ts';
 import { Channel, checked, parseChecked, type Reply } from './channel.ts';
@@ -54,8 +54,8 @@ const FEE_BASIS_POINTS_MAX = 100;
 /** Of what is withdrawn, where no other bound is given. */
 const WITHDRAWAL_FEE_PART = 100n;
 
-/** Who gets what an order brings: an owner of the same seed, or the trading account again with a lock until then (unix seconds). */
-export type Proceeds = { readonly payTo: bigint } | { readonly relockUntil: bigint };
+/** What becomes of what an order brings: a note of the client's payee, or of the trading account again with a lock until then (unix seconds). */
+export type Proceeds = 'payee' | { readonly relockUntil: bigint };
 
 /** A signed order before it is sent: whoever keeps it can take it back on the chain without the operator. */
 export type SentOrder = SignedOrder & {
@@ -86,8 +86,13 @@ export type ClientOptions = {
   readonly tokens: readonly TradedToken[];
   /** Decides whether this is the enclave that orders may be shown to: before the first session, and whenever another one is opened. */
   readonly check: OperatorCheck;
-  /** Where proceeds go unless an order says otherwise; to the trading account, not locked, unless given. */
+  /** What becomes of proceeds unless an order says otherwise; the payee's unless given. */
   readonly proceeds?: Proceeds;
+  /**
+   * An owner of the same seed: nobody else could find what is paid to him. The trading account unless given, and then the operator, which has its
+   * nullifier key, sees when proceeds are spent.
+   */
+  readonly payee?: bigint;
   /** Block time in unix seconds; the operator's word for it unless given. */
   readonly clock?: () => Promise<number> | number;
   /** The highest trading fee to sign for, in basis points. */
@@ -393,7 +398,10 @@ export class TradingClient {
     }
     const limit = withdrawalLimit(token.asset, amount, fee);
     const expiry = (await this.time()) + info.settleSeconds + SIGNED_SECONDS;
-    const signed = signOrder(this.#options.key, limit, { ...this.#destination(wish.proceeds), expiry: BigInt(expiry) });
+    const signed = signOrder(this.#options.key, limit, {
+      ...(await this.#destination(wish.proceeds)),
+      expiry: BigInt(expiry),
+    });
     const clientOrderId = wish.clientOrderId ?? newClientOrderId();
     await this.#options.keep?.({ kind: 'withdrawal', clientOrderId, ...signed });
     const body = JSON.stringify({ clientOrderId, ...encodeSigned(signed) });
@@ -487,7 +495,7 @@ export class TradingClient {
     checkWorth(market, price, lots);
     const { settleSeconds } = (await this.#freshInfo()).info;
     const expiry = BigInt(leaves + settleSeconds);
-    const destination = { ...this.#destination(proceeds), expiry };
+    const destination = { ...(await this.#destination(proceeds)), expiry };
     return signOrder(this.#options.key, limitOf(market, side, price, lots), destination);
   }
 
@@ -506,14 +514,18 @@ export class TradingClient {
     throw new BitcloakError('OPERATOR_MISMATCH', message);
   }
 
-  #destination(wish: Proceeds | undefined): { operatorId: bigint; payTo: bigint; relockExpiry: bigint } {
-    const { operatorId } = this.#options.expected;
-    const proceeds = wish ?? this.#options.proceeds ?? { payTo: this.owner };
-    if ('relockUntil' in proceeds) return { operatorId, payTo: this.owner, relockExpiry: proceeds.relockUntil };
-    if (proceeds.payTo <= 0n || proceeds.payTo >= FIELD_MODULUS) {
-      throw new BitcloakError('ADDRESS_INVALID', 'payTo: expected an owner of the same seed');
+  async #destination(wish: Proceeds | undefined): Promise<{ operatorId: bigint; payTo: bigint; relockExpiry: bigint }> {
+    const { expected, payee = this.owner, proceeds = 'payee' } = this.#options;
+    const { operatorId } = expected;
+    const chosen = wish ?? proceeds;
+    if (chosen === 'payee') return { operatorId, payTo: payee, relockExpiry: 0n };
+    const { relockUntil } = chosen;
+    const latest = BigInt(await this.time()) + LOCK_SECONDS_MAX;
+    if (relockUntil > latest) {
+      const message = `relock: expected an end by ${latest}, a lock of at most ${LOCK_SECONDS_MAX} s, got ${relockUntil}`;
+      throw new BitcloakError('LOCK_INVALID', message);
     }
-    return { operatorId, payTo: proceeds.payTo, relockExpiry: 0n };
+    return { operatorId, payTo: this.owner, relockExpiry: relockUntil };
   }
 
   /**

@@ -72,12 +72,15 @@ export function selectNotes(spendable: readonly OwnedNote[], amount: bigint, oth
 }
 
 /**
- * The two smallest notes under one tree that are worth more than the fee together, to be joined. Throws `BALANCE_INSUFFICIENT` where there
- * are no two.
+ * What is to be joined: the two smallest notes of one owner under one tree that are worth more than the fee together, or, where there are no two,
+ * the smallest that a trade brought to another owner than the main one, which gets it by itself. Throws `BALANCE_INSUFFICIENT` where there is
+ * neither.
  */
 export function selectForMerge(spendable: readonly OwnedNote[], fee: bigint): OwnedNote[] {
   const pair = selectPair([...spendable].sort(byValue), fee + 1n);
   if (pair !== undefined && sum(pair) - fee <= AMOUNT_MAX) return pair;
+  const stray = [...spendable].sort(byValue).find((owned) => owned.account !== undefined && valueOf(owned) > fee);
+  if (stray !== undefined) return [stray];
   const message = `merging needs two notes that can be spent and that are worth more than the fee of ${fee} base units`;
   throw new BitcloakError('BALANCE_INSUFFICIENT', message);
 }

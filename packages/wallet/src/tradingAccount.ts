@@ -3,6 +3,7 @@ import type { Endpoint } from '@bitcloak/chain/endpoint';
 import type { Manifest } from '@bitcloak/chain/manifest';
 import { callError } from '@bitcloak/chain/pool';
 import { RegistryClient } from '@bitcloak/chain/registry';
+import { payeeIndexOf } from '@bitcloak/notes/keys';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { TradingClient, type ClientOptions, type Proceeds } from '@bitcloak/trading/client';
 import { enclaveCheck, type ExpectedOperator } from '@bitcloak/trading/enclaveCheck';
@@ -34,6 +35,7 @@ export function accountOptions(access: AccountAccess): ClientOptions {
   const { keys, account, manifest, endpoint, url, book, proceeds } = access;
   const { operatorId, index } = account;
   const registry = new RegistryClient(manifest.registry, endpoint);
+  const { owner: payee } = keys.viewing.tradingAccount(operatorId, payeeIndexOf(index));
   return {
     url,
     key: keys.keyring().tradingAccount(operatorId, index),
@@ -45,6 +47,7 @@ export function accountOptions(access: AccountAccess): ClientOptions {
     }),
     tokens: manifest.tokens,
     clock: () => blockTime(endpoint),
+    payee,
     ...(proceeds === undefined ? {} : { proceeds }),
     keep: (order) => {
       if (book === undefined) throw new BitcloakError('USAGE', 'an order is signed where none is kept');

@@ -4,7 +4,7 @@ import type { ProvenTransfer } from '@bitcloak/chain/pool';
 import { isPublicKey } from '@bitcloak/crypto/x25519';
 import type { ShieldedAddress } from '@bitcloak/notes/address';
 import { extDataHash } from '@bitcloak/notes/extData';
-import type { ViewingKey } from '@bitcloak/notes/keys';
+import { ACCOUNT_INDEX_MAX, type ViewingKey } from '@bitcloak/notes/keys';
 import { OutputMaker, type LockedOutput } from '@bitcloak/notes/outputs';
 import { buildTransfer, type SpentNote } from '@bitcloak/notes/transfer';
 import { placeOf } from '@bitcloak/notes/tree';
@@ -13,9 +13,6 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import { FIELD_MODULUS, LOCK_SECONDS_MAX } from '@bitcloak/protocol/parameters';
 import type { WalletKeys } from './walletKeys.ts';
 import type { OwnedNote } from './walletState.ts';
-
-/** A message has 4 bytes for the number of a trading account. */
-const ACCOUNT_INDEX_MAX = 2 ** 32 - 1;
 
 /** A lock as its owner asks for it. */
 export type LockRequest = {

@@ -3,7 +3,7 @@ import type { PoolEvent } from '@bitcloak/chain/events';
 import { Ledger, type LedgerSnapshot } from '@bitcloak/chain/ledger';
 import { openSlots, type OpenedSlot } from '@bitcloak/crypto/noteEncryption';
 import { readFill, type FillReading, type FillShown } from '@bitcloak/notes/fill';
-import type { OwnerKeys, ViewingKey } from '@bitcloak/notes/keys';
+import { payeeIndexOf, type OwnerKeys, type ViewingKey } from '@bitcloak/notes/keys';
 import { decodeMessage, type NoteMessage } from '@bitcloak/notes/message';
 import {
   blindingFrom,
@@ -37,12 +37,6 @@ type TransferEvent = PoolEvent & { kind: 'transferred' };
 type SettlementEvent = PoolEvent & { kind: 'settled' };
 type Found = { owned: OwnedNote; message: NoteMessage };
 type Described = { note: Note; account: AccountOf; keys: OwnerKeys };
-
-/**
- * Proceeds are looked for at so many trading accounts of the operator. Orders that were never filled use indices up too, so it is far more
- * than anybody trades at once; the search is long only for proceeds that are not the wallet's, in fills of its own notes.
- */
-export const PAYEE_INDICES = 4_096;
 
 /** Everything that a viewing key sees on the chain, followed from the pool's events. */
 export class WalletState {
@@ -259,13 +253,9 @@ export class WalletState {
       const note: Note = { asset, value, owner: keys.owner, blinding, lock };
       return commitmentOf(note) === fill.proceeds ? { note, account, keys } : undefined;
     };
-    const usual = describe({ operatorId, index }) ?? describe(undefined);
-    if (usual !== undefined) return usual;
-    for (let other = 0; other < PAYEE_INDICES; other++) {
-      const found = describe({ operatorId, index: other });
-      if (found !== undefined) return found;
-    }
-    return undefined;
+    return (
+      describe({ operatorId, index: payeeIndexOf(index) }) ?? describe({ operatorId, index }) ?? describe(undefined)
+    );
   }
 
   #record(event: PoolEvent, { note }: OwnedNote, kind: HistoryEntry['kind']): void {

@@ -148,8 +148,8 @@ async function withSession(
   const manifest = await context.manifest();
   const { account } = readOperator(manifest, options);
   const session = await openSpending(context);
-  const proceeds = await readProceeds(context, session, account, options);
-  const client = await connectOperator(context, options, { session, proceeds });
+  const proceeds = readProceeds(session, account, options);
+  const client = await connectOperator(context, options, { session, ...proceeds });
   session.tradeBook.forgetExpired(session.blockTime);
   const { order, fills, text } = await work(client, session);
   session.tradeBook.name(order.clientOrderId, order.id);
@@ -269,8 +269,8 @@ export async function withdraw(
   const feeMax = options.feeMax === undefined ? {} : { feeMax: options.feeMax };
   if (options.feeMax !== undefined) parseAmount(options.feeMax, token);
   const session = await openSpending(context);
-  const proceeds = await readProceeds(context, session, account, options);
-  const client = await connectOperator(context, options, { session, proceeds });
+  const proceeds = readProceeds(session, account, options);
+  const client = await connectOperator(context, options, { session, ...proceeds });
   const withdrawal = await client.withdraw({ asset: token.symbol, amount: typed, ...feeMax });
   const { amount, fee } = withdrawal;
   const text =
