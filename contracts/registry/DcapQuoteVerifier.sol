@@ -5,9 +5,11 @@ import {IDcapAttestation} from "../interfaces/IDcapAttestation.sol";
 import {IMeasurements} from "../interfaces/IMeasurements.sol";
 import {IQuoteVerifier} from "../interfaces/IQuoteVerifier.sol";
 import {IRegistry} from "../interfaces/IRegistry.sol";
+import {DstackConfig} from "../libraries/DstackConfig.sol";
 
 /// @title Takes a TDX quote, and has it checked on the chain.
-/// @notice The evidence is the quote. Its MRCONFIGID must hold the compose hash, since RTMR3 cannot be replayed here.
+/// @notice The evidence is abi.encode(bytes quote, DstackConfig.Config config). The quote's MRCONFIGID has to be that of the config, and names the compose hash so:
+///         RTMR3, which tells it too, is not replayed here.
 contract DcapQuoteVerifier is IQuoteVerifier {
     bytes4 private constant TDX = 0x81000000;
     bytes12 private constant DOMAIN = "bitcloak.era";
@@ -54,17 +56,17 @@ contract DcapQuoteVerifier is IQuoteVerifier {
         bytes32 nonce,
         bytes calldata evidence
     ) external view returns (uint40) {
-        // 1/64 stays here at each call.
-        if (gasleft() < GAS + GAS / 32) revert GasTooLow(gasleft(), GAS + GAS / 32);
-        if (evidence.length < QUOTE_BODY_AT + BODY_BYTES) return 0;
-        bytes memory body = evidence[QUOTE_BODY_AT:QUOTE_BODY_AT + BODY_BYTES];
+        (bytes memory quote, DstackConfig.Config memory config) = abi.decode(evidence, (bytes, DstackConfig.Config));
+        if (quote.length < QUOTE_BODY_AT + BODY_BYTES) return 0;
+        bytes memory body = _slice(quote, QUOTE_BODY_AT, BODY_BYTES);
         // Before the DCAP verifier is asked, which may fail altogether: what is not allowed any more is refused all the same.
-        (bytes32 measurement, bool holds) = _measurement(body);
-        if (!holds || !MEASUREMENTS.isAllowed(measurement)) return 0;
-        (bool success, bytes memory output) = DCAP.verifyAndAttestOnChain(evidence);
+        if (!_isStartedWith(body, config) || !MEASUREMENTS.isAllowed(_measurement(body, config.composeHash))) return 0;
+        // 1/64 stays here at the call.
+        if (gasleft() < GAS + GAS / 32) revert GasTooLow(gasleft(), GAS + GAS / 32);
+        (bool success, bytes memory output) = DCAP.verifyAndAttestOnChain(quote);
         if (!success || output.length < BODY_AT + BODY_BYTES || bytes4(_word(output, TEE_AT)) != TDX) return 0;
         if ((STATUSES >> uint8(output[STATUS_AT])) & 1 == 0) return 0;
-        if (_hash(output, BODY_AT) != keccak256(body)) return 0;
+        if (keccak256(_slice(output, BODY_AT, BODY_BYTES)) != keccak256(body)) return 0;
         if (bytes8(_word(body, ATTRIBUTES_AT)) & ~ATTRIBUTES_ALLOWED != 0) return 0;
         if (_word(body, REPORT_DATA_AT) != bytes32(bytes.concat(bytes20(era.signer), DOMAIN))) return 0;
         bytes32 binding = keccak256(
@@ -74,25 +76,27 @@ contract DcapQuoteVerifier is IQuoteVerifier {
         return uint40(block.timestamp) + VALID_SECONDS;
     }
 
-    /// And whether MRCONFIGID holds a compose hash: 1, the hash, 15 zeros.
-    function _measurement(bytes memory body) private pure returns (bytes32, bool) {
-        bytes32 composeHash = _word(body, MRCONFIGID_AT + 1);
-        bool holds = body[MRCONFIGID_AT] == 0x01 && bytes15(_word(body, MRCONFIGID_AT + 33)) == 0;
-        bytes memory measured = new bytes(4 * MEASUREMENT_BYTES);
-        for (uint256 i = 0; i < MEASUREMENT_BYTES; i++) measured[i] = body[MRTD_AT + i];
-        for (uint256 i = 0; i < 3 * MEASUREMENT_BYTES; i++) measured[MEASUREMENT_BYTES + i] = body[RTMR_AT + i];
-        return (keccak256(abi.encodePacked(measured, composeHash)), holds);
+    /// Whether MRCONFIGID is that of the config: the form, 32 bytes, 15 zeros.
+    function _isStartedWith(bytes memory body, DstackConfig.Config memory config) private pure returns (bool) {
+        (bytes32 digest, bool isForm) = DstackConfig.digest(uint8(body[MRCONFIGID_AT]), config);
+        return isForm && _word(body, MRCONFIGID_AT + 1) == digest && bytes15(_word(body, MRCONFIGID_AT + 33)) == 0;
     }
 
-    function _hash(bytes memory output, uint256 offset) private pure returns (bytes32 hash) {
+    function _measurement(bytes memory body, bytes32 composeHash) private pure returns (bytes32) {
+        bytes memory mrTd = _slice(body, MRTD_AT, MEASUREMENT_BYTES);
+        return keccak256(bytes.concat(mrTd, _slice(body, RTMR_AT, 3 * MEASUREMENT_BYTES), composeHash));
+    }
+
+    function _slice(bytes memory data, uint256 offset, uint256 length) private pure returns (bytes memory part) {
+        part = new bytes(length);
         assembly ("memory-safe") {
-            hash := keccak256(add(add(output, 32), offset), BODY_BYTES)
+            mcopy(add(part, 32), add(add(data, 32), offset), length)
         }
     }
 
-    function _word(bytes memory output, uint256 offset) private pure returns (bytes32 word) {
+    function _word(bytes memory data, uint256 offset) private pure returns (bytes32 word) {
         assembly ("memory-safe") {
-            word := mload(add(add(output, 32), offset))
+            word := mload(add(add(data, 32), offset))
         }
     }
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { eraReportData } from '@bitcloak/attestation/binding';
-import { configIdOf } from '@bitcloak/attestation/development/eventLog';
-import { bytesOfHex, concat } from '@bitcloak/attestation/bytes';
+import { configIdOf, developmentEvents, rtmrsAfter } from '@bitcloak/attestation/development/eventLog';
+import { bytesOfHex, concat, hexOf } from '@bitcloak/attestation/bytes';
 import { measurementDigest } from '@bitcloak/attestation/policy';
+import { registryEvidence } from '@bitcloak/attestor/registryEvidence';
 import {
   attest,
   attestorEvidence,
@@ -12,6 +13,7 @@ import {
   type Attestation,
   type AttestorsPlace,
 } from '@bitcloak/chain/attestors';
+import { dcapEvidence, type DstackConfig } from '@bitcloak/chain/dcapEvidence';
 import { REGISTRY_ABI } from '@bitcloak/chain/generated/abi';
 import type { Call } from '@bitcloak/chain/pool';
 import { RegistryClient, type Era, type Nonce, type RegistryEvidence } from '@bitcloak/chain/registry';
@@ -26,6 +28,9 @@ import {
   toBeHex,
   Wallet,
   ZeroAddress,
+  sha256,
+  solidityPackedKeccak256,
+  toUtf8Bytes,
   ZeroHash,
 } from 'ethers';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
@@ -481,17 +486,52 @@ describe('evidence for the registry', function () {
       const reportData = eraReportData(binding, bytesOfHex(nonce.hash.slice(2), 'nonce', 32));
       return simulatedEvidence({ ...change, quote: { reportData, ...change.quote } }).quote;
     };
+    const KEY_SERVICE = bytes(91);
+    const pinned = { ...BOOT, keyProvider: JSON.stringify({ name: 'kms', id: hexOf(KEY_SERVICE) }) };
+    const config: DstackConfig = {
+      composeHash: bytesOfHex(BOOT.composeHash, 'compose hash', 32),
+      appId: bytesOfHex(BOOT.appId, 'app id', 20),
+      instanceId: bytesOfHex(BOOT.instanceId, 'instance id', 20),
+      keyProviderId: KEY_SERVICE,
+    };
+    const configId = (form: number, digest: string) =>
+      concat(Uint8Array.of(form), bytesOfHex(digest.slice(2), 'digest', 32), new Uint8Array(15));
+    const packedId = ({ composeHash, appId, keyProviderId }: DstackConfig, kind = 2) =>
+      configId(
+        2,
+        solidityPackedKeccak256(['bytes', 'bytes', 'uint8', 'bytes'], [composeHash, appId, kind, keyProviderId]),
+      );
+    /** As the machine's owner has written it. */
+    const documentOf = ({ composeHash, appId, instanceId, keyProviderId }: DstackConfig) => ({
+      app_id: hexOf(appId),
+      compose_hash: hexOf(composeHash),
+      instance_id: hexOf(instanceId),
+      key_provider: 'kms',
+      key_provider_id: hexOf(keyProviderId),
+      version: 3,
+    });
+    const documentId = (document: string) => configId(3, sha256(toUtf8Bytes(`dstack-mr-config-v3:\0${document}`)));
+    const FORMS: Readonly<Record<number, Uint8Array>> = {
+      1: configIdOf(BOOT.composeHash),
+      2: packedId(config),
+      3: documentId(JSON.stringify(documentOf(config))),
+    };
+
     const record = async (quote: Uint8Array, output: Uint8Array) => {
       await (await dcap.getFunction('record').send(quote, output)).wait();
     };
     const evidenceOf = async (
       era: Era,
-      { status = 0, change = {} }: { status?: number; change?: Parameters<typeof simulatedEvidence>[0] } = {},
+      {
+        status = 0,
+        change = {},
+        claim = config,
+      }: { status?: number; change?: Parameters<typeof simulatedEvidence>[0]; claim?: DstackConfig } = {},
     ) => {
       const nonce = await registry.nonce();
       const quote = quoteFor(era, nonce, change);
       await record(quote, answerTo(quote, status));
-      return { nonceBlock: nonce.block, nonce, evidence: `0x${Buffer.from(quote).toString('hex')}` };
+      return { nonceBlock: nonce.block, nonce, quote, evidence: dcapEvidence(quote, claim) };
     };
 
     it('registers an era, and is asked again by whoever says that it holds no more', async () => {
@@ -505,8 +545,7 @@ describe('evidence for the registry', function () {
       for (const gas of [300_000n, 3_900_000n, 4_050_000n]) {
         assert.doesNotMatch(await said(call, chain.signer().address, gas), /^accepted$/);
       }
-      const quote = Buffer.from(evidence.evidence.slice(2), 'hex');
-      await record(quote, answerTo(quote, 4));
+      await record(evidence.quote, answerTo(evidence.quote, 4));
       await send(call);
       assert.equal(await registry.isActive(OPERATOR, era.signer), false);
     });
@@ -527,10 +566,7 @@ describe('evidence for the registry', function () {
       const quote = quoteFor(era, nonce);
       const ask = () =>
         said(
-          registry.registerEraCall(OPERATOR, era, {
-            nonceBlock: nonce.block,
-            evidence: `0x${Buffer.from(quote).toString('hex')}`,
-          }),
+          registry.registerEraCall(OPERATOR, era, { nonceBlock: nonce.block, evidence: dcapEvidence(quote, config) }),
         );
       assert.equal(await ask(), refused(era));
       const whole = answerTo(quote);
@@ -550,11 +586,6 @@ describe('evidence for the registry', function () {
         said(registry.registerEraCall(OPERATOR, era, await evidenceOf(era, { change })));
       assert.equal(await other({}), ACCEPTED);
       const zeros = new Uint8Array(48);
-      const config = configIdOf(BOOT.composeHash);
-      const longer = Uint8Array.from(config);
-      longer[47] = 1;
-      const form = Uint8Array.from(config);
-      form[0] = 2;
       // Bit by bit, lowest first.
       const attributes = (bit: number) => {
         const set = Uint8Array.of(0, 0, 0, 0x10, 0, 0, 0, 0);
@@ -564,9 +595,6 @@ describe('evidence for the registry', function () {
       for (const bit of [27, 28, 30, 31, 63]) assert.equal(await other({ quote: attributes(bit) }), ACCEPTED);
       for (const quote of [
         { mrTd: zeros },
-        { mrConfigId: zeros },
-        { mrConfigId: longer },
-        { mrConfigId: form },
         { rtmrs: [zeros, zeros, zeros, zeros] },
         ...[0, 1, 7, 8, 26, 29, 32, 62].map(attributes),
         { reportData: new Uint8Array(64) },
@@ -578,6 +606,79 @@ describe('evidence for the registry', function () {
         const changed = { ...era, ...changes };
         assert.equal(await said(registry.registerEraCall(OPERATOR, changed, evidence)), refused(era));
       }
+    });
+
+    it('takes MRCONFIGID in each form that dstack has, as what the event log tells opens it', async () => {
+      const events = developmentEvents(pinned);
+      for (const [form, mrConfigId] of Object.entries(FORMS)) {
+        const era = await newEra();
+        const nonce = await registry.nonce();
+        const change = { events, quote: { mrConfigId, rtmrs: rtmrsAfter(events) } };
+        const quote = quoteFor(era, nonce, change);
+        await record(quote, answerTo(quote));
+        const binding = { chainId: 31337n, registry: registry.address, operator: BigInt(OPERATOR), ...era };
+        const evidence = { ...simulatedEvidence(change), quote };
+        const asked = { registry, provider: chain.provider, attestors: [], era: binding, nonce, validUntil: 0n };
+        // As of a machine without dstack.
+        const { eventLog: _, ...bare } = evidence;
+        const alone = registryEvidence({ ...asked, evidence: bare });
+        if (form === '1') assert.equal(await said(registry.registerEraCall(OPERATOR, era, await alone)), ACCEPTED);
+        else await assert.rejects(alone, { code: 'MEASUREMENT_REFUSED' });
+        const forged = { ...evidence, eventLog: '[]' };
+        await assert.rejects(registryEvidence({ ...asked, evidence: forged }), { code: 'MEASUREMENT_REFUSED' });
+        const made = await registryEvidence({ ...asked, evidence });
+        await send(registry.registerEraCall(OPERATOR, era, made), `registry.registerEra.dcap.${form}`);
+        assert.equal(await registry.isActive(OPERATOR, era.signer), true, form);
+      }
+    });
+
+    it('takes no config that MRCONFIGID is not made of, and no form of it that may mean something else to the machine', async () => {
+      const era = await newEra();
+      const answer = async (mrConfigId: Uint8Array, claim = config) =>
+        said(
+          registry.registerEraCall(OPERATOR, era, await evidenceOf(era, { change: { quote: { mrConfigId } }, claim })),
+        );
+      const other: DstackConfig = { ...config, composeHash: bytes(32) };
+      const spoilt = (id: Uint8Array, at: number, bits: number) =>
+        id.map((byte, index) => (index === at ? byte ^ bits : byte));
+      for (const id of Object.values(FORMS)) {
+        assert.equal(await answer(id), ACCEPTED);
+        // Another program that claims to be the allowed one, and one that is not allowed and says so.
+        assert.equal(await answer(id, other), refused(era));
+        for (const at of [1, 33, 47]) assert.equal(await answer(spoilt(id, at, 1)), refused(era), `byte ${at}`);
+        for (const bits of [1, 2, 3]) assert.equal(await answer(spoilt(id, 0, bits)), refused(era), 'another form');
+      }
+      for (const id of [packedId(other), documentId(JSON.stringify(documentOf(other)))]) {
+        assert.equal(await answer(id), refused(era));
+        assert.equal(await answer(id, other), refused(era), 'it is not allowed');
+      }
+      const changes: readonly Partial<DstackConfig>[] = [
+        { appId: bytes(20) },
+        { keyProviderId: bytes(91) },
+        { keyProviderId: new Uint8Array(0) },
+        { keyProviderId: concat(KEY_SERVICE, Uint8Array.of(0)) },
+      ];
+      for (const change of changes) {
+        assert.equal(await answer(FORMS[2] ?? assert.fail(), { ...config, ...change }), refused(era));
+        assert.equal(await answer(FORMS[3] ?? assert.fail(), { ...config, ...change }), refused(era));
+      }
+      assert.equal(await answer(FORMS[3] ?? assert.fail(), { ...config, instanceId: bytes(20) }), refused(era));
+      for (const kind of [0, 1, 3]) assert.equal(await answer(packedId(config, kind)), refused(era), 'no key service');
+      const document = documentOf(config);
+      const evil = hexOf(other.composeHash);
+      for (const text of [
+        JSON.stringify(document, null, 1),
+        JSON.stringify({ ...document, key_provider: 'local-sgx' }),
+        JSON.stringify({ ...document, version: 2 }),
+        JSON.stringify({ ...document, gpu_policy_hash: evil }),
+        JSON.stringify(document).replace('"version"', `"compose_hash":"${evil}","version"`),
+        JSON.stringify(document).replace('{', `{"compose\\u005fhash":"${evil}",`),
+        JSON.stringify(document).toUpperCase(),
+        '',
+      ]) {
+        assert.equal(await answer(documentId(text)), refused(era), text);
+      }
+      assert.equal(await answer(new Uint8Array(48)), refused(era), 'dstack looks at nothing then');
     });
 
     it('ends what rests on a program that is not allowed any more, though the DCAP verifier fails altogether', async () => {
@@ -595,7 +696,7 @@ describe('evidence for the registry', function () {
     it('takes no answer about another quote', async () => {
       const era = await newEra();
       const evidence = await evidenceOf(era);
-      const quote = bytesOfHex(evidence.evidence.slice(2), 'quote');
+      const { quote } = evidence;
       const other = quoteFor(era, evidence.nonce, { quote: { teeTcbSvn: new Uint8Array(16) } });
       await record(quote, answerTo(other));
       assert.equal(await said(registry.registerEraCall(OPERATOR, era, evidence)), refused(era));
@@ -606,7 +707,7 @@ describe('evidence for the registry', function () {
       for (const quote of [intelQuote(), dstackEvidence().quote]) {
         await record(quote, answerTo(quote));
         const { block } = await registry.nonce();
-        const evidence = `0x${Buffer.from(quote).toString('hex')}`;
+        const evidence = dcapEvidence(quote, config);
         assert.equal(
           await said(registry.registerEraCall(OPERATOR, era, { nonceBlock: block, evidence })),
           refused(era),

@@ -1,10 +1,12 @@
 import { verifyEventLog } from '@bitcloak/attestation/eventLog';
 import type { EraBinding } from '@bitcloak/attestation/binding';
-import { hexOf } from '@bitcloak/attestation/bytes';
-import { measurementDigest, measurementsOf } from '@bitcloak/attestation/policy';
+import { bytesOfHex } from '@bitcloak/attestation/bytes';
+import { JsonReader } from '@bitcloak/attestation/json';
+import { composeHashOf, measurementDigest, measurementsOf } from '@bitcloak/attestation/policy';
 import { parseQuote } from '@bitcloak/attestation/quote';
 import type { Evidence } from '@bitcloak/attestation/verify';
 import { attestorEvidence, attestorOf, AttestorsClient, type Attestation } from '@bitcloak/chain/attestors';
+import { dcapEvidence, type DstackConfig } from '@bitcloak/chain/dcapEvidence';
 import type { Nonce, RegistryClient, RegistryEvidence } from '@bitcloak/chain/registry';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { Provider } from 'ethers';
@@ -23,10 +25,15 @@ export type RegistryEvidenceRequest = {
   readonly validUntil: bigint;
 };
 
-/** Evidence in the form that the registry takes. Throws `ATTESTOR_FAILED`, as below. */
+/**
+ * Evidence in the form that the registry takes. Throws `ATTESTOR_FAILED`, as below, and what `verifyEvidence` refuses a quote and an event log for that do not fit
+ * together.
+ */
 export async function registryEvidence(request: RegistryEvidenceRequest): Promise<RegistryEvidence> {
   const { registry, provider, attestors, evidence, nonce } = request;
-  if (attestors.length === 0) return { nonceBlock: nonce.block, evidence: `0x${hexOf(evidence.quote)}` };
+  if (attestors.length === 0) {
+    return { nonceBlock: nonce.block, evidence: dcapEvidence(evidence.quote, configOf(evidence)) };
+  }
   const verifier = new AttestorsClient(await registry.quoteVerifier(), provider);
   return { nonceBlock: nonce.block, evidence: await attestedEvidence(request, verifier) };
 }
@@ -74,9 +81,27 @@ async function attestedEvidence(
 }
 
 /** What a quote says of its program, whoever has signed it. */
-function measuredBy({ quote, eventLog }: Evidence) {
+function measuredBy(evidence: Evidence) {
+  const { report, events } = saidBy(evidence);
+  return measurementsOf(report, events);
+}
+
+/** Without an event log MRCONFIGID can only be the compose hash itself, and nothing else is asked for. */
+function configOf(evidence: Evidence): DstackConfig {
+  const { report, events } = saidBy(evidence);
+  const { appId = '', instanceId = '', keyProvider = '{"id":""}' } = events ?? {};
+  const keyProviderId = JsonReader.parse(keyProvider, 'key-provider').text('id');
+  return {
+    composeHash: bytesOfHex(composeHashOf(report, events), 'compose hash', 32),
+    appId: bytesOfHex(appId.padEnd(40, '0'), 'app id', 20),
+    instanceId: bytesOfHex(instanceId.padEnd(40, '0'), 'instance id', 20),
+    keyProviderId: bytesOfHex(keyProviderId, 'key-provider'),
+  };
+}
+
+function saidBy({ quote, eventLog }: Evidence) {
   const { report } = parseQuote(quote);
-  return measurementsOf(report, eventLog === undefined ? undefined : verifyEventLog(eventLog, report));
+  return { report, events: eventLog === undefined ? undefined : verifyEventLog(eventLog, report) };
 }
 
 function signerOf(statement: Attestation, signature: string): string | undefined {
