@@ -85,14 +85,7 @@ export class Registrar {
   ): Promise<{ era: EraBinding; evidence: Evidence }> {
     const { attestation } = this.#options;
     if (attestation === undefined) throw new BitcloakError('TEE_FAILED', 'nothing attests keys that are from a file');
-    const newest = await this.newestEra();
-    const isOwn = newest !== 0n && (await this.activeUntil(newest)) !== 0n;
-    const asked = number ?? (isOwn ? newest : newest + 1n);
-    if (asked !== newest + 1n && (asked !== newest || newest === 0n)) {
-      throw new BitcloakError('ERA_INACTIVE', `era: expected ${newest}, the newest, or ${newest + 1n}, the next`);
-    }
-    const era = this.#bindingOf(asked);
-    return { era, evidence: await attestation.evidence.evidence(era, nonce, asker) };
+    return attestation.evidence.evidence(() => this.#bindingAsked(number), nonce, asker);
   }
 
   /**
@@ -111,11 +104,24 @@ export class Registrar {
     if (registered.expiry <= time || registered.expiry <= activeUntil) return undefined;
     const nonce = await registry.nonce();
     const era = this.#bindingOf(number);
-    const made = await attestation.evidence.evidence(era, bytesOfHex(nonce.hash.slice(2), 'nonce', 32));
+    const { evidence: made } = await attestation.evidence.evidence(
+      () => era,
+      bytesOfHex(nonce.hash.slice(2), 'nonce', 32),
+    );
     const validUntil = time + BigInt(attestation.evidenceSeconds);
     const { attestors } = attestation;
     const evidence = await registryEvidence({ registry, provider, attestors, evidence: made, era, nonce, validUntil });
     return registry.renewEvidenceCall(chainId, operator, registered, evidence, keys.era(number).signer);
+  }
+
+  async #bindingAsked(number: bigint | undefined): Promise<EraBinding> {
+    const newest = await this.newestEra();
+    const isOwn = newest !== 0n && (await this.activeUntil(newest)) !== 0n;
+    const asked = number ?? (isOwn ? newest : newest + 1n);
+    if (asked !== newest + 1n && (asked !== newest || newest === 0n)) {
+      throw new BitcloakError('ERA_INACTIVE', `era: expected ${newest}, the newest, or ${newest + 1n}, the next`);
+    }
+    return this.#bindingOf(asked);
   }
 
   #bindingOf(number: bigint): EraBinding {

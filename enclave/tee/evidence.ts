@@ -45,12 +45,17 @@ export class EvidenceMaker {
   }
 
   /**
-   * Throws `TEE_FAILED`, `COLLATERAL_UNREACHABLE`, and `ENCLAVE_BUSY` where too many wait already, or others need the place.
+   * Throws `TEE_FAILED`, `COLLATERAL_UNREACHABLE`, `ENCLAVE_BUSY` where too many wait already, or others need the place, and what `binding` throws.
    *
+   * @param binding asks the chain, so it is called when it is its turn: however many ask, the enclave's endpoint is asked no more often than quotes are made.
    * @param nonce 32 bytes.
    * @param asker the address or network that asks. Without one it is the enclave itself, which nobody keeps from renewing its evidence: it goes first.
    */
-  async evidence(binding: EraBinding, nonce: Uint8Array, asker?: string): Promise<Evidence> {
+  async evidence(
+    binding: () => EraBinding | Promise<EraBinding>,
+    nonce: Uint8Array,
+    asker?: string,
+  ): Promise<{ era: EraBinding; evidence: Evidence }> {
     if (asker !== undefined) this.#makeRoom(asker);
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
     const waiting: Waiting = { asker, start: () => resolve(undefined), refuse: reject };
@@ -58,7 +63,8 @@ export class EvidenceMaker {
     this.#queue.splice(place < 0 ? this.#queue.length : place, 0, waiting);
     if (this.#queue[0] !== waiting) await promise;
     try {
-      return await this.#make(binding, nonce);
+      const era = await binding();
+      return { era, evidence: await this.#make(era, nonce) };
     } finally {
       this.#queue.shift();
       this.#queue[0]?.start();
@@ -75,8 +81,8 @@ export class EvidenceMaker {
     this.#queue.splice(needless, 1)[0]?.refuse(busy());
   }
 
-  async #make(binding: EraBinding, nonce: Uint8Array): Promise<Evidence> {
-    const { quote, eventLog } = await this.#provider.quote(eraReportData(binding, nonce));
+  async #make(era: EraBinding, nonce: Uint8Array): Promise<Evidence> {
+    const { quote, eventLog } = await this.#provider.quote(eraReportData(era, nonce));
     const collateral = await this.#collateralOf(quote);
     return { quote, collateral, ...(eventLog === undefined ? {} : { eventLog }) };
   }

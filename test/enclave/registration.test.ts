@@ -19,10 +19,12 @@ import { API } from '@bitcloak/trading/wire';
 import { computeAddress as addressOfKey } from 'ethers';
 import { startEnclave, type EnclaveReport, type EnclaveSettings, type RunningEnclave } from '../../enclave/enclave.ts';
 import { Attempts } from '../../enclave/registration/attempts.ts';
+import { Registrar } from '../../enclave/registration/registrar.ts';
 import { EvidenceMaker } from '../../enclave/tee/evidence.ts';
 import { teeKeys } from '../../enclave/tee/keys.ts';
 import type { TeeProvider } from '../../enclave/tee/provider.ts';
 import { DevnetAttestation } from '../../scripts/devnet/attestation.ts';
+import { CLOCK, developmentAuthority } from '../support/attestation.ts';
 import { openChain, type Chain } from '../support/chain.ts';
 import { deployNetwork, idleEnclave } from '../support/network.ts';
 import { seededBytes } from '../support/random.ts';
@@ -191,10 +193,12 @@ describe('an enclave that shows what it is', function () {
     const era = (await ask(running[0]?.url ?? '', random(32))).era;
     const [ended, refused]: [string[], string[]] = [[], []];
     const make = (asker = '') =>
-      maker.evidence(era, random(32), asker === '' ? undefined : asker).catch((error: unknown) => {
-        const isRefused = error instanceof BitcloakError && error.code === 'ENCLAVE_BUSY';
-        (isRefused ? refused : ended).push(asker);
-      });
+      maker
+        .evidence(() => era, random(32), asker === '' ? undefined : asker)
+        .catch((error: unknown) => {
+          const isRefused = error instanceof BitcloakError && error.code === 'ENCLAVE_BUSY';
+          (isRefused ? refused : ended).push(asker);
+        });
     const waiting = ['a', 'a', 'a', 'b', 'c', 'd', 'e', 'f'].map((asker) => make(asker));
     await make('a');
     assert.deepEqual(refused, ['a'], 'all places are taken');
@@ -207,12 +211,68 @@ describe('an enclave that shows what it is', function () {
     await Promise.all(waiting);
     assert.deepEqual(refused.slice(3), ['i']);
     assert.deepEqual(ended, ['a', '', '', 'b', 'c', 'd', 'e', 'f', 'g', 'h'], 'its own go first');
-    await assert.rejects(maker.evidence(era, random(32), 'i'), { name: 'AssertionError' }, 'they can ask again');
+    await assert.rejects(
+      maker.evidence(() => era, random(32), 'i'),
+      { name: 'AssertionError' },
+      'they can ask again',
+    );
     const statuses = [];
     for (let count = 0; count < 25; count++) {
       statuses.push((await fetch(`${running[0]?.url ?? ''}${API}/attestation?nonce=${'ab'.repeat(32)}`)).status);
     }
     assert.ok(statuses.includes(429), 'nor for one address');
+  });
+
+  it('asks machine and chain no more often than it makes quotes, however many ask it from however many addresses', async () => {
+    let [quotes, atOnce, atOnceMax] = [0, 0, 0];
+    const counting: TeeProvider = {
+      key: (path) => attestation.machine.key(path),
+      quote: async (reportData) => {
+        [quotes, atOnce] = [quotes + 1, atOnce + 1];
+        atOnceMax = Math.max(atOnceMax, atOnce);
+        const quoted = await attestation.machine.quote(reportData);
+        atOnce--;
+        return quoted;
+      },
+    };
+    const maker = new EvidenceMaker(counting, async () => developmentAuthority().collateral(CLOCK));
+    let calls = 0;
+    const counted = new Proxy(chain.provider, {
+      get: (target, name: keyof typeof target) => {
+        const value: unknown = target[name];
+        if (typeof value !== 'function') return value;
+        return (...values: unknown[]) => {
+          if (name === 'call') calls++;
+          return Reflect.apply(value, target, values) as unknown;
+        };
+      },
+    });
+    const registrar = new Registrar({
+      chainId: 31337n,
+      registry: new RegistryClient(manifest.registry, counted),
+      provider: counted,
+      startBlock: manifest.startBlock,
+      operator: OPERATOR,
+      keys: settings.keys,
+      attestation: { evidence: maker, attestors: [], evidenceSeconds: Number(DAY) },
+    });
+    const outcomes = await Promise.all(
+      Array.from({ length: 500 }, (_, index) =>
+        // Every third of them asks for an era that there is none of: no quote is made for it.
+        registrar.attest(index % 3 === 0 ? 9n : undefined, random(32), `10.0.${index >> 8}.${index & 255}`).then(
+          () => 'made',
+          (error: unknown) => (error instanceof BitcloakError ? error.code : assert.fail(String(error))),
+        ),
+      ),
+    );
+    const count = (code: string) => outcomes.filter((outcome) => outcome === code).length;
+    const [made, inactive, busy] = [count('made'), count('ERA_INACTIVE'), count('ENCLAVE_BUSY')];
+    assert.deepEqual([made + inactive, busy], [8, 492], 'what waits is bounded, and the others are told at once');
+    assert.deepEqual([quotes, atOnceMax], [made, 1]);
+    assert.ok(calls <= 16, `${calls} calls`);
+    assert.ok(made > 0 && inactive > 0 && calls > 0);
+    const { era } = await registrar.attest(undefined, random(32), '10.1.0.0');
+    assert.equal(era.number, 1n, 'and it goes on');
   });
 
   it('tells strangers nothing of whom it asks for collateral', async () => {

@@ -143,7 +143,7 @@ describe('keys and quotes of the machine', () => {
         issued++;
         return authority.collateral(CLOCK);
       });
-      const evidence = await maker.evidence(ERA, NONCE);
+      const { evidence } = await maker.evidence(() => ERA, NONCE);
       const expected = simulatedExpectations({ anchor: authority.anchor, measurements: { allowed: [measurements] } });
       const facts = factsOfReport(await verifyEvidence(evidence, expected));
       assert.equal(facts.measurements.appId, BOOT.appId);
@@ -153,9 +153,12 @@ describe('keys and quotes of the machine', () => {
       ]);
       const other = new Uint8Array(32).fill(9);
       await assertRefused(evidence, { ...expected, nonce: other }, ['binding', 'BINDING_REFUSED']);
-      const again = await Promise.all([maker.evidence(ERA, other), maker.evidence({ ...ERA, number: 8n }, NONCE)]);
-      assert.ok((await verifyEvidence(again[0], { ...expected, nonce: other })).accepted);
-      await assertRefused(again[1], expected, ['binding', 'BINDING_REFUSED']);
+      const again = await Promise.all([
+        maker.evidence(() => ERA, other),
+        maker.evidence(() => ({ ...ERA, number: 8n }), NONCE),
+      ]);
+      assert.ok((await verifyEvidence(again[0].evidence, { ...expected, nonce: other })).accepted);
+      await assertRefused(again[1].evidence, expected, ['binding', 'BINDING_REFUSED']);
       assert.equal(issued, 1, 'collateral is asked for once in a while');
     });
 
@@ -167,17 +170,23 @@ describe('keys and quotes of the machine', () => {
         return authority.collateral(CLOCK);
       };
       const maker = new EvidenceMaker(new DstackProvider(socket), collaterals, () => now);
-      await assert.rejects(maker.evidence(ERA, NONCE), /not now/);
+      await assert.rejects(
+        maker.evidence(() => ERA, NONCE),
+        /not now/,
+      );
       now = 59_999;
-      await assert.rejects(maker.evidence(ERA, NONCE), /not now/);
+      await assert.rejects(
+        maker.evidence(() => ERA, NONCE),
+        /not now/,
+      );
       assert.equal(asked, 1, 'not within a minute');
       now = 60_000;
-      await maker.evidence(ERA, NONCE);
+      await maker.evidence(() => ERA, NONCE);
       now += 3_599_999;
-      await maker.evidence(ERA, NONCE);
+      await maker.evidence(() => ERA, NONCE);
       assert.equal(asked, 2);
       now += 1;
-      await maker.evidence(ERA, NONCE);
+      await maker.evidence(() => ERA, NONCE);
       assert.equal(asked, 3);
     });
 
@@ -190,7 +199,7 @@ describe('keys and quotes of the machine', () => {
         return authority.collateral(CLOCK + now);
       };
       const maker = new EvidenceMaker(new DstackProvider(socket), collaterals, () => now);
-      const first = await maker.evidence(ERA, NONCE);
+      const { evidence: first } = await maker.evidence(() => ERA, NONCE);
       isUp = false;
       for (const [time, attempts] of [
         [3_600_000, 2],
@@ -198,12 +207,12 @@ describe('keys and quotes of the machine', () => {
         [3_660_000, 3],
       ] as const) {
         now = time;
-        assert.equal((await maker.evidence(ERA, NONCE)).collateral, first.collateral);
+        assert.equal((await maker.evidence(() => ERA, NONCE)).evidence.collateral, first.collateral);
         assert.equal(asked, attempts);
       }
       isUp = true;
       now += 60_000;
-      assert.notEqual((await maker.evidence(ERA, NONCE)).collateral, first.collateral);
+      assert.notEqual((await maker.evidence(() => ERA, NONCE)).evidence.collateral, first.collateral);
     });
 
     it('are the same keys at every start, others for other paths, operators and seeds', async () => {
