@@ -238,8 +238,8 @@ describe('an enclave that shows what it is', function () {
     const maker = new EvidenceMaker(counting, async () => developmentAuthority().collateral(CLOCK));
     let calls = 0;
     const counted = new Proxy(chain.provider, {
-      get: (target, name: keyof typeof target) => {
-        const value: unknown = target[name];
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name);
         if (typeof value !== 'function') return value;
         return (...values: unknown[]) => {
           if (name === 'call') calls++;

@@ -306,11 +306,15 @@ describe('the attestor as a process', function () {
     ENDPOINT: 'http://127.0.0.1:1',
     PORT: '0',
   });
-  async function run(settings: Record<string, string>, isUp?: (line: Record<string, unknown>) => Promise<void>) {
+  async function run(
+    settings: Record<string, string>,
+    isUp?: (line: Record<string, unknown>) => Promise<void>,
+    words: readonly string[] = [],
+  ) {
     const env = Object.fromEntries(
       Object.entries(settings).map(([name, value]) => [`BITCLOAK_ATTESTOR_${name}`, value]),
     );
-    const child = spawn(process.execPath, [join(root, 'packages/attestor/src/server.ts')], {
+    const child = spawn(process.execPath, [join(root, 'packages/cli/src/main.ts'), 'attestor', ...words], {
       env: { PATH: process.env['PATH'], ...env },
     });
     let [out, err] = ['', ''];
@@ -335,6 +339,15 @@ describe('the attestor as a process', function () {
     assert.deepEqual([code, err, status], [0, '', 200]);
     assert.match(out, new RegExp(new Wallet(`0x${'5'.repeat(64)}`).address));
     assert.doesNotMatch(out, /5{20}/);
+  });
+
+  it('says what its settings are, and takes none as arguments', async () => {
+    const { code, out, err } = await run({}, undefined, ['--help']);
+    assert.deepEqual([code, err], [0, '']);
+    for (const name of Object.keys(environment())) assert.match(out, new RegExp(`^  BITCLOAK_ATTESTOR_${name} `, 'm'));
+    const wrong = await run(environment(), undefined, ['--port', '1']);
+    assert.deepEqual([wrong.code, wrong.out], [2, '']);
+    assert.match(wrong.err, /^USAGE: /);
   });
 
   it('does not start with settings that are none, and tells no key', async () => {

@@ -59,7 +59,8 @@ function usageError({ code, message }: CommanderError): BitcloakError {
   return new BitcloakError('USAGE', said);
 }
 
-function onSignals(): void {
+/** @returns what takes it back. */
+function onSignals(): () => void {
   let last = 0;
   const onSignal = async (signal: (typeof ENDING_SIGNALS)[number]) => {
     const repeated = performance.now() - last < SAME_SIGNAL_MS;
@@ -76,22 +77,32 @@ function onSignals(): void {
     await Promise.race([running?.close(), new Promise((done) => setTimeout(done, CLOSE_MS_MAX))]);
     process.exit();
   };
-  for (const signal of ENDING_SIGNALS) process.on(signal, (name) => void onSignal(name as typeof signal));
-  process.on('uncaughtException', (error) => {
+  const onEnd = (name: NodeJS.Signals) => void onSignal(name as (typeof ENDING_SIGNALS)[number]);
+  const onUncaught = (error: Error) => {
     fail(error);
     process.exit();
-  });
+  };
+  for (const signal of ENDING_SIGNALS) process.on(signal, onEnd);
+  process.on('uncaughtException', onUncaught);
+  return () => {
+    for (const signal of ENDING_SIGNALS) process.off(signal, onEnd);
+    process.off('uncaughtException', onUncaught);
+  };
 }
 
 async function main(): Promise<void> {
   surviveClosedPipes();
-  onSignals();
+  const ignoreSignals = onSignals();
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
     version: string;
   };
   // `fail` writes the one error that comes out of here.
   const output = { outputError: () => undefined, ...(asJson ? { writeErr: () => undefined } : {}) };
-  const program = buildProgram(version, output, run);
+  const program = buildProgram(version, output, run, async () => {
+    // A service ends in its own way.
+    ignoreSignals();
+    await import('@bitcloak/attestor/server');
+  });
   try {
     await program.parseAsync(words, { from: 'user' });
   } catch (error) {

@@ -12,8 +12,15 @@ const NOT_IN_ARGUMENTS = 'It never comes from the command line, which other user
 /**
  * Everything that can be typed. What a command does is loaded when it runs: help and mistakes are answered at once, without the libraries of
  * proofs and chains.
+ *
+ * @param attest runs an attestor, which is a service: it reads the environment, and no wallet is opened for it.
  */
-export function buildProgram(version: string, output: OutputConfiguration, run: Run): Command {
+export function buildProgram(
+  version: string,
+  output: OutputConfiguration,
+  run: Run,
+  attest: () => Promise<void>,
+): Command {
   const program = new Command(COMMAND)
     .description('Shielded notes on an EVM chain: deposit, hold, send and withdraw under proof. Unaudited.')
     .version(version)
@@ -42,6 +49,12 @@ Exit codes: 0 done, 1 unexpected or cancelled, 2 malformed, 3 wallet, 4 chain or
   addTradeCommands(program, run);
   addEnclaveCommands(program, run);
   addOperatorCommands(program, run);
+  program
+    .command('attestor')
+    .description('verify evidence of enclaves and sign for it, as a service')
+    .helpOption(false)
+    .option('--help', 'its settings, which are variables of the environment')
+    .action(attest);
   return program;
 }
 
