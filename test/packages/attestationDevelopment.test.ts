@@ -484,6 +484,8 @@ describe('a platform of a development authority', () => {
     await assertRefused(simulatedEvidence(aged(3)), simulatedExpectations({ tcb }), ['tcb-status', 'EVIDENCE_REVOKED']);
     const shuffled = { qeIdentity: { tcbLevels: tcbLevels.toReversed() } };
     await refused({ collateral: shuffled }, ['collateral', 'EVIDENCE_MALFORMED', /falling/]);
+    const twice = { qeIdentity: { tcbLevels: tcbLevels.flatMap((level) => [level, level]) } };
+    await refused({ collateral: twice }, ['collateral', 'EVIDENCE_MALFORMED', /falling/]);
   });
 
   it('is refused with another TDX module, and judged by the age of the right one', async () => {
@@ -513,7 +515,12 @@ describe('a platform of a development authority', () => {
       'EVIDENCE_UNTRUSTED',
       /attributes/,
     ]);
-    // A module of major version 0 has its security version among the platform's components.
+    // A module of major version 0 has its security version among the platform's components. Whose it is counts all the same.
+    await refused({ quote: { mrSignerSeam: signer, teeTcbSvn: svn(5, 0) } }, [
+      'tdx-module',
+      'EVIDENCE_UNTRUSTED',
+      /signer/,
+    ]);
     await refused({ quote: { teeTcbSvn: svn(4, 0) } }, ['tcb-status', 'TCB_REFUSED', /none of the levels/]);
     assert.equal(
       (await verifyEvidence(simulatedEvidence({ quote: { teeTcbSvn: svn(5, 0) } }), simulatedExpectations())).accepted,

@@ -4,10 +4,11 @@ import { bytesOfHex, hexOf, Reader, textOf } from '@bitcloak/attestation/bytes';
 import { CertificateStore, parseCertificate, PCK_CHAIN } from '@bitcloak/attestation/certificates';
 import { COLLATERAL_FIELD_CHARACTERS_MAX } from '@bitcloak/attestation/collateral';
 import { parseCrl } from '@bitcloak/attestation/crl';
-import { integerDer, signatureDer, signatureOf, valueOf } from '@bitcloak/attestation/der';
+import { integerDer, signatureDer, signatureOf, valueOf, valuesOf } from '@bitcloak/attestation/der';
 import { DEVELOPMENT_NAMES } from '@bitcloak/attestation/development/authority';
 import { extensionOf, issueCertificate, issueCrl, keyPairOf, signBytes } from '@bitcloak/attestation/development/x509';
 import { JsonReader } from '@bitcloak/attestation/json';
+import { OID_SGX_EXTENSIONS, platformOf } from '@bitcloak/attestation/pck';
 import { bytesOfBase64, pemBlocks, pemOf } from '@bitcloak/attestation/pem';
 import { checkStanding } from '@bitcloak/attestation/policy';
 import { parseQuote } from '@bitcloak/attestation/quote';
@@ -280,6 +281,74 @@ describe('encodings', () => {
       altered[entry + place] = byte;
       assert.throws(() => parseCrl(altered, 'CRL'), MALFORMED, `${place} ${byte}`);
     }
+  });
+
+  it('of values have the shortest length there is', () => {
+    for (const [length, header] of [
+      [0, '0400'],
+      [127, '047f'],
+      [128, '048180'],
+      [255, '0481ff'],
+      [256, '04820100'],
+      [65_536, '0483010000'],
+    ] as const) {
+      const content = new Uint8Array(length).fill(7);
+      const bytes = valueOf(0x04, content);
+      assert.ok(hexOf(bytes).startsWith(header) && bytes.length === header.length / 2 + length, header);
+      assert.deepEqual(valuesOf(bytes, 'test'), [{ tag: 0x04, bytes, content }]);
+    }
+    for (const [header, length] of [
+      ['04817f', 127],
+      ['04820080', 128],
+      ['048200ff', 255],
+      ['0480', 0],
+      ['0480', 128],
+      ['0481', 0],
+      ['048280', 0],
+      ['0484', 0],
+      ['04ff', 300],
+      ['0401', 0],
+      ['04', 0],
+    ] as const) {
+      const bytes = bytesOfHex(header + '01'.repeat(length), 'test');
+      assert.throws(() => valuesOf(bytes, 'test'), MALFORMED, `${header} ${length}`);
+    }
+  });
+
+  it('of certificates and CRLs name in what is signed the algorithm that it is signed by', () => {
+    const text = textOf(parseQuote(intelQuote()).pckChain, 'chain').replace('\0', '');
+    const ecdsaSha384 = (der: Uint8Array) => {
+      const [sha256, sha384] = ['06082a8648ce3d040302', '06082a8648ce3d040303'];
+      assert.equal(hexOf(der).split(sha256).length, 3, 'it stands there and behind it');
+      return bytesOfHex(hexOf(der).replace(sha256, sha384), 'test');
+    };
+    const pck = bytesOfBase64(pemBlocks(text, 'chain')[0] ?? '', 'PCK');
+    const wanted = { ...MALFORMED, message: /expected a signature by ECDSA with SHA-256/ };
+    assert.throws(() => parseCertificate(ecdsaSha384(pck), 'PCK'), wanted);
+    const crl = bytesOfHex(intelCollateral().rootCaCrl, 'CRL');
+    assert.throws(() => parseCrl(ecdsaSha384(crl), 'CRL'), wanted);
+  });
+
+  it('of what a processor is lack no part', () => {
+    const { keys } = developmentAuthority();
+    const pckWith = (extensions: readonly Extension[]) =>
+      parseCertificate(
+        issueCertificate({
+          serial: '01',
+          issuer: DEVELOPMENT_NAMES.platform,
+          issuerKey: keys.platform,
+          subject: 'x',
+          publicKey: keys.platform.publicKey,
+          notBefore: CLOCK,
+          notAfter: CLOCK + 1,
+          isAuthority: false,
+          extensions,
+        }),
+        'PCK',
+      );
+    const empty = extensionOf(OID_SGX_EXTENSIONS, false, valueOf(0x30, new Uint8Array(0)));
+    assert.throws(() => platformOf(pckWith([])), { ...MALFORMED, message: /expected the SGX extension/ });
+    assert.throws(() => platformOf(pckWith([empty])), { ...MALFORMED, message: /part 2 is missing/ });
   });
 
   it('of signatures are those of both numbers', async () => {

@@ -107,6 +107,8 @@ describe('what a file says of trust', () => {
       { ...json(), tcb: { ...tcb, advisoriesRefused: [5] } },
       { ...json(), measurements: {} },
       { ...json(), measurements: ['x'] },
+      { ...json(), measurements: [null] },
+      { ...json(), measurements: [[]] },
       { ...json(), measurements: [{ ...measured, mrtd: 'ab' }] },
       { ...json(), measurements: [{ ...measured, mrTd: 'ab' }] },
       { ...json(), measurements: [{ ...measured, appId: 5 }] },

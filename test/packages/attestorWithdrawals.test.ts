@@ -300,6 +300,8 @@ describe('attestors stand by what they signed', function () {
       ['EVIDENCE_EXPIRED', () => issued({ evaluationNumber: 3, recovery: start - 40 * DAY }, start - 31 * DAY)],
       ['EVIDENCE_EXPIRED', () => issued({ evaluationNumber: 2, recovery: start - 40 * DAY })],
       ['EVIDENCE_UNTRUSTED', () => issued({ evaluationNumber: 3, tcbInfo: { fmspc: '00'.repeat(6) } })],
+      // Of the quoting enclave it is older than the policy wants it, and says nothing of any.
+      ['TCB_REFUSED', () => issued({ evaluationNumber: 3, qeIdentity: { tcbEvaluationDataNumber: 0 } })],
       // Who signed the TCB info may not any more, and says that all is revoked.
       ['EVIDENCE_REVOKED', () => issued({ evaluationNumber: 3, revoked: ['tcbSigning'], recovery: start - 40 * DAY })],
     ];

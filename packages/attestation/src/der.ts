@@ -66,7 +66,7 @@ export function valuesOf(bytes: Uint8Array, field: string): DerValue[] {
     const [tag = 0, first = 0x80] = bytes.subarray(start, start + 2);
     const digits = first < 0x80 ? 0 : first - 0x80;
     const content = start + 2 + digits;
-    const length = digits === 0 ? first : lengthOf(bytes.subarray(start + 2, content), digits);
+    const length = first < 0x80 ? first : lengthOf(bytes.subarray(start + 2, content));
     const end = content + length;
     if ((tag & 0x1f) === 0x1f || !(end <= bytes.length)) throw malformed(`${field}: expected DER`);
     values.push({ tag, bytes: bytes.subarray(start, end), content: bytes.subarray(content, end) });
@@ -75,16 +75,15 @@ export function valuesOf(bytes: Uint8Array, field: string): DerValue[] {
   return values;
 }
 
-/** NaN for a length of another form than the shortest, or of more than three bytes. */
-function lengthOf(bytes: Uint8Array, digits: number): number {
-  const length = bytes.reduce((value, byte) => value * 256 + byte, 0);
-  const isShortest = bytes.length === digits && digits <= 3 && bytes[0] !== 0 && length >= 0x80;
-  return isShortest ? length : Number.NaN;
+/** NaN for a length of another form than the shortest. */
+function lengthOf(digits: Uint8Array): number {
+  const length = digits.reduce((value, byte) => value * 256 + byte, 0);
+  return digits[0] !== 0 && length >= 0x80 ? length : Number.NaN;
 }
 
-/** The content of a primitive value with this tag, at most 127 bytes. Throws `EVIDENCE_MALFORMED`. */
+/** The content of a primitive value with this tag, for callers that take no more than 127 bytes. Throws `EVIDENCE_MALFORMED`. */
 export function primitiveOf(bytes: Uint8Array, tag: number, field: string): Uint8Array {
-  if (bytes.length >= 0x80 || bytes[0] !== tag || bytes[1] !== bytes.length - 2) {
+  if (bytes[0] !== tag || bytes[1] !== bytes.length - 2) {
     throw malformed(`${field}: expected a value with the tag ${tag}`);
   }
   return bytes.subarray(2);
