@@ -112,6 +112,7 @@ describe('what a file says of trust', () => {
       { ...json(), measurements: [{ ...measured, mrtd: 'ab' }] },
       { ...json(), measurements: [{ ...measured, mrTd: 'ab' }] },
       { ...json(), measurements: [{ ...measured, appId: 5 }] },
+      { ...json(), measurements: [{ ...measured, keyProvider: 5 }] },
       { ...json(), measurements: [{ mrTd: 'ab'.repeat(48) }] },
     ];
     for (const value of wrong)

@@ -1,10 +1,10 @@
 import type { TcbInfo } from './collateral.ts';
 import type { CollateralVerifier } from './collateralVerifier.ts';
-import { checkEvaluationNumber, type TcbPolicy } from './policy.ts';
+import type { TcbPolicy } from './policy.ts';
 import { checkRevocation, checkValidity } from './validity.ts';
 
 /**
- * Checks collateral by itself, whatever quote it is for: that it is signed, valid now and recent enough for a policy. Where this throws the collateral is
+ * Checks collateral by itself, whatever quote it is for: that it is signed, valid now and no older than a policy has it. Where this throws the collateral is
  * useless, which says nothing of any quote. Throws what `verifyEvidence` refuses the same collateral for.
  *
  * @param clock unix seconds.
@@ -19,7 +19,5 @@ export async function checkCollateral(
   checkValidity(read, [], tcb, clock);
   // Not that of the CRL: a quote's own authority is in it, and where that is revoked the quote is what is wrong.
   checkRevocation(read, [read.tcbInfoChain, read.qeIdentityChain]);
-  checkEvaluationNumber(read.tcbInfo, tcb, 'TCB info');
-  checkEvaluationNumber(read.qeIdentity, tcb, 'QE identity');
   return read.tcbInfo;
 }
