@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import { HpkeSender } from '@bitcloak/crypto/hpke';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { FIELD_MODULUS } from '@bitcloak/protocol/parameters';
@@ -15,6 +17,7 @@ import {
   type OpeningClaim,
 } from '@bitcloak/trading/session';
 import { API, toJson } from '@bitcloak/trading/wire';
+import { InnerMessage } from '../../enclave/api/innerRequest.ts';
 import { Sequences } from '../../enclave/api/sequences.ts';
 import { Sessions } from '../../enclave/api/sessions.ts';
 import {
@@ -392,6 +395,8 @@ describe('sessions of the API', function () {
           assert.equal(reply.status, 404, `${method} ${path}`);
         }
       }
+      const stranger = Object.assign(new IncomingMessage(new Socket()), { owner: 1n, text: '{}' });
+      assert.throws(() => InnerMessage.of(stranger), TypeError, 'whatever it says of itself');
     });
 
     it('and whatever was read is answered so, refusals too', async () => {
