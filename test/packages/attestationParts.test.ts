@@ -4,7 +4,15 @@ import { bytesOfHex, hexOf, Reader, textOf } from '@bitcloak/attestation/bytes';
 import { CertificateStore, parseCertificate, PCK_CHAIN } from '@bitcloak/attestation/certificates';
 import { COLLATERAL_FIELD_CHARACTERS_MAX } from '@bitcloak/attestation/collateral';
 import { parseCrl } from '@bitcloak/attestation/crl';
-import { integerDer, signatureDer, signatureOf, valueOf, valuesOf } from '@bitcloak/attestation/der';
+import {
+  integerDer,
+  P256_SPKI_PREFIX,
+  pointOf,
+  signatureDer,
+  signatureOf,
+  valueOf,
+  valuesOf,
+} from '@bitcloak/attestation/der';
 import { DEVELOPMENT_NAMES } from '@bitcloak/attestation/development/authority';
 import { extensionOf, issueCertificate, issueCrl, keyPairOf, signBytes } from '@bitcloak/attestation/development/x509';
 import { JsonReader } from '@bitcloak/attestation/json';
@@ -327,6 +335,23 @@ describe('encodings', () => {
     assert.throws(() => parseCertificate(ecdsaSha384(pck), 'PCK'), wanted);
     const crl = bytesOfHex(intelCollateral().rootCaCrl, 'CRL');
     assert.throws(() => parseCrl(ecdsaSha384(crl), 'CRL'), wanted);
+  });
+
+  it('of keys are uncompressed points on P-256', () => {
+    const point = keyPairOf(new Uint8Array(32), 'test').publicKey;
+    const info = (prefix: Uint8Array, key: Uint8Array) => Buffer.concat([prefix, key]);
+    assert.deepEqual(pointOf(info(P256_SPKI_PREFIX, point), 'test'), point);
+    const other = Uint8Array.from(P256_SPKI_PREFIX);
+    other[other.length - 4]! ^= 1;
+    for (const wrong of [
+      info(other, point),
+      info(P256_SPKI_PREFIX, point.subarray(0, 64)),
+      info(P256_SPKI_PREFIX, Buffer.concat([point, new Uint8Array(1)])),
+      info(P256_SPKI_PREFIX, Buffer.concat([Uint8Array.of(2), point.subarray(1)])),
+      P256_SPKI_PREFIX,
+    ]) {
+      assert.throws(() => pointOf(wrong, 'test'), MALFORMED, hexOf(wrong));
+    }
   });
 
   it('of what a processor is lack no part', () => {

@@ -40,6 +40,10 @@ describe('evidence as JSON', () => {
       { ...json(), eventLog: 5 },
       { ...json(), eventLog: 'x'.repeat(COLLATERAL_FIELD_CHARACTERS_MAX + 1) },
       { ...json(), collateral: undefined },
+      ...[5, '', ['{}'], null].map((tcbInfo) => ({
+        ...json(),
+        collateral: { ...(json()['collateral'] as object), tcbInfo },
+      })),
       { ...json(), collateral: { ...(json()['collateral'] as object), more: 'x' } },
       { quote: json()['quote'] },
     ];
@@ -98,6 +102,8 @@ describe('what a file says of trust', () => {
       { ...json(), anchor: 'Intel' },
       { ...json(), anchor: { ...anchor(), publicKey: 'ab' } },
       { ...json(), anchor: { ...anchor(), more: 1 } },
+      { ...json(), anchor: { ...anchor(), name: 5 } },
+      { ...json(), anchor: { ...anchor(), publicKey: 5 } },
       { ...json(), tcb: { ...tcb, graceSecond: 1 } },
       { ...json(), tcb: { ...tcb, graceSeconds: '1' } },
       { ...json(), tcb: { ...tcb, graceSeconds: -1 } },
