@@ -76,6 +76,8 @@ export type EnclaveSettings = {
     readonly trustedProxies?: readonly string[];
     /** Unix milliseconds, for sessions; the machine's clock unless given. */
     readonly clock?: () => number;
+    /** Milliseconds of a clock that nobody sets; the process's own unless given. */
+    readonly uptime?: () => number;
   };
   /** Between two looks at the chain. */
   readonly pollMs: number;
@@ -178,7 +180,7 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
       apiKey: apiKey.publicKey,
     };
     const running = new Enclave(settings, operator, registrar, era);
-    const { limits, trustedProxies, clock } = settings.api;
+    const { limits, trustedProxies, clock, uptime } = settings.api;
     const api = await buildApi({
       operator,
       identity,
@@ -187,6 +189,7 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
       ...(limits === undefined ? {} : { limits }),
       ...(trustedProxies === undefined ? {} : { trustedProxies }),
       ...(clock === undefined ? {} : { clock }),
+      ...(uptime === undefined ? {} : { uptime }),
       onFailure: (error) => {
         running.fail(error);
       },

@@ -39,6 +39,8 @@ export type ApiOptions = {
   readonly report: (line: ApiReport) => void;
   /** Unix milliseconds; the machine's clock unless given. */
   readonly clock?: () => number;
+  /** Milliseconds of a clock that nobody sets; the process's own unless given. */
+  readonly uptime?: () => number;
 };
 
 const HEAD_AND_BODY_MS_MAX = 10_000;
@@ -51,7 +53,7 @@ const NO_HEADERS = {
 
 /** The enclave's HTTP service, not listening yet. `close` finishes what is under way, and cancels what depends on somebody's being there. */
 export async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
-  const { operator, identity, apiKey, clock = Date.now } = options;
+  const { operator, identity, apiKey, clock = Date.now, uptime = () => performance.now() } = options;
   const limits: ApiLimits = { ...API_LIMITS, ...options.limits };
   let isWorking = true;
   const desk = new Desk(operator, (error) => {
@@ -68,6 +70,7 @@ export async function buildApi(options: ApiOptions): Promise<FastifyInstance> {
       sessionsPerOwner: limits.sessionsPerOwner,
       sessions: limits.sessions,
       clock,
+      uptime,
     }),
     rates: new Rates(limits.owner),
     deadMan,

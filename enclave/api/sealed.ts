@@ -63,11 +63,11 @@ export async function answerSealed(
   inner: InnerApi,
   report: (line: ApiReport) => void,
 ): Promise<Buffer> {
-  const { session, sequence, plaintext } = gate.sessions.unseal(KIND.request, bytes);
+  const { session, sequence, plaintext, isLate } = gate.sessions.unseal(KIND.request, bytes);
   const { owner } = session;
-  gate.deadMan.touch(owner);
-  // Whatever goes wrong from here on is said under seal.
-  const answer = await answerTo(owner, plaintext, gate, inner).catch((error: unknown) => {
+  if (!isLate) gate.deadMan.touch(owner);
+  // Whatever goes wrong from here on is said under seal. Nothing waits before a command is given, so they are given in the order of what was opened.
+  const answer = await answerTo(owner, isLate ? undefined : plaintext, gate, inner).catch((error: unknown) => {
     if (!(error instanceof Refusal)) report(failureOf(error as Error));
     return answerOf(error instanceof Refusal ? error : failed());
   });
@@ -76,10 +76,18 @@ export async function answerSealed(
   return session.seal(KIND.reply, sequence, padded);
 }
 
-/** Throws a refusal for what does not get as far as the routes. */
-async function answerTo(owner: bigint, plaintext: Uint8Array, { rates }: Gate, inner: InnerApi): Promise<InnerAnswer> {
+/** Throws a refusal for what does not get as far as the routes. @param plaintext undefined for what came too late. */
+async function answerTo(
+  owner: bigint,
+  plaintext: Uint8Array | undefined,
+  { rates }: Gate,
+  inner: InnerApi,
+): Promise<InnerAnswer> {
   if (!rates.take(owner, performance.now())) {
     throw new Refusal(429, 'RATE_LIMITED', 'too many requests of this owner; try again in a second');
+  }
+  if (plaintext === undefined) {
+    throw new Refusal(408, 'REQUEST_REFUSED', 'the request was too long on its way, and nothing was done');
   }
   return inner.ask(owner, readRequest(plaintext));
 }

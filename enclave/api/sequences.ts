@@ -1,4 +1,4 @@
-import { SEQUENCE_WINDOW } from '@bitcloak/trading/session';
+import { SEQUENCE_WINDOW } from '@bitcloak/trading/sealing';
 
 /** Which sequences of a session were used. They may come in any order within the window, and each once. */
 export class Sequences {
@@ -20,5 +20,13 @@ export class Sequences {
     if (sequence <= this.#highest - SEQUENCE_WINDOW || sequence < 1 || this.#used[place] === 1) return false;
     this.#used[place] = 1;
     return true;
+  }
+
+  /** Uses all before a sequence that their client does not wait for any more: whoever held them back keeps them. */
+  leave(sequence: number, isAwaited: (earlier: number) => boolean): void {
+    const first = Math.max(1, sequence - SEQUENCE_WINDOW, this.#highest - SEQUENCE_WINDOW + 1);
+    for (let earlier = first; earlier < sequence; earlier++) {
+      if (!isAwaited(earlier)) this.#used[earlier % SEQUENCE_WINDOW] = 1;
+    }
   }
 }

@@ -5,11 +5,23 @@ import { ENCAPSULATION_BYTES } from '@bitcloak/crypto/hpke';
 import type { HpkeKey } from '@bitcloak/crypto/hpkeKey';
 import { SpendingKey, type OwnerKeys } from '@bitcloak/notes/keys';
 import { SUBGROUP_ORDER } from '@bitcloak/protocol/parameters';
-import { HEAD_BYTES, headOf, KIND, nonceOf, sequenceOf, SESSION_ID_BYTES, type Kind } from '@bitcloak/trading/sealing';
+import {
+  decodeMarks,
+  HEAD_BYTES,
+  headOf,
+  KIND,
+  MARKS_BYTES,
+  nonceOf,
+  sequenceOf,
+  SESSION_ID_BYTES,
+  type Kind,
+  type Marks,
+} from '@bitcloak/trading/sealing';
 import {
   decodeOpening,
   deriveKeys,
   encodeOpeningReply,
+  HEARD_MS_MAX,
   OPENING_SECONDS_MAX,
   OPENING_SEQUENCE,
   openingInfo,
@@ -35,6 +47,8 @@ export type SessionsOptions = {
   readonly sessions: number;
   /** Unix milliseconds. */
   readonly clock: () => number;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly uptime: () => number;
 };
 
 /** A session that is open, as the enclave has it. */
@@ -47,9 +61,13 @@ export class Session {
   readonly #fromClient: GcmKey;
   readonly #fromServer: GcmKey;
 
-  constructor(owner: bigint, expiry: number, secret: Uint8Array, random: Uint8Array) {
+  readonly #openedAt: number;
+
+  /** @param now milliseconds of the clock that what the client says is measured by. */
+  constructor(owner: bigint, expiry: number, now: number, secret: Uint8Array, random: Uint8Array) {
     this.owner = owner;
     this.expiry = expiry;
+    this.#openedAt = now;
     this.id = randomBytes(SESSION_ID_BYTES);
     const { fromClient, fromServer } = deriveKeys(secret, random);
     this.#fromClient = new GcmKey(fromClient);
@@ -62,8 +80,15 @@ export class Session {
   }
 
   /** @returns undefined for what the client did not seal for this place. */
-  open(kind: Kind, sequence: number, sealed: Uint8Array, frame = 0): Uint8Array | undefined {
-    return this.#fromClient.open(nonceOf(kind, sequence, frame), headOf(this.id, sequence), sealed);
+  open(kind: Kind, sequence: number, sealed: Uint8Array, frame = 0): Said | undefined {
+    const opened = this.#fromClient.open(nonceOf(kind, sequence, frame), headOf(this.id, sequence), sealed);
+    if (opened === undefined || opened.length < MARKS_BYTES) return undefined;
+    return { plaintext: opened.subarray(MARKS_BYTES), marks: decodeMarks(sequence, opened) };
+  }
+
+  /** Whether what was said may have been held back. The client's count begins later than the enclave's, so a host gains nothing by holding back the opening. */
+  isLate({ elapsedMs }: Marks, now: number): boolean {
+    return now - this.#openedAt - elapsedMs > HEARD_MS_MAX;
   }
 
   /** Once for a kind, sequence and frame: two texts under one nonce would give both away. */
@@ -72,10 +97,19 @@ export class Session {
   }
 }
 
+/** What a client sealed, and how it is marked. */
+type Said = { readonly plaintext: Uint8Array; readonly marks: Marks };
+
 type Opened = { readonly session: Session; readonly encapsulation: string; readonly reply: Uint8Array };
 
 /** What a client sealed in a session, and under which sequence. */
-export type Unsealed = { readonly session: Session; readonly sequence: number; readonly plaintext: Uint8Array };
+export type Unsealed = {
+  readonly session: Session;
+  readonly sequence: number;
+  readonly plaintext: Uint8Array;
+  /** Whether it came so late that it must have no effect. */
+  readonly isLate: boolean;
+};
 
 const nameOf = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1');
 
@@ -132,7 +166,7 @@ export class Sessions {
     if (same !== undefined && same.session.owner !== owner) throw refused();
     if (same !== undefined) return same.reply;
     const random = randomBytes(SESSION_RANDOM_BYTES);
-    const session = new Session(owner, now + SESSION_SECONDS_MAX, opened.secret, random);
+    const session = new Session(owner, now + SESSION_SECONDS_MAX, this.#options.uptime(), opened.secret, random);
     const answer = session.sealOpening(openingReplyHead(encapsulation, random));
     const reply = Buffer.concat([random, answer]);
     this.#add({ session, encapsulation: name, reply });
@@ -150,11 +184,21 @@ export class Sessions {
       throw new Refusal(401, 'SESSION_REFUSED', 'the session is not open, or no longer; open another');
     }
     const sequence = sequenceOf(bytes);
-    const plaintext = session.open(kind, sequence, bytes.subarray(HEAD_BYTES));
-    if (plaintext === undefined) throw new Refusal(401, 'REQUEST_REFUSED', 'the request is not sealed by the session');
-    if (session.sequences.take(sequence)) return { session, sequence, plaintext };
-    const message = 'a request of this sequence, or of one long after it, came before, and may have had its effect';
-    throw new Refusal(409, 'REQUEST_REFUSED', message);
+    const said = session.open(kind, sequence, bytes.subarray(HEAD_BYTES));
+    if (said === undefined) throw new Refusal(401, 'REQUEST_REFUSED', 'the request is not sealed by the session');
+    const { plaintext, marks } = said;
+    if (!session.sequences.take(sequence)) {
+      const message =
+        'a request of this sequence came before, or one after it whose sender did not wait for this one any more';
+      throw new Refusal(409, 'REQUEST_REFUSED', message);
+    }
+    session.sequences.leave(sequence, marks.isAwaited);
+    return { session, sequence, plaintext, isLate: this.isLate(session, marks) };
+  }
+
+  /** Whether what was said in a session may have been held back for too long. */
+  isLate(session: Session, marks: Marks): boolean {
+    return session.isLate(marks, this.#options.uptime());
   }
 
   #now(): number {

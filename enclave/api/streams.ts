@@ -224,7 +224,8 @@ export class Streams {
   /** Throws for anything but the first frame of an open session. */
   #readHello(frame: Uint8Array): Hello {
     if (frame.length !== SEALED_HELLO_BYTES) throw new RangeError('a hello has another length');
-    const { session, sequence, plaintext } = this.#options.gate.sessions.unseal(KIND.hello, frame);
+    const { session, sequence, plaintext, isLate } = this.#options.gate.sessions.unseal(KIND.hello, frame);
+    if (isLate) throw new Refusal(408, 'REQUEST_REFUSED', 'the hello was too long on its way');
     const request: unknown = JSON.parse(unpackText(plaintext));
     checkJson(STREAM_REQUEST_SCHEMA, request);
     return { session, sequence, request: request as StreamRequest };
@@ -233,12 +234,12 @@ export class Streams {
   #hear(stream: Stream, frame: Uint8Array): void {
     const { session, sequence } = stream;
     const { owner } = session;
-    const { deadMan, rates } = this.#options.gate;
+    const { deadMan, rates, sessions } = this.#options.gate;
     if (!this.#isOpen(stream)) return;
     const isAlive = frame.length === SEALED_ALIVE_BYTES && stream.heard <= SEQUENCE_MAX;
     const opened = isAlive ? session.open(KIND.alive, sequence, frame, stream.heard++) : undefined;
-    if (opened === undefined || !isAliveText(opened)) this.#end(stream, STREAM_CLOSE.unexpected, 'USAGE');
-    else if (rates.take(owner, performance.now())) deadMan.touch(owner);
+    if (opened === undefined || !isAliveText(opened.plaintext)) this.#end(stream, STREAM_CLOSE.unexpected, 'USAGE');
+    else if (rates.take(owner, performance.now()) && !sessions.isLate(session, opened.marks)) deadMan.touch(owner);
   }
 
   #send(stream: Stream, padded: Uint8Array): void {

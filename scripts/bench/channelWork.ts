@@ -66,6 +66,7 @@ export async function measureChannel({ operator, peer, apiKey, key }: Parts, req
       sessionsPerOwner: 2 * OPENINGS,
       sessions: 2 * OPENINGS,
       clock: Date.now,
+      uptime: () => performance.now(),
     }),
     rates: new Rates({ perSecond: 10 ** 6, burst: 10 ** 6 }),
     deadMan,

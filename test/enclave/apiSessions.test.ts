@@ -5,14 +5,20 @@ import { HpkeSender } from '@bitcloak/crypto/hpke';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { FIELD_MODULUS } from '@bitcloak/protocol/parameters';
 import type { Peer } from '@bitcloak/trading/clientSession';
-import { HEAD_BYTES, KIND, packRequest, SEALED_REQUEST_BYTES, SEQUENCE_MAX } from '@bitcloak/trading/sealing';
+import {
+  HEAD_BYTES,
+  KIND,
+  packRequest,
+  SEALED_REQUEST_BYTES,
+  SEQUENCE_MAX,
+  SEQUENCE_WINDOW,
+} from '@bitcloak/trading/sealing';
 import {
   encodeOpening,
   openingInfo,
   openingMessage,
   SEALED_OPENING_BYTES,
   SEALED_OPENING_REPLY_BYTES,
-  SEQUENCE_WINDOW,
   SESSION_SECONDS_MAX,
   type OpeningClaim,
 } from '@bitcloak/trading/session';
@@ -206,6 +212,7 @@ describe('sessions of the API', function () {
         sessionsPerOwner: 4,
         sessions: 4,
         clock: () => Date.now(),
+        uptime: () => performance.now(),
       });
       const stranger = bench.desk.trader();
       const wrong = await craft(bob.key, { claim: { owner: alice.key.keys.owner } });
@@ -478,6 +485,10 @@ describe('sessions of the API', function () {
     it('in any order within the window, and not before it', async () => {
       const session = await bench.session(alice);
       const at = (sequence: number) => ask(session, { method: 'GET', path: '/balances', sequence });
+      // Whoever sends many at once waits for all of them.
+      for (const sequence of [5_001 - SEQUENCE_WINDOW, 4_999]) {
+        await session.sealed.sealRequest(sequence, { method: 'GET', path: `${API}/balances`, body: '' });
+      }
       assert.equal((await at(5_000)).status, 200);
       assert.equal((await at(5_001 - SEQUENCE_WINDOW)).status, 200);
       assertPlain(await at(5_001 - SEQUENCE_WINDOW), 409, 'REQUEST_REFUSED');
@@ -500,6 +511,12 @@ describe('sessions of the API', function () {
         assert.equal(sequences.take(sequence), isFree, `sequence ${sequence} after ${highest}`);
         if (isFree) used.add(sequence);
         highest = Math.max(highest, sequence);
+        if (!isFree || dice.int(20) > 0) continue;
+        const awaited = new Set(Array.from({ length: 1_000 }, () => sequence - 1 - dice.int(SEQUENCE_WINDOW)));
+        sequences.leave(sequence, (earlier) => awaited.has(earlier));
+        for (let earlier = sequence - SEQUENCE_WINDOW; earlier < sequence; earlier++) {
+          if (!awaited.has(earlier)) used.add(earlier);
+        }
       }
     });
   });

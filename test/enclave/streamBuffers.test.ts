@@ -56,7 +56,8 @@ class Desk {
         unseal: () => {
           const { owner = 0n, cancelOnDisconnect = false } = this.#opening ?? {};
           const session = { owner, seal: () => new Uint8Array(this.#frameBytes), open: () => undefined };
-          return { session, sequence: 1, plaintext: packHello(JSON.stringify({ after: 0, cancelOnDisconnect })) };
+          const plaintext = packHello(JSON.stringify({ after: 0, cancelOnDisconnect }));
+          return { session, sequence: 1, plaintext, isLate: false };
         },
       },
       rates: { take: () => true, spend: () => undefined },

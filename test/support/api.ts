@@ -163,6 +163,8 @@ export class TestStream {
 
   static async open(session: TestSession, request: StreamRequest): Promise<TestStream> {
     const sequence = ++session.sequence;
+    // Before anything later is sealed: what is not waited for by then is not taken.
+    const hello = await session.sealed.sealHello(sequence, JSON.stringify(request));
     const socket = new WebSocket(`${session.url.replace('http', 'ws')}${API}/stream`);
     const stream = new TestStream(session, socket, sequence);
     await new Promise<void>((resolve, reject) => {
@@ -173,7 +175,7 @@ export class TestStream {
         reject(new Error('the stream does not open'));
       });
     });
-    socket.send(await session.sealed.sealHello(sequence, JSON.stringify(request)));
+    socket.send(hello);
     return stream;
   }
 
@@ -231,6 +233,8 @@ export class ApiBench {
   #orders = 0;
   /** Milliseconds by which the clock of sessions is ahead. */
   clockAhead = 0;
+  /** The same of the clock that nobody sets. */
+  uptimeAhead = 0;
   enclave!: RunningEnclave;
 
   private constructor(desk: SettlementBench, token: bigint) {
@@ -311,6 +315,7 @@ export class ApiBench {
           owner: { perSecond: 10_000, burst: 10_000 },
         },
         clock: () => Date.now() + this.clockAhead,
+        uptime: () => performance.now() + this.uptimeAhead,
       },
       pollMs: 50,
       report: (report) => this.reports.push(report),

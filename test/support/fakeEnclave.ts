@@ -199,7 +199,7 @@ export class FakeEnclave {
     if (opened === undefined || !session.sequences.take(sequence)) {
       throw new Error('a client sent a request that is not its session’s, or twice');
     }
-    const { method, path, body } = unpackRequest(opened);
+    const { method, path, body } = unpackRequest(opened.plaintext);
     const { status = 200, json } = this.replies.get(`${method} ${path}`)?.(body) ?? {
       status: 404,
       json: { code: 'ORDER_UNKNOWN', message: 'no such order is open' },
@@ -225,7 +225,7 @@ export class FakeEnclave {
       return plain(401, { code: 'SESSION_REFUSED', message: 'it was not sealed to this enclave' });
     }
     const random = this.#random(SESSION_RANDOM_BYTES);
-    const session = new Session(claim.owner, claim.time + 3_600, opened.secret, random);
+    const session = new Session(claim.owner, claim.time + 3_600, performance.now(), opened.secret, random);
     this.sessions.set(hexOf(session.id), session);
     return {
       status: 201,
@@ -276,7 +276,7 @@ export class FakeSocket implements Socket {
     const { session, sequence } = await this.#opened();
     const opened = session.open(KIND.alive, sequence, bytes, frame);
     if (opened === undefined) throw new Error('the frame is not its session’s');
-    this.heard.push(unpackText(opened));
+    this.heard.push(unpackText(opened.plaintext));
   }
 
   async #opened(): Promise<{ session: Session; sequence: number; hello: Uint8Array }> {
@@ -301,7 +301,7 @@ export class FakeSocket implements Socket {
     const { session, sequence, hello } = await this.#opened();
     const opened = session.open(KIND.hello, sequence, hello.subarray(HEAD_BYTES));
     if (opened === undefined) throw new Error('the hello is not its session’s');
-    return JSON.parse(unpackText(opened));
+    return JSON.parse(unpackText(opened.plaintext));
   }
 
   /** The client's own hello, for those who send it back. */

@@ -3,7 +3,7 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import { checkJson } from './checks.ts';
 import { ClientOpening, type ClientSession, type Peer } from './clientSession.ts';
 import { exchange, textOf, type Fetch } from './http.ts';
-import { forged, refusalOf } from './refusals.ts';
+import { forged, OperatorRefusal, refusalOf } from './refusals.ts';
 import { SESSION_SECONDS_MAX } from './session.ts';
 import { API } from './wire.ts';
 
@@ -27,6 +27,11 @@ export type OpenSession = {
 };
 
 export type Reply = { readonly status: number; readonly json: unknown };
+
+/** Whether the enclave itself says that a request came too late, so that nothing was done. A clock that stands while a machine sleeps is behind for good. */
+export function isLate(error: unknown): boolean {
+  return error instanceof OperatorRefusal && error.authenticated && error.code === 'REQUEST_REFUSED';
+}
 
 /** Sealed requests to an operator's enclave, in sessions that are opened and renewed when they are needed. */
 export class Channel {
@@ -73,7 +78,8 @@ export class Channel {
     const request = await sealed.sealRequest(sequence, { method, path, body }).catch((error: unknown) => {
       throw error instanceof RangeError ? new BitcloakError('USAGE', error.message) : error;
     });
-    const { status, bytes } = await exchange(fetch, base, `${API}/sealed`, request, msMax);
+    const sent = exchange(fetch, base, `${API}/sealed`, request, msMax);
+    const { status, bytes } = await sent.finally(() => sealed.finish(sequence));
     // Whatever the enclave has read it answers under seal; everything else anybody can say.
     if (status !== 200) throw refusalOf(status, textOf(bytes), false);
     const reply = await sealed.openReply(sequence, bytes);
@@ -93,10 +99,10 @@ export class Channel {
     return (await this.send(await this.session(), 'GET', path)).json;
   }
 
-  /** @returns whether an error says that the session is over; the next one is a new one then. */
+  /** @returns whether an error says that the session is over, or its clocks are apart; the next one is a new one then. */
   dropIfOver(session: OpenSession, error: unknown): boolean {
     const { status, authenticated } = error as { status?: number; authenticated?: boolean };
-    if (status !== 401 || authenticated === true) return false;
+    if (!isLate(error) && (status !== 401 || authenticated === true)) return false;
     this.drop(session);
     return true;
   }

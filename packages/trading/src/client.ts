@@ -5,7 +5,7 @@ import type { OrderType, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol
 import { LOCK_SECONDS_MAX } from '@bitcloak/protocol/parameters';
 import { bytesToHex, randomBytes } from '@noble/hashes/utils.js';
 import { askInfo, askOf, type Ask } from './ask.ts';
-import { Channel, checked, parseChecked, type Reply } from './channel.ts';
+import { Channel, checked, isLate, parseChecked, type Reply } from './channel.ts';
 import { operatorUrl, REQUEST_MS_MAX, type Fetch } from './http.ts';
 import { limitOf } from './market.ts';
 import { signOrder, withdrawalLimit, type OrderTerms, type SignedOrder } from './orders.ts';
@@ -562,7 +562,8 @@ export class TradingClient {
         if (error instanceof BitcloakError && !(error instanceof OperatorRefusal) && error.code === 'USAGE')
           throw error;
         this.#channel.dropIfOver(session, error);
-        lost = error;
+        if (isLate(error)) failure = error;
+        else lost = error;
       }
     }
     if (lost === undefined) throw failure;

@@ -3,6 +3,7 @@ import type { SpendingKey } from '@bitcloak/notes/keys';
 import { concatBytes } from '@noble/hashes/utils.js';
 import { GcmKey } from './gcm.ts';
 import {
+  encodeMarks,
   headOf,
   KIND,
   nonceOf,
@@ -87,6 +88,9 @@ export class ClientSession {
   readonly expiry: number;
   readonly #fromClient: GcmKey;
   readonly #fromServer: GcmKey;
+  readonly #openedAt = performance.now();
+  /** Sequences of which an answer is waited for. */
+  readonly #awaited = new Set<number>();
   #sequence = 0;
 
   private constructor(id: Uint8Array, expiry: number, fromClient: GcmKey, fromServer: GcmKey) {
@@ -106,7 +110,12 @@ export class ClientSession {
     return ++this.#sequence;
   }
 
-  /** @param sequence of this request alone. Throws RangeError for a request that is too long. */
+  /** What was sealed under a sequence has its answer, or is given up: once the enclave hears anything that is sealed later, it takes it no more. */
+  finish(sequence: number): void {
+    this.#awaited.delete(sequence);
+  }
+
+  /** @param sequence of this request alone, to be given back by `finish`. Throws RangeError for a request that is too long. */
   async sealRequest(sequence: number, request: InnerRequest): Promise<Uint8Array> {
     return this.sealPadded(KIND.request, sequence, packRequest(request));
   }
@@ -117,14 +126,15 @@ export class ClientSession {
     return opened === undefined ? undefined : readable(() => unpackReply(opened));
   }
 
-  /** The first frame of a stream. @param sequence of this stream alone. */
+  /** The first frame of a stream. @param sequence of this stream alone, to be given back by `finish`. */
   async sealHello(sequence: number, text: string): Promise<Uint8Array> {
     return this.sealPadded(KIND.hello, sequence, packHello(text));
   }
 
   /** @param frame counts what the client says on the stream after its hello, from 0. */
   async sealAlive(sequence: number, frame: number, text: string): Promise<Uint8Array> {
-    return this.#fromClient.seal(nonceOf(KIND.alive, sequence, frame), headOf(this.id, sequence), packHello(text));
+    const plaintext = this.#marked(sequence, packHello(text));
+    return this.#fromClient.seal(nonceOf(KIND.alive, sequence, frame), headOf(this.id, sequence), plaintext);
   }
 
   /**
@@ -141,7 +151,14 @@ export class ClientSession {
   /** What names its session and sequence before the seal. @param plaintext as the kind is padded. */
   async sealPadded(kind: Kind, sequence: number, plaintext: Uint8Array): Promise<Uint8Array> {
     const head = headOf(this.id, sequence);
-    return concatBytes(head, await this.#fromClient.seal(nonceOf(kind, sequence), head, plaintext));
+    const marked = this.#marked(sequence, plaintext);
+    this.#awaited.add(sequence);
+    return concatBytes(head, await this.#fromClient.seal(nonceOf(kind, sequence), head, marked));
+  }
+
+  #marked(sequence: number, plaintext: Uint8Array): Uint8Array {
+    const elapsedMs = Math.floor(performance.now() - this.#openedAt);
+    return concatBytes(encodeMarks(sequence, elapsedMs, this.#awaited), plaintext);
   }
 }
 

@@ -28,10 +28,16 @@ export const REPLY_BYTES = 4_096;
 export const FRAME_BYTES = 1_024;
 export const HELLO_BYTES = 256;
 
+/** Requests of a session may overtake each other by so many. */
+export const SEQUENCE_WINDOW = 1_024;
+const ELAPSED_BYTES = 4;
+/** Before everything that a client seals: see `Marks`. */
+export const MARKS_BYTES = ELAPSED_BYTES + SEQUENCE_WINDOW / 8;
+
 /** Lengths on the wire. */
-export const SEALED_REQUEST_BYTES = HEAD_BYTES + REQUEST_BYTES + TAG_BYTES;
-export const SEALED_HELLO_BYTES = HEAD_BYTES + HELLO_BYTES + TAG_BYTES;
-export const SEALED_ALIVE_BYTES = HELLO_BYTES + TAG_BYTES;
+export const SEALED_REQUEST_BYTES = HEAD_BYTES + MARKS_BYTES + REQUEST_BYTES + TAG_BYTES;
+export const SEALED_HELLO_BYTES = HEAD_BYTES + MARKS_BYTES + HELLO_BYTES + TAG_BYTES;
+export const SEALED_ALIVE_BYTES = MARKS_BYTES + HELLO_BYTES + TAG_BYTES;
 
 const LENGTH_BYTES = 4;
 const STATUS_BYTES = 2;
@@ -53,6 +59,36 @@ export function headOf(id: Uint8Array, sequence: number): Uint8Array {
 /** Of the head of a request or a hello. */
 export function sequenceOf(head: Uint8Array): number {
   return viewOf(head).getUint32(SESSION_ID_BYTES);
+}
+
+/** What keeps whoever carries a client's words from bringing old ones later. */
+export type Marks = {
+  /** Milliseconds since the client had the answer to its opening, on a clock that is not set. */
+  readonly elapsedMs: number;
+  /** Whether the client still waits for the answer to what it sent under a sequence, of the SEQUENCE_WINDOW before this one. */
+  readonly isAwaited: (sequence: number) => boolean;
+};
+
+/** @param sequence of what is marked. @param awaited all that the client waits for. */
+export function encodeMarks(sequence: number, elapsedMs: number, awaited: Iterable<number>): Uint8Array {
+  const marks = new Uint8Array(MARKS_BYTES);
+  viewOf(marks).setUint32(0, Math.min(elapsedMs, 2 ** 32 - 1));
+  for (const other of awaited) {
+    const place = sequence - other - 1;
+    if (place < 0 || place >= SEQUENCE_WINDOW) continue;
+    const at = ELAPSED_BYTES + (place >> 3);
+    marks[at] = (marks[at] as number) | (1 << (place & 7));
+  }
+  return marks;
+}
+
+/** @param marks as many bytes as `encodeMarks` makes, or more. @param sequence that they came under. */
+export function decodeMarks(sequence: number, marks: Uint8Array): Marks {
+  const isAwaited = (other: number) => {
+    const place = sequence - other - 1;
+    return (((marks[ELAPSED_BYTES + (place >> 3)] as number) >> (place & 7)) & 1) === 1;
+  };
+  return { elapsedMs: viewOf(marks).getUint32(0), isAwaited };
 }
 
 /** @param frame counts the frames of a stream in each direction, from 0; everything else is frame 0. */

@@ -28,8 +28,8 @@ export const SESSION_SECONDS_MAX = 3_600;
 /** The reply to an opening is sealed as if it answered this sequence: it shows that who answers has the enclave's key. */
 export const OPENING_SEQUENCE = 0;
 
-/** Requests of a session may overtake each other by so many. */
-export const SEQUENCE_WINDOW = 1_024;
+/** What a client sealed is heard for so long, by the clocks of both since the session was opened. Clients wait less for an answer. */
+export const HEARD_MS_MAX = 30_000;
 
 const FIELD_BYTES = 32;
 const TIME_BYTES = 8;

@@ -200,6 +200,7 @@ export class AccountStream implements AsyncIterable<StreamEvent> {
       clearTimeout(timer);
       socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
       socket.close();
+      connection.giveUp();
       // A session that is over shows in no other way.
       if (connection.frames === 0) channel.drop(session);
       resolve(error);
@@ -287,18 +288,23 @@ class Connection {
   frames = 0;
   readonly #session: ClientSession;
   readonly #socket: Socket;
-  readonly #sequence: number;
+  #sequence = 0;
   #alive = 0;
   #sending: Promise<void> = Promise.resolve();
 
   constructor(session: ClientSession, socket: Socket) {
     this.#session = session;
     this.#socket = socket;
-    this.#sequence = session.takeSequence();
   }
 
   async hello(request: StreamRequest): Promise<void> {
+    this.#sequence = this.#session.takeSequence();
     this.#socket.send(await this.#session.sealHello(this.#sequence, JSON.stringify(request)));
+  }
+
+  /** Waits no longer for an answer to the hello. */
+  giveUp(): void {
+    this.#session.finish(this.#sequence);
   }
 
   /** Frames go out in the order in which they are counted. */
@@ -325,7 +331,8 @@ class Connection {
       throw forged('a frame is not of this size');
     const text = await this.#session.openFrame(this.#sequence, this.frames, new Uint8Array(data));
     if (text === undefined) throw forged('a frame is not sealed by the session, or is out of its place');
-    this.frames++;
+    // From now on the hello has had its answer.
+    if (this.frames++ === 0) this.giveUp();
     const json = JSON.parse(text) as { kind?: unknown; snapshot?: unknown; report?: { kind?: unknown } };
     if (json.kind === 'snapshot') checked(SNAPSHOT_SCHEMA, json.snapshot);
     else checked(REPORT_SCHEMAS.get(json.report?.kind) ?? { type: 'object', required: ['known'] }, json.report);
