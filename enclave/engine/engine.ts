@@ -222,15 +222,6 @@ export class Engine {
     return order === NONE ? undefined : orderState(this.#book.orders, order);
   }
 
-  /** The orders of an account that rest, by rising id. */
-  *ordersOf(account: number): Generator<OrderState, undefined> {
-    const { accounts, orders } = this.#book;
-    for (let order = accounts.first(account); order !== NONE; order = accounts.next(order)) {
-      yield orderState(orders, order);
-    }
-    return undefined;
-  }
-
   /** The levels of one side, from the best to the worst. They are for tests and for the owner of an order: nobody else sees a dark book. */
   *levels(market: number, side: Side, type: OrderState['type']): Generator<LevelState, undefined> {
     if (this.#markets[market] === undefined) return undefined;

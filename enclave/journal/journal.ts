@@ -98,14 +98,9 @@ export class Journal {
     return this.#heads.last;
   }
 
-  /** The oldest sequence that `headAt` knows. */
+  /** The oldest sequence whose head is known. */
   get oldestSequence(): number {
     return this.#heads.first;
-  }
-
-  /** The head after a durable record; undefined where the record is no longer, or not yet, in the journal. */
-  headAt(sequence: number): Uint8Array | undefined {
-    return this.#heads.at(sequence);
   }
 
   /** Whether a head, of 32 bytes, is that of a record which is still in the journal. */

@@ -23,7 +23,8 @@ after(() => {
 class Model {
   directory = directories.fresh();
   journal!: Journal;
-  acknowledged: JournalPosition[] = [];
+  /** Of what was on its way at a kill only the last head is known. */
+  acknowledged: (Pick<JournalPosition, 'sequence'> & Partial<JournalPosition>)[] = [];
   snapshot: number | undefined;
 
   get last(): number {
@@ -65,13 +66,12 @@ class Model {
   async open(pendingMax: number): Promise<void> {
     this.journal = await openJournal(this.directory);
     const newest = this.acknowledged.at(-1);
-    assert.ok(newest === undefined || this.journal.hasHead(newest.head));
+    assert.ok(newest?.head === undefined || this.journal.hasHead(newest.head));
     const { sequence } = this.journal.position;
     assert.ok(sequence >= this.last && sequence <= this.last + pendingMax);
     while (this.last < sequence) {
-      const head = this.journal.headAt(this.last + 1);
-      assert.ok(head !== undefined);
-      this.acknowledged.push({ sequence: this.last + 1, head });
+      const isNewest = this.last + 1 === sequence;
+      this.acknowledged.push(isNewest ? this.journal.position : { sequence: this.last + 1 });
     }
     await this.check();
   }
@@ -80,8 +80,8 @@ class Model {
     const machine = await replayed(this.journal);
     assert.deepEqual(machine.state, expectedMachine(this.last).state);
     assert.equal(machine.applied, this.last - (this.snapshot ?? 0));
-    for (const { sequence, head } of this.acknowledged.slice(this.journal.oldestSequence)) {
-      assert.deepEqual(this.journal.headAt(sequence), head);
+    for (const { head } of this.acknowledged.slice(this.journal.oldestSequence)) {
+      assert.ok(head === undefined || this.journal.hasHead(head));
     }
   }
 }

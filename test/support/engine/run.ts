@@ -5,7 +5,6 @@ import { Engine } from '../../../enclave/engine/engine.ts';
 import type { EngineEvent } from '../../../enclave/engine/events.ts';
 import type { Snapshot } from '../../../enclave/engine/snapshot.ts';
 import { NaiveEngine } from './naive.ts';
-import type { NaiveOrder } from './naiveState.ts';
 import { drawMood, QuickDice, RandomCommands } from './randomCommands.ts';
 
 export type Tally = Partial<Record<string, number>>;
@@ -131,12 +130,4 @@ function compareViews(engine: Engine, naive: NaiveEngine): void {
       }
     }
   }
-  for (const account of new Set(orders.map((order) => order.account))) {
-    const own = orders.filter((order) => order.account === account).sort(byId);
-    assert.deepEqual([...engine.ordersOf(account)], own);
-  }
-}
-
-function byId(left: NaiveOrder, right: NaiveOrder): number {
-  return left.order - right.order;
 }
