@@ -147,8 +147,9 @@ export class Engine {
     this.events.accepted(orders.id(order));
     const needed = timeInForce === fok ? lots : request.minimumTotal;
     if (needed > 0 && !this.#matcher.executes(order, needed)) return this.#dismiss(order, REASON.minimum);
-    this.#matcher.take(order);
+    const isStopped = this.#matcher.take(order);
     if (orders.open(order) === 0) orders.release(order);
+    else if (isStopped) this.#dismiss(order, REASON.matchesMax);
     else if (timeInForce === gtc || timeInForce === gtd) this.#book.add(order);
     else this.#dismiss(order, REASON.immediate);
   }
@@ -203,8 +204,9 @@ export class Engine {
     orders.setPrice(order, price);
     orders.setOpen(order, open);
     this.events.amended(id, price, lots);
-    this.#matcher.take(order);
-    if (orders.open(order) === 0) this.#book.forget(order);
+    const isStopped = this.#matcher.take(order);
+    if (isStopped && orders.open(order) > 0) this.events.cancelled(id, REASON.matchesMax, orders.open(order));
+    if (isStopped || orders.open(order) === 0) this.#book.forget(order);
     else this.#book.enter(order);
   }
 

@@ -22,6 +22,13 @@ export const SLICES_MAX = 1000;
 /** Open orders of all markets together: what they take of memory stays below 512 MiB. */
 export const OPEN_ORDERS_MAX = 2 ** 20;
 
+/**
+ * An order that comes meets so many others, or slices of them, and all pegged orders that a reference lets trade, so many together. What a command may do has to fit into
+ * memory and be done soon: it is in the journal by then, and a restart does it again.
+ */
+export const MATCHES_MAX = 1_000;
+export const PEGGED_MATCHES_MAX = 10_000;
+
 export function isIntegerWithin(value: number, low: number, high: number): boolean {
   return value >= low && value <= high && Number.isInteger(value);
 }

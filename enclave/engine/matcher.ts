@@ -2,6 +2,7 @@ import { REASON, SELF_TRADE, SIDE } from './codes.ts';
 import type { Book } from './book.ts';
 import type { Events } from './events.ts';
 import { BEFORE_ALL, keyOf, ladderOf, marketOf, PEGGED_BIT, SELL_BIT } from './levels.ts';
+import { MATCHES_MAX, PEGGED_MATCHES_MAX } from './limits.ts';
 import type { Market } from './market.ts';
 
 const NONE = 0;
@@ -29,7 +30,7 @@ class Stretch {
 }
 
 /** What is left of an order that only tries, and the slices that icebergs would show at the end of the queue. */
-type Trial = { open: number; executed: number; slices: { maker: number; open: number }[] };
+type Trial = { open: number; executed: number; left: number; slices: { maker: number; open: number }[] };
 
 /**
  * Lets orders take from the book.
@@ -39,13 +40,16 @@ type Trial = { open: number; executed: number; slices: { maker: number; open: nu
  *
  * A match is the smaller of what the taker has open and what the maker shows. Where it would be less than either one's minimum for a match,
  * the maker is passed over: it keeps its place and is not returned to. A minimum never counts for more than what the taker has open or the
- * maker shows. Where a match would take place between two orders of one account, the taker's way of preventing self-trade acts instead.
+ * maker shows. Where a match would take place between two orders of one account, the taker's way of preventing self-trade acts instead. After
+ * MATCHES_MAX of either the taker takes no more.
  */
 export class Matcher {
   readonly #book: Book;
   readonly #markets: readonly (Market | undefined)[];
   readonly #events: Events;
   readonly #stretches = [new Stretch(), new Stretch(), new Stretch()] as const;
+  /** Matches that may still be made. */
+  #left = 0;
 
   constructor(book: Book, markets: readonly (Market | undefined)[], events: Events) {
     this.#book = book;
@@ -53,8 +57,18 @@ export class Matcher {
     this.#events = events;
   }
 
-  /** Trades what can be traded. The order may stand in its queue or in none; it stays there, be it with nothing left open. */
-  take(taker: number): void {
+  /**
+   * Trades what can be traded. The order may stand in its queue or in none; it stays there, be it with nothing left open.
+   *
+   * @returns whether it met as many as it may: others that it would trade with may rest still.
+   */
+  take(taker: number): boolean {
+    this.#left = MATCHES_MAX;
+    this.#take(taker);
+    return this.#left === 0;
+  }
+
+  #take(taker: number): void {
     const { orders } = this.#book;
     const ladder = orders.ladder(taker);
     const price = orders.price(taker);
@@ -83,7 +97,7 @@ export class Matcher {
   /** Whether the order would execute at least so many lots now: what `take` would do, without doing it. */
   executes(taker: number, needed: number): boolean {
     const { levels, orders } = this.#book;
-    const trial = { open: orders.open(taker), executed: 0, slices: [] };
+    const trial = { open: orders.open(taker), executed: 0, left: MATCHES_MAX, slices: [] };
     const count = this.#plan(orders.ladder(taker), orders.price(taker));
     for (let index = 0; index < count; index++) {
       const stretch = this.#stretches[index]!;
@@ -91,7 +105,7 @@ export class Matcher {
       for (; level !== NONE && levels.key(level) <= stretch.upTo; level = levels.worse(level)) {
         if (levels.key(level) > stretch.behind) this.#tryLevel(taker, trial, levels.head(level));
         if (trial.executed >= needed) return true;
-        if (trial.open === 0) return false;
+        if (trial.open === 0 || trial.left === 0) return false;
       }
     }
     return false;
@@ -99,12 +113,14 @@ export class Matcher {
 
   /**
    * After a new reference and when trading begins: pegged orders take as though each arrived anew, by limit and rank. Where buyers' limit
-   * orders stand at the reference or beyond, pegged sells go first, since those come before pegged buys; otherwise pegged buys do.
+   * orders stand at the reference or beyond, pegged sells go first, since those come before pegged buys; otherwise pegged buys do. After
+   * PEGGED_MATCHES_MAX matches the others wait for the next reference.
    */
   takePegged(market: Market): void {
     const { counters, levels } = this.#book;
     const reference = market.referenceAt(counters.now);
     if (reference === 0) return;
+    this.#left = PEGGED_MATCHES_MAX;
     const buys = ladderOf(market.rules.market, false, SIDE.buy);
     const best = levels.best(buys);
     const sellsFirst = best !== NONE && levels.key(best) <= keyOf(buys, reference);
@@ -123,7 +139,7 @@ export class Matcher {
       while (order !== NONE) {
         const next = levels.next(order);
         const before = orders.open(order);
-        this.take(order);
+        this.#take(order);
         const open = orders.open(order);
         if (open === 0) this.#book.remove(order);
         else if (open < before) this.#book.shrink(order);
@@ -172,20 +188,21 @@ export class Matcher {
     const minimum = orders.minimumMatch(taker);
     const account = orders.account(taker);
     let level = levels.best(stretch.ladder);
-    while (level !== NONE && orders.open(taker) > 0) {
+    while (level !== NONE && orders.open(taker) > 0 && this.#left > 0) {
       const key = levels.key(level);
       if (key > stretch.upTo) return;
       // Read now, since the level is gone with its last order.
       const worse = levels.worse(level);
       const price = stretch.reference === 0 ? keyOf(stretch.ladder, key) : stretch.reference;
       let maker = key > stretch.behind ? levels.head(level) : NONE;
-      while (maker !== NONE && orders.open(taker) > 0) {
+      while (maker !== NONE && orders.open(taker) > 0 && this.#left > 0) {
         const next = levels.next(maker);
         const open = orders.open(taker);
         const shown = orders.shown(maker);
         let isRefreshed = false;
         if (isMatch(open, minimum, shown, orders.minimumMatch(maker))) {
           const lots = open < shown ? open : shown;
+          this.#left--;
           isRefreshed =
             orders.account(maker) === account
               ? this.#preventSelfTrade(taker, maker, lots)
@@ -261,12 +278,12 @@ export class Matcher {
   #tryLevel(taker: number, trial: Trial, head: number): void {
     const { levels, orders } = this.#book;
     trial.slices = [];
-    for (let maker = head; maker !== NONE && trial.open > 0; maker = levels.next(maker)) {
+    for (let maker = head; maker !== NONE && trial.open > 0 && trial.left > 0; maker = levels.next(maker)) {
       this.#tryMaker(taker, trial, maker, orders.open(maker), orders.shown(maker));
     }
     // The list grows while it is gone through.
     for (const { maker, open } of trial.slices) {
-      if (trial.open === 0) return;
+      if (trial.open === 0 || trial.left === 0) return;
       this.#tryMaker(taker, trial, maker, open, orders.slice(maker, open));
     }
   }
@@ -275,6 +292,7 @@ export class Matcher {
     const { orders } = this.#book;
     if (!isMatch(trial.open, orders.minimumMatch(taker), shown, orders.minimumMatch(maker))) return;
     const lots = Math.min(trial.open, shown);
+    trial.left--;
     if (orders.account(maker) === orders.account(taker)) {
       const mode = orders.selfTrade(taker);
       if (mode === cancelNewest || mode === cancelBoth) trial.open = 0;

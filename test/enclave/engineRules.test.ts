@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { Engine } from '../../enclave/engine/engine.ts';
-import { OPEN_ORDERS_MAX } from '../../enclave/engine/limits.ts';
+import type { NewOrder } from '../../enclave/engine/commands.ts';
+import type { EngineEvent } from '../../enclave/engine/events.ts';
+import { MATCHES_MAX, OPEN_ORDERS_MAX } from '../../enclave/engine/limits.ts';
 import { requestOf } from '../../enclave/engine/request.ts';
 import { Desk, RULES, say } from '../support/engine/desk.ts';
 import { QuickDice } from '../support/engine/randomCommands.ts';
@@ -409,6 +411,50 @@ describe('what the engine rejects', () => {
     assert.deepEqual(submit(2 ** 31 - 1, lots), ['#1']);
     assert.deepEqual(submit(2, 2 ** 52 - 1), ['#2']);
     assert.deepEqual(submit(1, 2 ** 53 - 1), ['#3']);
+  });
+
+  it('more than so many others at once: what is left is cancelled, and what needs all of them too', () => {
+    const engine = new Engine();
+    engine.apply({ kind: 'addMarket', ...RULES, trading: true });
+    const order = { market: 0, side: 'sell', type: 'limit', timeInForce: 'gtc', selfTrade: 'decrement' } as const;
+    const rest = (account: number, lots: number, display?: number) =>
+      engine.apply({
+        kind: 'submit',
+        ...order,
+        account,
+        price: 5,
+        lots,
+        ...(display === undefined ? {} : { display }),
+      });
+    const buy = (lots: number, changes: Partial<NewOrder> = {}) =>
+      engine.apply({ kind: 'submit', ...order, side: 'buy', account: 9, price: 5, lots, ...changes });
+    const counts = (events: readonly EngineEvent[]) => events.filter(({ kind }) => kind === 'traded').length;
+    rest(1, MATCHES_MAX - 2, 1);
+    for (let count = 0; count < 5; count++) rest(2, 1);
+    for (const wish of [{ timeInForce: 'fok' }, { minimumTotal: MATCHES_MAX + 1 }] as const) {
+      const killed = buy(MATCHES_MAX + 1, wish);
+      assert.deepEqual([counts(killed), killed.length, killed[1]], [0, 2, { ...killed[1], reason: 'minimum' }]);
+    }
+    // One of them is of the taker's own account, and counts.
+    rest(9, 1);
+    const events = buy(MATCHES_MAX + 4);
+    const last = events.at(-1);
+    assert.equal(counts(events), MATCHES_MAX - 1);
+    assert.deepEqual(last?.kind === 'cancelled' && [last.reason, last.lots], ['matchesMax', 4]);
+    const { orders } = engine.snapshot();
+    assert.deepEqual(
+      orders.map(({ account, open }) => [account, open]),
+      [[1, 4]],
+      'the others rest, and nothing crosses them',
+    );
+    const [low] = engine.apply({ kind: 'submit', ...order, side: 'buy', account: 9, price: 4, lots: MATCHES_MAX + 9 });
+    rest(1, MATCHES_MAX, 1);
+    const id = low?.kind === 'accepted' ? low.order : 0;
+    const amended = engine.apply({ kind: 'amend', account: 9, order: id, price: 5, lots: MATCHES_MAX + 9 });
+    const end = amended.at(-1);
+    assert.deepEqual(end?.kind === 'cancelled' && [end.order, end.reason, end.lots], [id, 'matchesMax', 9]);
+    assert.equal(engine.order(id), undefined);
+    assert.equal(Engine.restore(engine.snapshot()).hash(), engine.hash());
   });
 
   it('more open orders than there is room for', function () {

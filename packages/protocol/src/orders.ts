@@ -20,7 +20,8 @@ export type SelfTrade = (typeof SELF_TRADES)[number];
 
 /**
  * Why lots left an order without a trade: its account asked, time ran out, nothing was there to take, too little was there at once, it met its own account,
- * its notes went away or will be gone too soon, its owner took it back on the chain, nothing of it can be settled, it has as many fills as are looked after.
+ * its notes went away or will be gone too soon, its owner took it back on the chain, nothing of it can be settled, it has as many fills as are looked after,
+ * it met as many others at once as one order may.
  */
 export const REASONS = [
   'requested',
@@ -32,6 +33,7 @@ export const REASONS = [
   'takenBack',
   'unsettleable',
   'fillsMax',
+  'matchesMax',
 ] as const;
 export type Reason = (typeof REASONS)[number];
 
