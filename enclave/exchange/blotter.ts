@@ -1,10 +1,24 @@
-import type { FillRecord, OrderRecord, Report, ReportBody, WithdrawalRecord } from '@bitcloak/trading/records';
+import {
+  RECORDS_KEPT_MIN,
+  type FillRecord,
+  type OrderRecord,
+  type Report,
+  type ReportBody,
+  type WithdrawalRecord,
+} from '@bitcloak/trading/records';
+import { EXCHANGE_LIMITS, type ExchangeLimits } from './limits.ts';
 
 /** Of what is done with, so many of the newest orders, fills, withdrawals and reports are kept for their owner to ask for. */
 export const RECORDS_KEPT = 1_000;
 
-/** Orders of one owner that are remembered until they expire, so that none is let in twice. */
-export const ORDERS_REMEMBERED_MAX = 200_000;
+/** An owner may have so large a part of what is left for orders to be remembered: few owners cannot take it from all others. */
+const REMEMBERED_SHARE = 5;
+
+/** What is let go of where there is too much is more than what is too much: a tenth. */
+const TRIMMED = 0.9;
+
+const isOpen = ({ status }: OrderRecord) => status === 'open';
+const isWaiting = ({ status }: FillRecord | WithdrawalRecord) => status === 'waiting';
 
 const HOUR_SECONDS = 3_600n;
 
@@ -42,11 +56,22 @@ const hourOf = (expiry: bigint) => Number(expiry / HOUR_SECONDS);
  * commands alone like the rest of the exchange, so a restart gives out the same numbers again.
  */
 export class Blotter {
+  readonly #limits: ExchangeLimits;
+  /** Those first to whom nothing has happened for longest. */
   readonly #accounts = new Map<bigint, Account>();
   #written: Written[] = [];
+  #remembered = 0;
+  #records = 0;
+  #reports = 0;
 
-  constructor(snapshot: BlotterSnapshot = []) {
-    for (const [owner, account] of structuredClone(snapshot)) this.#accounts.set(owner, account);
+  constructor(snapshot: BlotterSnapshot = [], limits = EXCHANGE_LIMITS) {
+    this.#limits = limits;
+    for (const [owner, account] of structuredClone(snapshot)) {
+      this.#accounts.set(owner, account);
+      this.#remembered += rememberedOf(account);
+      this.#records += account.orders.size + account.fills.size + account.withdrawals.size;
+      this.#reports += account.reports.length;
+    }
   }
 
   save(): BlotterSnapshot {
@@ -111,14 +136,13 @@ export class Blotter {
   /** What a client order id, or a signed order, stands for already. */
   used(owner: bigint, clientOrderId: string, orderHash: bigint, expiry: bigint): UsedBefore {
     const account = this.#accounts.get(owner);
-    if (account === undefined) return { kind: 'unused' };
+    if (account === undefined) return { kind: this.#remembered < this.#limits.remembered ? 'unused' : 'ordersTooMany' };
     const known = account.used.get(hourOf(expiry))?.get(orderHash);
     if (known?.clientOrderId === clientOrderId) return { kind: 'same', ...known };
     if (known !== undefined) return { kind: 'orderRepeated' };
     if (account.clientOrderIds.has(clientOrderId)) return { kind: 'clientOrderIdTaken' };
-    let remembered = 0;
-    for (const hour of account.used.values()) remembered += hour.size;
-    return { kind: remembered < ORDERS_REMEMBERED_MAX ? 'unused' : 'ordersTooMany' };
+    const left = this.#limits.remembered - this.#remembered;
+    return { kind: rememberedOf(account) * REMEMBERED_SHARE < left ? 'unused' : 'ordersTooMany' };
   }
 
   remember(owner: bigint, orderHash: bigint, expiry: bigint, used: Used): void {
@@ -126,6 +150,7 @@ export class Blotter {
     const { clientOrderId } = used;
     const hour = hourOf(expiry);
     account.used.set(hour, (account.used.get(hour) ?? new Map<bigint, Used>()).set(orderHash, used));
+    this.#remembered++;
     account.clientOrderIds.set(clientOrderId, Math.max(hour, account.clientOrderIds.get(clientOrderId) ?? 0));
   }
 
@@ -139,6 +164,7 @@ export class Blotter {
           if ((account.clientOrderIds.get(clientOrderId) ?? hour) < hour) account.clientOrderIds.delete(clientOrderId);
         }
         account.used.delete(due);
+        this.#remembered -= orders.size;
       }
     }
   }
@@ -147,7 +173,7 @@ export class Blotter {
     const account = this.#account(owner);
     const id = ++account.orderNumber;
     account.orders.set(id, { id, ...record });
-    dropDone(account.orders, ({ status }) => status === 'open');
+    this.#countRecord(account.orders, isOpen);
     return id;
   }
 
@@ -156,7 +182,7 @@ export class Blotter {
     const id = ++account.fillNumber;
     const fill: FillRecord = { id, ...record };
     account.fills.set(id, fill);
-    dropDone(account.fills, ({ status }) => status === 'waiting');
+    this.#countRecord(account.fills, isWaiting);
     return fill;
   }
 
@@ -165,7 +191,7 @@ export class Blotter {
     const id = ++account.withdrawalNumber;
     const withdrawal: WithdrawalRecord = { id, ...record };
     account.withdrawals.set(id, withdrawal);
-    dropDone(account.withdrawals, ({ status }) => status === 'waiting');
+    this.#countRecord(account.withdrawals, isWaiting);
     return withdrawal;
   }
 
@@ -186,9 +212,40 @@ export class Blotter {
     const account = this.#account(owner);
     const report: Report = { sequence: ++account.sequence, time, ...body };
     account.reports.push(report);
+    this.#reports++;
     // In steps, since taking one from the front moves all the others.
-    if (account.reports.length >= 2 * RECORDS_KEPT) account.reports.splice(0, RECORDS_KEPT);
+    if (account.reports.length >= 2 * RECORDS_KEPT) this.#reports -= account.reports.splice(0, RECORDS_KEPT).length;
+    this.#accounts.delete(owner);
+    this.#accounts.set(owner, account);
+    this.#trimReports();
     this.#written.push({ owner, report });
+  }
+
+  #countRecord<R>(records: Map<number, R>, isAlive: (record: R) => boolean): void {
+    this.#records++;
+    // Now and then, since it looks at all of them.
+    if (records.size % RECORDS_KEPT === 0) this.#records -= dropDone(records, isAlive, RECORDS_KEPT);
+    if (this.#records > this.#limits.records) this.#trimRecords();
+  }
+
+  /** Of owners to whom nothing has happened for longest: down to what is promised to everybody, and where there are very many of them below that. */
+  #trimRecords(): void {
+    for (const keep of [RECORDS_KEPT_MIN, 0]) {
+      for (const { orders, fills, withdrawals } of this.#accounts.values()) {
+        this.#records -= dropDone(orders, isOpen, keep);
+        this.#records -= dropDone(fills, isWaiting, keep) + dropDone(withdrawals, isWaiting, keep);
+        if (this.#records <= TRIMMED * this.#limits.records) return;
+      }
+    }
+  }
+
+  /** Who comes back to a stream after that begins with a snapshot. */
+  #trimReports(): void {
+    if (this.#reports <= this.#limits.reports) return;
+    for (const { reports } of this.#accounts.values()) {
+      this.#reports -= reports.splice(0).length;
+      if (this.#reports <= TRIMMED * this.#limits.reports) return;
+    }
   }
 
   #account(owner: bigint): Account {
@@ -225,10 +282,17 @@ function change<R>(records: Map<number, R>, number: number, changes: Partial<R>)
   return changed;
 }
 
-/** Lets go of the oldest that is done with. What is not stays, however old. */
-function dropDone<R>(records: Map<number, R>, isAlive: (record: R) => boolean): void {
-  // Now and then, since it looks at all of them.
-  if (records.size % RECORDS_KEPT !== 0) return;
-  const done = [...records].filter(([, record]) => !isAlive(record)).slice(0, -RECORDS_KEPT);
-  for (const [number] of done) records.delete(number);
+/** Lets go of the oldest that is done with, but for so many. What is not stays, however old. @returns how many went. */
+function dropDone<R>(records: Map<number, R>, isAlive: (record: R) => boolean, keep: number): number {
+  if (records.size <= keep) return 0;
+  const done = [...records].filter(([, record]) => !isAlive(record));
+  const dropped = done.slice(0, Math.max(0, done.length - keep));
+  for (const [number] of dropped) records.delete(number);
+  return dropped.length;
+}
+
+function rememberedOf({ used }: Account): number {
+  let remembered = 0;
+  for (const hour of used.values()) remembered += hour.size;
+  return remembered;
 }

@@ -24,6 +24,7 @@ import type {
   Working,
 } from './commands.ts';
 import { Funds, type FundNote } from './funds.ts';
+import { EXCHANGE_LIMITS, type ExchangeLimits } from './limits.ts';
 import { areRulesValid, areTermsValid, BATCH_SECONDS, capacityOf, RULES_AT_FIRST } from './rules.ts';
 import { chooseBatch, inTurn } from './settling.ts';
 
@@ -62,6 +63,7 @@ export type ExchangeSnapshot = {
  */
 export class Exchange {
   readonly #operatorId: bigint;
+  readonly #limits: ExchangeLimits;
   readonly #engine: Engine;
   readonly #funds = new Funds();
   readonly #blotter: Blotter;
@@ -86,10 +88,11 @@ export class Exchange {
   #lastMatch = 0;
   #time = 0;
 
-  constructor(operatorId: bigint, snapshot?: ExchangeSnapshot) {
+  constructor(operatorId: bigint, snapshot?: ExchangeSnapshot, limits = EXCHANGE_LIMITS) {
     this.#operatorId = operatorId;
+    this.#limits = limits;
     this.#engine = snapshot === undefined ? new Engine() : Engine.restore(snapshot.engine);
-    this.#blotter = new Blotter(snapshot?.blotter);
+    this.#blotter = new Blotter(snapshot?.blotter, limits);
     if (snapshot === undefined) return;
     this.#begun = snapshot.begun;
     this.#rules = snapshot.rules;
@@ -151,12 +154,12 @@ export class Exchange {
     return this.#rules;
   }
 
-  /** What is being settled. */
   /** Unix seconds until which the registry lets the operator settle, as it was told last. */
   get activeUntil(): number {
     return this.#activeUntil;
   }
 
+  /** What is being settled. */
   get batch(): Batch | undefined {
     return this.#batch;
   }
@@ -316,9 +319,9 @@ export class Exchange {
     // The lock has to hold for as long as the match may wait.
     const soon = time + this.#rules.settleSeconds;
     for (const { owner, asset } of this.#funds.overdrawn(soon)) {
-      for (const { ticket } of [...this.#working.values()].reverse()) {
-        const { order } = this.#ticket(ticket);
-        if (order.owner !== owner || order.sellAsset !== asset) continue;
+      for (const id of [...(this.#numbers.get(owner)?.values() ?? [])].reverse()) {
+        const { ticket } = this.#find(id);
+        if (this.#ticket(ticket).order.sellAsset !== asset) continue;
         events.push(...this.#drop(ticket, 'funds'));
         if (this.#funds.available(owner, asset, soon) >= 0n) break;
       }
@@ -357,6 +360,13 @@ export class Exchange {
   /** Whether what is matched now can be settled while the registry lets the operator settle. */
   get #canTrade(): boolean {
     return this.#time + this.#rules.settleSeconds < this.#activeUntil;
+  }
+
+  /** What speaks against one more signed order, beside so many, whoever's it is. */
+  #tooMuch(kind: Match['kind'], tickets: number): Refusal | undefined {
+    if (tickets >= this.#limits.tickets) return 'engineFull';
+    const isBusy = this.#unsettled[kind].size >= capacityOf(this.#rules) || this.#matches.size >= this.#limits.matches;
+    return isBusy ? 'settlementBusy' : undefined;
   }
 
   #noteMin(asset: bigint): bigint {
@@ -424,7 +434,8 @@ export class Exchange {
     const lotsSigned = signedLots(terms, side, order) as bigint;
     if (this.#funds.orders(owner, order.sellAsset) >= this.#rules.ordersMax) return refuse('ordersTooMany');
     if (this.available(owner, order.sellAsset) < shareOf(order, lots, lotsSigned)) return refuse('fundsInsufficient');
-    if (this.#unsettled.trade.size >= capacityOf(this.#rules)) return refuse('settlementBusy');
+    const tooMuch = this.#tooMuch('trade', this.#tickets.size);
+    if (tooMuch !== undefined) return refuse(tooMuch);
     if (!this.#canTrade) return refuse('eraEnding');
 
     const dated: Pick<EngineOrder, 'timeInForce' | 'expiry'> | undefined =
@@ -508,6 +519,8 @@ export class Exchange {
     // The signature of before counts on only where it has something to settle.
     const others = this.#funds.orders(owner, order.sellAsset) - (unsettled === 0n ? 1 : 0);
     if (others >= this.#rules.ordersMax) return refuse('ordersTooMany');
+    const tooMuch = this.#tooMuch('trade', this.#tickets.size - (unsettled === 0n ? 1 : 0));
+    if (tooMuch !== undefined) return refuse(tooMuch);
     const freed = before.held - unsettled;
     if (this.available(owner, order.sellAsset) + freed < shareOf(order, open, lotsSigned)) {
       return refuse('fundsInsufficient');
@@ -554,7 +567,8 @@ export class Exchange {
     if (available < amount) return refuse('fundsInsufficient');
     // Less than a note that would be credited is worth a fill only where it is all.
     if (amount < this.#noteMin(asset) && amount < available) return refuse('withdrawalInvalid');
-    if (this.#unsettled.withdrawal.size >= capacityOf(this.#rules)) return refuse('settlementBusy');
+    const tooMuch = this.#tooMuch('withdrawal', this.#tickets.size);
+    if (tooMuch !== undefined) return refuse(tooMuch);
     if (this.#time + BATCH_SECONDS >= this.#activeUntil) return refuse('eraEnding');
     const ticket = this.#open({ order, signature }, orderHash);
     const times = { time: this.#time, status: 'waiting', settlement: 0 } as const;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { deserialize, serialize } from 'node:v8';
 import type { FillRecord, OrderRecord, WithdrawalRecord } from '@bitcloak/trading/records';
-import { Blotter, ORDERS_REMEMBERED_MAX, RECORDS_KEPT } from '../../enclave/exchange/blotter.ts';
+import { Blotter, RECORDS_KEPT, type BlotterSnapshot } from '../../enclave/exchange/blotter.ts';
+import { EXCHANGE_LIMITS } from '../../enclave/exchange/limits.ts';
 import {
   ALICE,
   BOB,
@@ -128,18 +129,72 @@ describe('the blotter', () => {
     assert.equal(blotter.fill(ALICE, 1), undefined);
   });
 
-  it('bounds how many signed orders of one owner it remembers', () => {
-    const blotter = new Blotter();
+  it('remembers so many signed orders of all owners, of which nobody takes more than a part of what is left', () => {
+    const limits = { ...EXCHANGE_LIMITS, remembered: 600 };
+    let blotter = new Blotter([], limits);
     const expiry = BigInt(LATER);
-    for (let index = 0; index < ORDERS_REMEMBERED_MAX; index++) {
-      const used = { clientOrderId: `order-${index}`, number: index + 1, isWithdrawal: false };
-      blotter.remember(ALICE, BigInt(index), expiry + BigInt(index % 10_000), used);
-    }
-    assert.equal(blotter.used(ALICE, 'new', 1n << 200n, expiry).kind, 'ordersTooMany');
-    assert.equal(blotter.used(BOB, 'new', 1n << 200n, expiry).kind, 'unused');
-    assert.equal(blotter.used(ALICE, 'order-7', 7n, expiry + 7n).kind, 'same');
+    let index = 0;
+    const fill = (owner: bigint): number => {
+      for (let count = 0; ; count++) {
+        const [name, hash] = [`order-${++index}`, BigInt(index)];
+        const { kind } = blotter.used(owner, name, hash, expiry);
+        if (kind === 'ordersTooMany') return count;
+        assert.equal(kind, 'unused');
+        blotter.remember(owner, hash, expiry, { clientOrderId: name, number: count + 1, isWithdrawal: false });
+      }
+    };
+    const first = Array.from({ length: 10 }, (_, owner) => fill(BigInt(owner)));
+    assert.deepEqual(first.slice(0, 3), [100, 84, 70], 'a sixth of what was left, as it is reached from below');
+    assert.deepEqual(
+      first,
+      first.toSorted((left, right) => right - left),
+    );
+    assert.equal(blotter.used(0n, 'order-7', 7n, expiry).kind, 'same', 'what was let in is answered still');
+    blotter = new Blotter(deserialize(serialize(blotter.save())) as BlotterSnapshot, limits);
+    assert.equal(fill(3n), 0, 'a restart counts the same');
+    let total = first.reduce((sum, count) => sum + count, 0);
+    for (let owner = 10n; owner < 1_000n; owner++) total += fill(owner);
+    assert.equal(total, limits.remembered, 'however many owners there are');
+    assert.equal(fill(5_000n), 0);
     blotter.forgetExpired(LATER + 7_200);
-    assert.equal(blotter.used(ALICE, 'new', 1n << 200n, expiry).kind, 'unused');
+    assert.equal(fill(5_000n), 100, 'and all of it comes back');
+  });
+
+  it('keeps but so many records and reports of all owners, and lets go of those first to whom nothing happened for longest', () => {
+    const limits = { ...EXCHANGE_LIMITS, records: 4_000, reports: 2_000 };
+    const owners = Array.from({ length: 6 }, (_, owner) => BigInt(owner));
+    const blotter = new Blotter([], limits);
+    const trade = (owner: bigint) => {
+      const number = blotter.addOrder(owner, ORDER);
+      const { id } = blotter.addFill(owner, FILL);
+      if (number === 7) return;
+      blotter.changeOrder(owner, number, { status: 'filled' });
+      blotter.changeFill(owner, id, { status: 'settled' });
+      blotter.report(owner, NOW, { kind: 'credited', asset: COIN, amount: 1n });
+    };
+    const sizes = () => owners.map((owner) => blotter.orders(owner).length);
+    for (const owner of owners) for (let count = 0; count < 500; count++) trade(owner);
+    assert.deepEqual(sizes(), [101, 101, 101, 500, 500, 500], 'the newest hundred, and what is open');
+    assert.ok(blotter.order(0n, 7)?.status === 'open' && blotter.fill(0n, 7)?.status === 'waiting');
+    assert.deepEqual([blotter.order(0n, 400), blotter.order(0n, 401)?.id], [undefined, 401]);
+    for (const owner of owners.slice(1)) assert.equal(blotter.reportsAfter(owner, 0) === undefined, owner < 2n);
+    assert.deepEqual([blotter.sequence(0n), blotter.reportsAfter(0n, 499)], [499, []]);
+    trade(0n);
+    for (let count = 0; count < 700; count++) trade(2n);
+    assert.deepEqual(sizes().slice(0, 2), [102, 101], 'what is promised goes last');
+    assert.ok(
+      sizes()
+        .slice(3)
+        .every((size) => size === 101 || size === 500),
+    );
+    const again = new Blotter(deserialize(serialize(blotter.save())) as BlotterSnapshot, limits);
+    for (const each of [blotter, again]) for (let count = 0; count < 600; count++) each.addOrder(5n, ORDER);
+    assert.deepEqual(again.save(), blotter.save(), 'a restart lets go of the same');
+    let total = 0;
+    for (let owner = 100n; owner < 200n; owner++) for (let count = 0; count < 50; count++) trade(owner);
+    for (const [, { orders, fills, withdrawals }] of blotter.save())
+      total += orders.size + fills.size + withdrawals.size;
+    assert.ok(total <= limits.records, 'nor do many owners who have few come to more');
   });
 
   it('is the same from a snapshot, and apart from it', () => {

@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
+import { serialize } from 'node:v8';
+import { AMOUNT_MAX, FIELD_MODULUS, TIME_MAX } from '@bitcloak/protocol/parameters';
+import type { FillRecord, OrderRecord, Report, WithdrawalRecord } from '@bitcloak/trading/records';
+import type { Match, Ticket, Working } from '../../enclave/exchange/commands.ts';
+import type { OrderState } from '../../enclave/engine/snapshot.ts';
+import { MATCHES_MAX } from '../../enclave/engine/limits.ts';
+import { EXCHANGE_LIMITS } from '../../enclave/exchange/limits.ts';
 import { BATCH_SECONDS } from '../../enclave/exchange/rules.ts';
+import { STATE_BYTES_MAX } from '../../enclave/journal/snapshotFile.ts';
 import { ALICE, BOB, COIN, DOLLAR, EXCHANGE_RULES, kinds, NOW, Pit } from '../support/exchange.ts';
 
 describe('an owner who has many orders', () => {
@@ -110,5 +118,97 @@ describe('what the registry would not let the operator settle', () => {
     assert.deepEqual(kinds(pit.withdraw(ALICE, COIN, 1_000n, 7n)), ['withdrawing']);
     pit.apply(until(BATCH_SECONDS));
     assert.equal(pit.refused({ kind: 'withdraw', ...pit.withdrawal(ALICE, COIN, 1_000n, 7n) }), 'eraEnding');
+  });
+});
+
+describe('what all owners have together', () => {
+  it('is bounded in signed orders: another waits until one is done with', () => {
+    const pit = new Pit({}, { ...EXCHANGE_LIMITS, tickets: 3 });
+    pit.credit(ALICE, COIN, 100_000n);
+    pit.credit(BOB, DOLLAR, 1_000_000n);
+    for (let order = 1; order <= 2; order++) assert.deepEqual(kinds(pit.order(ALICE, 'sell', 100, 2)), ['accepted']);
+    assert.deepEqual(kinds(pit.order(BOB, 'buy', 90, 1)), ['accepted']);
+    const refused = () => pit.refused({ kind: 'order', ...pit.request(BOB, 'buy', 90, 1) });
+    assert.equal(refused(), 'engineFull');
+    assert.equal(pit.refused({ kind: 'withdraw', ...pit.withdrawal(ALICE, COIN, 1_000n, 7n) }), 'engineFull');
+    const dearer = { price: 110, lots: 2, ...pit.signed(ALICE, 'sell', 110, 2) };
+    assert.deepEqual(kinds(pit.amend(ALICE, 1, dearer)), ['amended'], 'in the place of the one before');
+    assert.deepEqual(kinds(pit.amend(BOB, 1, { price: 100, lots: 1, ...pit.signed(BOB, 'buy', 100, 1) })), [
+      'amended',
+      'traded',
+    ]);
+    pit.restart();
+    const again = { price: 120, lots: 2, ...pit.signed(ALICE, 'sell', 120, 1) };
+    assert.equal(pit.refused({ kind: 'amend', owner: ALICE, order: 2, amendment: again }), 'engineFull');
+    assert.equal(refused(), 'engineFull', 'unsettled ones count');
+    pit.settleAll();
+    assert.deepEqual(kinds(pit.order(BOB, 'buy', 90, 1)), ['accepted']);
+  });
+
+  it('is bounded in matches that wait', () => {
+    const pit = new Pit({}, { ...EXCHANGE_LIMITS, matches: 3 });
+    pit.credit(ALICE, COIN, 100_000n);
+    pit.credit(BOB, DOLLAR, 1_000_000n);
+    pit.order(ALICE, 'sell', 100, 10, { display: 1 });
+    assert.deepEqual(kinds(pit.order(BOB, 'buy', 100, 2)).slice(0, 2), ['accepted', 'traded']);
+    assert.deepEqual(kinds(pit.order(BOB, 'buy', 100, 1)).slice(0, 2), ['accepted', 'traded']);
+    assert.equal(pit.refused({ kind: 'order', ...pit.request(BOB, 'buy', 90, 1) }), 'settlementBusy');
+    assert.equal(pit.refused({ kind: 'withdraw', ...pit.withdrawal(ALICE, COIN, 1_000n, 7n) }), 'settlementBusy');
+    const dearer = { price: 110, lots: 10, ...pit.signed(ALICE, 'sell', 110, 7) };
+    assert.equal(pit.refused({ kind: 'amend', owner: ALICE, order: 1, amendment: dearer }), 'settlementBusy');
+    assert.deepEqual(kinds(pit.amend(ALICE, 1, { price: 100, lots: 9 })), ['amended'], 'nothing new can come of it');
+    pit.settleAll();
+    assert.deepEqual(kinds(pit.order(BOB, 'buy', 90, 1)), ['accepted']);
+  });
+
+  it('fits a snapshot, whatever its numbers', () => {
+    const [field, amount, asset] = [FIELD_MODULUS - 1n, AMOUNT_MAX, (1n << 160n) - 1n];
+    const [count, time] = [Number.MAX_SAFE_INTEGER, Number(TIME_MAX)];
+    const clientOrderId = 'x'.repeat(36);
+    const limit = { sellAsset: asset, buyAsset: asset, sellMax: amount, buyMin: amount };
+    const times = { expiry: TIME_MAX, relockExpiry: TIME_MAX };
+    const ticket: Ticket = {
+      id: count,
+      order: { owner: field, operatorId: field, ...limit, ...times, payTo: field, salt: field },
+      signature: { r8: { x: field, y: field }, s: field },
+      orderHash: field,
+      until: time,
+      stateInserted: false,
+      ...{ sold: amount, filled: amount, held: amount, k: 16n },
+    };
+    const both = { market: count, side: 'sell' } as const;
+    const ids = { id: count, owner: field, number: count, ticket: count };
+    const working: Working = { ...ids, ...both, signedLots: amount, postOnly: false, open: count };
+    const lots = { price: count, lots: count, filled: count, open: count };
+    const minimums = { display: count, minimumTotal: count, minimumMatch: count };
+    const order: OrderRecord = {
+      ...{ id: count, clientOrderId, ...both, type: 'pegged', timeInForce: 'gtd', selfTrade: 'cancelNewest' },
+      ...{ postOnly: false, ...minimums, ...lots, status: 'cancelled', reason: 'unsettleable', expiry: time, time },
+    };
+    const amounts = { sold: amount, bought: amount };
+    const state = { time, status: 'waiting', settlement: count } as const;
+    const ofFill = { id: count, order: count, ...both, role: 'maker', price: count, lots: count } as const;
+    const fill: FillRecord = { ...ofFill, ...amounts, fee: amount, ...state };
+    const withdrawal: WithdrawalRecord = { id: count, clientOrderId, asset, amount, fee: amount, ...state };
+    const report: Report = { sequence: count, time, kind: 'traded', fill, order };
+    const leg = { ticket: count, owner: field, record: count, ...amounts };
+    const match: Match = { id: count, kind: 'withdrawal', legs: [leg, leg] };
+    const resting: OrderState = {
+      ...{ order: count, account: count, rank: count, shown: count, type: 'pegged', selfTrade: 'cancelNewest' },
+      ...{ ...both, price: count, open: count, filled: count, display: count, minimumMatch: count },
+      ...{ expiry: time, postOnly: false },
+    };
+    const used = new Map([[field, { clientOrderId, number: count, isWithdrawal: false }]]);
+    // Copies, since an object that comes twice is written once.
+    const bytes = (value: unknown) => serialize(structuredClone(value)).length + serialize(count).length;
+    const records = Math.max(bytes(order), bytes(fill), bytes(withdrawal));
+    const { tickets, matches, remembered, records: recordsMax, reports } = EXCHANGE_LIMITS;
+    const total =
+      tickets * (bytes(ticket) + bytes(working) + bytes(resting)) +
+      (matches + MATCHES_MAX) * bytes(match) +
+      remembered * (bytes(used) + bytes(new Map([[clientOrderId, count]]))) +
+      recordsMax * records +
+      reports * bytes(report);
+    assert.ok(total < 0.7 * STATE_BYTES_MAX, `${total} bytes`);
   });
 });

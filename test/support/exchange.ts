@@ -9,6 +9,7 @@ import type { Report } from '@bitcloak/trading/records';
 import type { Batch, ExchangeCommand, ExchangeEvent, ExchangeRules } from '../../enclave/exchange/commands.ts';
 import { Exchange } from '../../enclave/exchange/exchange.ts';
 import type { FundNote } from '../../enclave/exchange/funds.ts';
+import { EXCHANGE_LIMITS, type ExchangeLimits } from '../../enclave/exchange/limits.ts';
 import { BATCH_SECONDS } from '../../enclave/exchange/rules.ts';
 
 export const [COIN, DOLLAR, EURO] = [NATIVE_ASSET, 0xd011a4n, 0xe040n];
@@ -62,7 +63,8 @@ type Changes = Partial<Omit<NewOrder, 'order' | 'signature'>>;
 
 /** An exchange with two markets, and as much of a chain as it needs to see its batches settled. */
 export class Pit {
-  exchange = new Exchange(OPERATOR_ID);
+  exchange: Exchange;
+  readonly #limits: ExchangeLimits;
   time = NOW;
   /** Every report to each owner, in the order in which they were written. */
   readonly reports = new Map<bigint, Report[]>();
@@ -77,7 +79,9 @@ export class Pit {
   #sequence = 0;
   #names = 0;
 
-  constructor(rules: Partial<ExchangeRules> = {}) {
+  constructor(rules: Partial<ExchangeRules> = {}, limits = EXCHANGE_LIMITS) {
+    this.#limits = limits;
+    this.exchange = new Exchange(OPERATOR_ID, undefined, limits);
     this.apply({ kind: 'setTime', time: NOW });
     this.apply({ kind: 'configure', rules: { ...EXCHANGE_RULES, ...rules } });
     for (const terms of [TERMS, EURO_TERMS]) {
@@ -224,7 +228,7 @@ export class Pit {
   /** As a restart finds it: through the form that snapshots are kept in. */
   restart(): void {
     const before = this.exchange.hash();
-    this.exchange = new Exchange(OPERATOR_ID, deserialize(serialize(this.exchange.save())) as never);
+    this.exchange = new Exchange(OPERATOR_ID, deserialize(serialize(this.exchange.save())) as never, this.#limits);
     assert.equal(this.exchange.hash(), before, 'a restart gives back the state');
   }
 

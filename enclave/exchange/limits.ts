@@ -1,0 +1,21 @@
+/** What is kept of some kinds, of all owners together. */
+export type ExchangeLimits = {
+  /** Signed orders that are open or unsettled. */
+  readonly tickets: number;
+  /** Matches and withdrawals that wait to be settled. An order that is let in may bring as many more as it may meet. */
+  readonly matches: number;
+  /** Signed orders that are remembered until they expire. */
+  readonly remembered: number;
+  /** Records of orders, fills and withdrawals. */
+  readonly records: number;
+  readonly reports: number;
+};
+
+/** With all of it at its largest a state takes 650 MB, of the 1 GiB that a snapshot may have: notes and the names of owners, which cost gas, have the rest. */
+export const EXCHANGE_LIMITS: ExchangeLimits = {
+  tickets: 100_000,
+  matches: 20_000,
+  remembered: 1_000_000,
+  records: 700_000,
+  reports: 200_000,
+};
