@@ -200,6 +200,15 @@ describe('a signed order', () => {
     }
   });
 
+  it('brings something, and sells something: anything else is not signed', () => {
+    const limit = limitOf(TERMS, 'sell', 100, 8);
+    const free = withdrawalLimit(COIN, 7n, 7n);
+    for (const wrong of [{ ...limit, buyMin: 0n }, { ...limit, buyMin: -1n }, { ...limit, sellMax: 0n }, free]) {
+      assert.throws(() => signOrder(KEY, wrong, DESTINATION), { code: 'AMOUNT_INVALID' });
+    }
+    assert.equal(signOrder(KEY, { ...limit, buyMin: 1n }, DESTINATION).order.buyMin, 1n);
+  });
+
   it('of a withdrawal sells an asset for itself, less the fee', () => {
     assert.deepEqual(withdrawalLimit(COIN, 100n, 7n), { sellAsset: COIN, buyAsset: COIN, sellMax: 100n, buyMin: 93n });
   });

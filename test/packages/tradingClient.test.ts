@@ -192,6 +192,22 @@ describe('a trading client', () => {
       assert.equal(posts().length, 0);
     });
 
+    it('signs nothing that would bring nothing, whatever the fees are, and wherever rounding takes it to', async () => {
+      enclave.takeOrders();
+      const kept: unknown[] = [];
+      const changes = { feeMax: 10_000, keep: (order: unknown) => void kept.push(order) };
+      const refused = { code: 'AMOUNT_INVALID', message: /expected an order that brings something after fees/ };
+      enclave.markets = [{ ...MARKET, makerFee: 10_000 }];
+      await assert.rejects((await enclave.connect(changes)).place(WISH), refused);
+      enclave.markets = [{ ...MARKET, tickQuote: 1n, lotsMin: 1 }];
+      const client = await enclave.connect(changes);
+      const least = { ...WISH, price: '0.001' };
+      await assert.rejects(client.place({ ...least, quantity: '0.001' }), refused);
+      assert.deepEqual([posts().length, kept.length], [0, 0]);
+      await client.place({ ...least, quantity: '0.002' });
+      assert.deepEqual([posts().length, kept.length], [1, 1]);
+    });
+
     it('signs for no operator that would take longer than a day to settle', async () => {
       enclave.takeOrders();
       enclave.info = { ...enclave.info, settleSeconds: SETTLE_SECONDS_MAX };

@@ -2,6 +2,7 @@ import { randomField } from '@bitcloak/crypto/field';
 import type { Signature } from '@bitcloak/crypto/eddsa';
 import type { SpendingKey } from '@bitcloak/notes/keys';
 import { orderHashOf, type Order } from '@bitcloak/notes/order';
+import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { OrderType, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol/orders';
 import type { Limit } from './market.ts';
 
@@ -50,8 +51,12 @@ export type Destination = {
   readonly relockExpiry: bigint;
 };
 
-/** Signs an order for a limit, with a salt of its own. */
+/** Signs an order for a limit, with a salt of its own. Throws `AMOUNT_INVALID` for one that would give something for nothing. */
 export function signOrder(key: SpendingKey, limit: Limit, destination: Destination): SignedOrder {
+  if (limit.sellMax <= 0n || limit.buyMin <= 0n) {
+    const message = `amount: expected an order that brings something after fees, got ${limit.sellMax} base units for ${limit.buyMin} or more`;
+    throw new BitcloakError('AMOUNT_INVALID', message);
+  }
   const order: Order = { owner: key.keys.owner, ...limit, ...destination, salt: randomField() };
   return { order, signature: key.sign(orderHashOf(order)) };
 }
