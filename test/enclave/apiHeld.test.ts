@@ -126,7 +126,7 @@ describe('a host that holds back what a client says', function () {
     it('brings nothing any more: it is told so under seal', async () => {
       const session = await bench.session(alice);
       const held = [await holdOrder(session), await holdOrder(session), await hold(session, 'DELETE', '/orders')];
-      assert.ok(REQUEST_MS_MAX < HEARD_MS_MAX, 'clients give up before');
+      assert.equal(Math.min(REQUEST_MS_MAX, HEARD_MS_MAX), REQUEST_MS_MAX, 'clients give up before');
       bench.uptimeAhead = HEARD_MS_MAX - 5_000;
       const before = records().length;
       assert.equal((await bring(session, held[0] as Held)).status, 201);

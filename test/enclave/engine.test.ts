@@ -18,7 +18,8 @@ const HAPPENS = [
     'traded pegged',
     'refreshed',
   ],
-  ...REASONS.map((reason) => `cancelled ${reason}`),
+  // The twin knows no bound of how many others an order meets, and nothing here comes near it.
+  ...REASONS.filter((reason) => reason !== 'matchesMax').map((reason) => `cancelled ${reason}`),
   'reduced selfTrade',
   ...REJECTIONS.filter((reason) => !['codeInvalid', 'notionalInvalid', 'engineFull'].includes(reason)).map(
     (reason) => `rejected ${reason}`,
