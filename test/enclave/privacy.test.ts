@@ -127,8 +127,8 @@ describe('what everybody sees of settlements', function () {
     await floor.deposit(bob, floor.token, 5_000n);
     await floor.insertAll();
     await floor.round();
-    await floor.order(alice, 'sell', 1, 1);
-    await floor.order(bob, 'buy', 1, 1);
+    await floor.order(alice, 'sell', 2, 1);
+    await floor.order(bob, 'buy', 2, 1);
     const withoutFees = await settled();
     await floor.order(alice, 'sell', 50, 90);
     await floor.order(bob, 'buy', 50, 90);
