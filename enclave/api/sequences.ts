@@ -26,7 +26,8 @@ export class Sequences {
   leave(sequence: number, isAwaited: (earlier: number) => boolean): void {
     const first = Math.max(1, sequence - SEQUENCE_WINDOW, this.#highest - SEQUENCE_WINDOW + 1);
     for (let earlier = first; earlier < sequence; earlier++) {
-      if (!isAwaited(earlier)) this.#used[earlier % SEQUENCE_WINDOW] = 1;
+      const place = earlier % SEQUENCE_WINDOW;
+      if (this.#used[place] === 0 && !isAwaited(earlier)) this.#used[place] = 1;
     }
   }
 }

@@ -115,6 +115,7 @@ export class Exchange {
     this.#time = snapshot.time;
   }
 
+  /** To be written, or copied, before the next command. */
   save(): ExchangeSnapshot {
     return {
       begun: this.#begun,

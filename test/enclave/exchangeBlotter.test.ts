@@ -202,9 +202,11 @@ describe('the blotter', () => {
     blotter.addOrder(ALICE, ORDER);
     blotter.remember(ALICE, 5n, BigInt(LATER), { clientOrderId: 'order', number: 1, isWithdrawal: false });
     blotter.report(ALICE, NOW, { kind: 'credited', asset: COIN, amount: 1n });
-    const snapshot = blotter.save();
+    const written = serialize(blotter.save());
+    const beside = new Blotter(blotter.save());
     blotter.changeOrder(ALICE, 1, { open: 1 });
-    const restored = new Blotter(deserialize(serialize(snapshot)) as typeof snapshot);
+    assert.equal(beside.order(ALICE, 1)?.open, 10, 'what is made of it is apart from it');
+    const restored = new Blotter(deserialize(written) as BlotterSnapshot);
     assert.equal(restored.order(ALICE, 1)?.open, 10);
     assert.equal(restored.used(ALICE, 'order', 5n, BigInt(LATER)).kind, 'same');
     assert.deepEqual(restored.takeWritten(), [], 'a restart tells nobody anything again');
