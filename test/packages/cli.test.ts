@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { formatManifest, type Manifest } from '@bitcloak/chain/manifest';
 import { ERROR_EXIT_CODES, type ErrorCode } from '@bitcloak/protocol/errors';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
@@ -18,6 +18,7 @@ import {
 } from '../support/cli.ts';
 import { simulatedTrust, trustJson } from '../support/enclaveEvidence.ts';
 
+const ROOT = resolve(import.meta.dirname, '../..');
 const PASSPHRASE = 'correct horse';
 const PHRASE = 'abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about';
 /** m/44'/60'/0'/0/0 of that phrase, as every Ethereum wallet derives it. */
@@ -132,11 +133,13 @@ describe('cli', function () {
         'markets',
         'orders',
         'fills',
+        'withdrawals',
         'balances',
         'watch',
         'verify',
       ].map((name) => ['trade', name]),
       ['enclave', 'verify'],
+      ...['new', 'register', 'revoke', 'invalidate'].map((name) => ['operator', name]),
     ];
 
     it('names every command', async () => {
@@ -154,6 +157,15 @@ describe('cli', function () {
         assert.match(stdout, /--passphrase-file/);
       });
     }
+
+    it('names every exit code that there is, as the README does', async () => {
+      const { stdout } = await runCli(['--help']);
+      const codes = new Set<number>(Object.values(ERROR_EXIT_CODES));
+      const named = (text: string) =>
+        [...(/Exit codes: ([^.]*)\./.exec(text)?.[1] ?? '').matchAll(/(\d+) [a-z]/g)].map(([, code]) => Number(code));
+      assert.deepEqual(new Set(named(stdout)), new Set([0, 1, ...codes, 130]));
+      assert.deepEqual(new Set(named(readFileSync(join(ROOT, 'README.md'), 'utf8'))), codes);
+    });
 
     it('shows the command as it is typed through npm', async () => {
       const { stdout } = await runCli(['sync', '--help'], { env: { npm_lifecycle_event: 'bitcloak' } });
@@ -189,7 +201,24 @@ describe('cli', function () {
       const { status, stdout, stderr } = await runCli(['deposit']);
       assert.equal(status, 2);
       assert.equal(stdout, '');
-      assert.match(stderr, /^USAGE: missing required argument 'amount'\n.*--help/);
+      assert.equal(
+        stderr,
+        "USAGE: missing required argument 'amount'\nbitcloak deposit --help shows what can be typed.\n",
+      );
+    });
+
+    it('is explained by the help of the very command', async () => {
+      for (const [command, ...args] of [
+        ['bitcloak', 'transfer'],
+        ['bitcloak trade', 'trade'],
+        ['bitcloak trade', 'trade', 'ordr'],
+        ['bitcloak trade order', 'trade', 'order', 'sell', '1', 'ETH-TEST'],
+        ['bitcloak operator register', 'operator', 'register', '--fast'],
+        ['bitcloak keeper', 'keeper', '--close-after', 'soon'],
+      ]) {
+        const { stderr } = await runCli(args);
+        assert.equal(stderr.trimEnd().split('\n').at(-1), `${command} --help shows what can be typed.`);
+      }
     });
 
     it('does not repeat a recovery phrase or a passphrase', async () => {
@@ -259,6 +288,14 @@ describe('cli', function () {
 
     it('is missing without a question for its passphrase', async () => {
       await failsWith('WALLET_MISSING', ['wallet', 'address', '--wallet', place('nowhere')], {});
+      for (const [typed, repeated] of [
+        ['./no-where', './no-where'],
+        ["it's none", `'it'\\''s none'`],
+      ] as const) {
+        const { stderr } = await runCli(['wallet', 'address', '--wallet', typed], { cwd: directory });
+        assert.match(stderr, /^WALLET_MISSING: .*\n/);
+        assert.ok(stderr.includes(`bitcloak --wallet ${repeated} wallet new,`), stderr);
+      }
     });
 
     it('is refused for a wrong phrase or viewing key, which are not repeated', async () => {

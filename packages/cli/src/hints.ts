@@ -3,8 +3,6 @@ import { COMMAND } from './invocation.ts';
 const LOOK_AT_ENCLAVE = `${COMMAND} enclave verify shows each check of the enclave, and what fails.`;
 
 const HINTS: Readonly<Record<string, string>> = {
-  USAGE: `${COMMAND} --help, or --help after a command, shows what can be typed.`,
-  WALLET_MISSING: `Make one with ${COMMAND} wallet new, or name another with --wallet.`,
   ENDPOINT_UNREACHABLE:
     'The endpoint is that of the manifest, or --endpoint URL; for the devnet, npm start must be running.',
   NOTES_WAITING: `${COMMAND} wallet balance shows the wait; ${COMMAND} keeper --once ends it where the bucket can be closed.`,
@@ -29,7 +27,29 @@ const HINTS: Readonly<Record<string, string>> = {
   RELAYER_FEE_EXCESSIVE: `${COMMAND} relayer-info shows what the relayer asks.`,
 };
 
+/** What was typed, as far as it was understood. */
+export type Typed = {
+  /** The words of the command, such as "trade order"; none where no command was. */
+  readonly command: string;
+  /** The directory of --wallet, where it was given. */
+  readonly wallet: string | undefined;
+};
+
 /** What to do about an error, for people. */
-export function hintFor(code: string): string | undefined {
-  return HINTS[code];
+export function hintFor(code: string, { command, wallet }: Typed): string | undefined {
+  switch (code) {
+    case 'USAGE':
+      return `${[COMMAND, ...(command === '' ? [] : [command])].join(' ')} --help shows what can be typed.`;
+    case 'WALLET_MISSING':
+      return wallet === undefined
+        ? `Make one with ${COMMAND} wallet new, or name another with --wallet.`
+        : `Make one there with ${COMMAND} --wallet ${quoted(wallet)} wallet new, or name another place.`;
+    default:
+      return HINTS[code];
+  }
+}
+
+/** A word as a shell takes it. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -19,10 +19,13 @@ const asJson = words.slice(0, words.includes('--') ? words.indexOf('--') : undef
 
 /** The command that is running; there is one. */
 let running: Context | undefined;
+/** The innermost command that was understood of what was typed. */
+let typed: Command | undefined;
 /** Whether the result or the one failure has been told. What then still fails was in the way of the end. */
 let ended = false;
 
 async function run(command: Command, work: (context: Context) => Promise<Result>): Promise<void> {
+  typed = command;
   const context = new Context(command.optsWithGlobals<GlobalOptions>());
   running = context;
   let result: Result;
@@ -46,9 +49,25 @@ function fail(error: unknown): void {
   if (ended) return;
   ended = true;
   const failure = failureOf(error);
-  writeFailure(failure, asJson, hintFor(failure.code));
+  const hint = hintFor(failure.code, { command: wordsOf(typed), wallet: running?.options.wallet });
+  writeFailure(failure, asJson, hint);
   if (process.env['BITCLOAK_DEBUG'] !== undefined) console.error(error);
   process.exitCode = failure.exitCode;
+}
+
+/** A command as it is typed, without the program. */
+function wordsOf(command: Command | undefined): string {
+  const above = command?.parent ?? undefined;
+  return command === undefined || above === undefined ? '' : `${wordsOf(above)} ${command.name()}`.trim();
+}
+
+/** Has every command say that it was the one that was mistyped. */
+function keepWhatFails(command: Command): void {
+  command.exitOverride((error) => {
+    typed = command;
+    throw error;
+  });
+  for (const inner of command.commands) keepWhatFails(inner);
 }
 
 /** Mistakes in what was typed. The argument itself is not repeated: somebody may have pasted a recovery phrase. */
@@ -103,6 +122,7 @@ async function main(): Promise<void> {
     ignoreSignals();
     await import('@bitcloak/attestor/server');
   });
+  keepWhatFails(program);
   try {
     await program.parseAsync(words, { from: 'user' });
   } catch (error) {

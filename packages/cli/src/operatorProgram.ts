@@ -14,7 +14,7 @@ export function addOperatorCommands(program: Command, run: Run): void {
     .command('new')
     .summary('register an operator')
     .description("register an operator, whose administrator is the wallet's public account")
-    .addHelpText('after', examples('operator new'))
+    .addHelpText('after', examples('operator new', 'operator new --wallet ./administrator --json'))
     .action((_options: object, command: Command) =>
       run(command, async (context) => (await import('./commands/administration.ts')).newOperator(context)),
     );
@@ -38,6 +38,7 @@ export function addOperatorCommands(program: Command, run: Run): void {
       'after',
       examples(
         'operator register http://127.0.0.1:8560 --attestor https://attestor.example --attestor https://other.example',
+        'operator register http://127.0.0.1:8560 --operator-number 2 --trust trust.json --for 20d --evidence-for 2d',
       ),
     )
     .action((url: string, options: RegisterOptions, command: Command) =>
@@ -49,7 +50,7 @@ export function addOperatorCommands(program: Command, run: Run): void {
     .description('end the power of a settlement signer at once and for good, where its key may be known to others')
     .argument('<signer>', 'its address')
     .option('--operator-number <n>', "the operator's number in the registry; the manifest's unless given")
-    .addHelpText('after', examples('operator revoke 0x…'))
+    .addHelpText('after', examples('operator revoke 0x…', 'operator revoke 0x… --operator-number 2 --json'))
     .action((signer: string, options: Pick<OperatorOptions, 'operatorNumber'>, command: Command) =>
       run(command, async (context) => (await import('./commands/administration.ts')).revoke(context, signer, options)),
     );
@@ -64,7 +65,10 @@ export function addOperatorCommands(program: Command, run: Run): void {
     .option('--attestor <url>', 'one that the registry believes, as often as needed', collect)
     .addHelpText(
       'after',
-      examples('operator invalidate --attestor https://attestor.example --attestor https://other.example'),
+      examples(
+        'operator invalidate --attestor https://attestor.example --attestor https://other.example',
+        'operator invalidate --operator-number 2 --era 3 --attestor https://attestor.example',
+      ),
     )
     .action((options: InvalidateOptions, command: Command) =>
       run(command, async (context) => (await import('./commands/administration.ts')).invalidate(context, options)),

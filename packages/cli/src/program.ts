@@ -33,13 +33,12 @@ export function buildProgram(
     .option('-q, --quiet', 'no progress')
     .configureHelp({ showGlobalOptions: true })
     .configureOutput(output)
-    .exitOverride()
     .addHelpText(
       'after',
       `${examples('wallet new', 'faucet', 'deposit 1 ETH', 'wallet balance', 'send 0.25 ETH cloak1…', 'withdraw 0.5 ETH 0x…')}
 \nAmounts are decimals in the token's own units. Dates and waits count in block time.
 Exit codes: 0 done, 1 unexpected or cancelled, 2 malformed, 3 wallet, 4 chain or endpoint, 5 holdings, 6 relayer, 7 proofs and keys,
-8 development chains only, 10 operator, 11 evidence of an enclave, 130 interrupted.`,
+8 development chains only, 9 journal, 10 operator, 11 evidence of an enclave, 130 interrupted.`,
     );
   addWalletCommands(program, run);
   addDepositCommands(program, run);
