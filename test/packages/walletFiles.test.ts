@@ -233,11 +233,11 @@ describe('the key file', () => {
 
   it('is never overwritten, not even a damaged one', async () => {
     const exists = { code: 'WALLET_EXISTS' };
-    await assert.rejects(createKeyFile(path, { mnemonic: PHRASE }, 'other'), exists);
+    await assert.rejects(createKeyFile(path, { mnemonic: PHRASE }, 'another one'), exists);
     assert.deepEqual(readFileSync(path), bytes);
     const damaged = join(directory, 'damaged.json');
     writeFileSync(damaged, '');
-    await assert.rejects(createKeyFile(damaged, { mnemonic: PHRASE }, 'other'), exists);
+    await assert.rejects(createKeyFile(damaged, { mnemonic: PHRASE }, 'another one'), exists);
     await assert.rejects(openKeyFile(damaged, 'other'), { code: 'WALLET_CORRUPT' });
     assert.equal(statSync(damaged).size, 0);
   });
@@ -245,14 +245,14 @@ describe('the key file', () => {
   it('made by two at once is that of one of them', async () => {
     const contested = join(directory, 'contested.json');
     const made = await Promise.allSettled(
-      ['first', 'second'].map((passphrase) => createKeyFile(contested, { mnemonic: PHRASE }, passphrase)),
+      ['the first', 'the second'].map((passphrase) => createKeyFile(contested, { mnemonic: PHRASE }, passphrase)),
     );
     const failed = made.flatMap((result) => (result.status === 'rejected' ? [result.reason as { code: string }] : []));
     assert.deepEqual(
       failed.map(({ code }) => code),
       ['WALLET_EXISTS'],
     );
-    const winner = made[0]?.status === 'fulfilled' ? 'first' : 'second';
+    const winner = made[0]?.status === 'fulfilled' ? 'the first' : 'the second';
     assert.deepEqual((await openKeyFile(contested, winner)).secret, { mnemonic: PHRASE });
   });
 
@@ -320,8 +320,13 @@ describe('the key file', () => {
   it('is made of what is right only', async () => {
     const none = join(directory, 'unmade', 'wallet.json');
     await assert.rejects(createKeyFile(none, { mnemonic: PHRASE }, ''), { code: 'PASSPHRASE_MISSING' });
-    await assert.rejects(createKeyFile(none, { mnemonic: 'test junk' }, 'p'), { code: 'MNEMONIC_INVALID' });
-    await assert.rejects(createKeyFile(none, { viewingKey: 'cloakview1' }, 'p'), { code: 'VIEWING_KEY_INVALID' });
+    // Seven characters each, however they are written.
+    for (const short of ['1234567', '🔑🔑🔑🔑🔑🔑🔑', 'e\u0301'.repeat(7)]) {
+      await assert.rejects(createKeyFile(none, { mnemonic: PHRASE }, short), { code: 'PASSPHRASE_SHORT' });
+    }
+    await assert.rejects(createKeyFile(none, { mnemonic: 'test junk' }, PASSPHRASE), { code: 'MNEMONIC_INVALID' });
+    const viewingKey = 'cloakview1';
+    await assert.rejects(createKeyFile(none, { viewingKey }, PASSPHRASE), { code: 'VIEWING_KEY_INVALID' });
     assert.equal(existsSync(join(directory, 'unmade')), false);
   });
 });
@@ -347,7 +352,7 @@ describe('a wallet on the disk', () => {
 
   it('made from a viewing key sees the same and has nothing that spends', async () => {
     const viewingKey = new Keyring(seedOf(PHRASE)).viewing.export();
-    const watcher = await Wallet.create(join(directory, 'watcher'), { viewingKey: ` ${viewingKey}\n` }, 'p');
+    const watcher = await Wallet.create(join(directory, 'watcher'), { viewingKey: ` ${viewingKey}\n` }, PASSPHRASE);
     assert.ok(watcher.watchOnly);
     assert.equal(watcher.exportViewingKey(), viewingKey);
     for (const forbidden of [() => watcher.keyring(), () => watcher.account()]) {

@@ -108,20 +108,25 @@ export class Context {
   }
 
   /** The passphrase of a wallet: from a file, the environment or a prompt, which asks twice for a new one. Never from the command line. */
-  async passphrase(options: { isNew: boolean } = { isNew: false }): Promise<string> {
+  async passphrase({ isNew }: { isNew: boolean } = { isNew: false }): Promise<string> {
+    const check = isNew ? (await import('@bitcloak/wallet/keystore')).checkNewPassphrase : checkNotEmpty;
+    const checked = (passphrase: string) => {
+      check(passphrase);
+      return passphrase;
+    };
     const { passphraseFile } = this.options;
-    if (passphraseFile !== undefined) return nonEmpty(readTextFile(userPath(passphraseFile)).replace(/\r?\n$/, ''));
+    if (passphraseFile !== undefined) return checked(readTextFile(userPath(passphraseFile)).replace(/\r?\n$/, ''));
     const fromEnvironment = process.env['BITCLOAK_PASSPHRASE'];
     // Programs that this one starts need not have it.
     delete process.env['BITCLOAK_PASSPHRASE'];
-    if (fromEnvironment !== undefined) return nonEmpty(fromEnvironment);
+    if (fromEnvironment !== undefined) return checked(fromEnvironment);
     if (!canAsk()) {
       const message = 'no terminal to ask for the passphrase: use --passphrase-file or BITCLOAK_PASSPHRASE';
       throw new BitcloakError('PASSPHRASE_MISSING', message);
     }
     this.progress.clear();
-    const passphrase = nonEmpty(await askLine(options.isNew ? 'New passphrase: ' : 'Passphrase: ', { hidden: true }));
-    if (options.isNew && (await askLine('Again: ', { hidden: true })) !== passphrase) {
+    const passphrase = checked(await askLine(isNew ? 'New passphrase: ' : 'Passphrase: ', { hidden: true }));
+    if (isNew && (await askLine('Again: ', { hidden: true })) !== passphrase) {
       throw new BitcloakError('USAGE', 'the two passphrases differ');
     }
     return passphrase;
@@ -177,7 +182,6 @@ export function readTextFile(path: string): string {
   }
 }
 
-function nonEmpty(passphrase: string): string {
+function checkNotEmpty(passphrase: string): void {
   if (passphrase === '') throw new BitcloakError('PASSPHRASE_MISSING', 'the passphrase is empty');
-  return passphrase;
 }

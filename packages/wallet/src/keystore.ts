@@ -14,6 +14,8 @@ export type OpenedKeys = { readonly secret: WalletSecret; readonly dataKey: Uint
 const SCRYPT = { N: 2 ** 17, r: 8, p: 1 } as const;
 const SCRYPT_MEMORY_MAX = 256 * 1024 * 1024;
 const FORMAT = 'bitcloak wallet 1';
+/** Of a new wallet's passphrase: shorter ones are guessed in spite of scrypt. */
+const PASSPHRASE_CHARACTERS_MIN = 8;
 
 type KeyFile = { format: string; salt: string; nonce: string; sealed: string; checksum: string };
 
@@ -58,11 +60,19 @@ function checkSecret(secret: WalletSecret): WalletSecret {
   return { viewingKey: secret.viewingKey.trim() };
 }
 
-/** Writes a new key file. Throws `WALLET_EXISTS`: a key file is never overwritten. */
+/** Throws `PASSPHRASE_MISSING` or `PASSPHRASE_SHORT` for one that a new wallet does not take. Wallets that have a shorter one are opened with it. */
+export function checkNewPassphrase(passphrase: string): void {
+  if (passphrase === '') throw new BitcloakError('PASSPHRASE_MISSING', 'a wallet needs a passphrase that is not empty');
+  if ([...passphrase.normalize('NFKC')].length >= PASSPHRASE_CHARACTERS_MIN) return;
+  const message = `passphrase: expected at least ${PASSPHRASE_CHARACTERS_MIN} characters, since short ones are guessed`;
+  throw new BitcloakError('PASSPHRASE_SHORT', message);
+}
+
+/** Writes a new key file. Throws `WALLET_EXISTS`, since a key file is never overwritten, and what `checkNewPassphrase` throws. */
 export async function createKeyFile(path: string, secret: WalletSecret, passphrase: string): Promise<OpenedKeys> {
   const exists = () => new BitcloakError('WALLET_EXISTS', `${path} exists already`);
   if (readFileIfPresent(path) !== undefined) throw exists();
-  if (passphrase === '') throw new BitcloakError('PASSPHRASE_MISSING', 'a wallet needs a passphrase that is not empty');
+  checkNewPassphrase(passphrase);
   const opened = { secret: checkSecret(secret), dataKey: new Uint8Array(randomBytes(32)) };
   const [salt, nonce] = [randomBytes(16), randomBytes(12)];
   const plaintext = JSON.stringify({ ...opened.secret, dataKey: Buffer.from(opened.dataKey).toString('hex') });
