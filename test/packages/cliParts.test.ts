@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
 import { lockJson, lockText, waitText } from '@bitcloak/cli/format';
+import { lockLines } from '@bitcloak/cli/commands/holdings';
+import { hintFor } from '@bitcloak/cli/hints';
 import { fields, table } from '@bitcloak/cli/output';
 import { parseAccount, parseOperatorId, parseOperatorKey } from '@bitcloak/cli/parse';
 import { syncLine } from '@bitcloak/cli/progress';
 import { formatDuration, formatTime, parseDuration, parseTime } from '@bitcloak/cli/time';
 import { TokenBook } from '@bitcloak/cli/tokens';
+import { SELF_TRADE_WORDS, selfTradeOf } from '@bitcloak/cli/words';
 import type { Endpoint } from '@bitcloak/chain/endpoint';
 import type { Manifest } from '@bitcloak/chain/manifest';
+import { SELF_TRADES } from '@bitcloak/protocol/orders';
+import type { NoteStatus } from '@bitcloak/wallet/types';
 import { FIELD_MODULUS, NATIVE_ASSET, TIME_MAX } from '@bitcloak/protocol/parameters';
 
 const HOUR = 3600n;
@@ -101,6 +106,38 @@ describe('cli: what is shown', () => {
       secondsLeft: 1,
       reclaimableFrom: 1_800_000_000,
     });
+  });
+
+  it('shows what is locked together where it ends together, and of many locks the first', () => {
+    const token = { symbol: 'ETH', asset: NATIVE_ASSET, decimals: 18 };
+    const note = (expiry: bigint, status: NoteStatus = 'locked') => ({
+      ...{ token, asset: NATIVE_ASSET, value: 10n ** 18n, status, leaf: 0, block: 1, wait: undefined },
+      lock: { operatorId: 42n, expiry },
+    });
+    const now = 1_800_000_000n;
+    const ends = Array.from({ length: 10 }, (_, i) => now + BigInt(10 - i) * DAY);
+    const lines = lockLines([...ends, now + DAY].map((end) => note(end)).concat(note(now + HOUR, 'spent')), now);
+    assert.equal(lines.length, 9);
+    assert.match(lines[0] ?? '', /^2 ETH in 2 notes locked to operator .*\(1 d of block time left/);
+    assert.match(lines[1] ?? '', /^1 ETH locked to operator .*\(2 d of block time left/);
+    assert.equal(lines[8], 'and 2 locked notes more: bitcloak wallet notes');
+    assert.equal(
+      lockLines(
+        ends.slice(2).map((end) => note(end)),
+        now,
+      ).length,
+      8,
+    );
+  });
+
+  it('has words of its own for those of the API', () => {
+    assert.deepEqual(SELF_TRADE_WORDS, ['cancel-newest', 'cancel-oldest', 'cancel-both', 'decrement']);
+    assert.deepEqual(SELF_TRADE_WORDS.map(selfTradeOf), SELF_TRADES);
+  });
+
+  it('says who has a wallet that is busy, and what goes on beside it', () => {
+    const hint = hintFor('WALLET_BUSY', { command: 'trade order', wallet: undefined }) ?? '';
+    for (const word of ['--wallet', 'Ctrl-C', 'kill', 'trade orders, fills']) assert.ok(hint.includes(word), word);
   });
 
   it('shows a synchronisation with rate and time left', () => {

@@ -50,6 +50,24 @@ export function lockText(lock: Lock, now: bigint): string {
   return `${lockTerms(lock)} (${left}${reclaim})`;
 }
 
+export type LockedNotes = {
+  readonly token: Token;
+  readonly lock: Lock;
+  readonly value: bigint;
+  readonly count: number;
+};
+
+/** Locked notes of one token and operator together where their locks end together; what ends first comes first. */
+export function groupLocks(notes: readonly Omit<LockedNotes, 'count'>[]): LockedNotes[] {
+  const groups = new Map<string, LockedNotes>();
+  for (const { token, lock, value } of notes) {
+    const key = `${token.asset} ${lock.operatorId} ${lock.expiry}`;
+    const before = groups.get(key) ?? { value: 0n, count: 0 };
+    groups.set(key, { token, lock, value: before.value + value, count: before.count + 1 });
+  }
+  return [...groups.values()].sort((left, right) => Number(left.lock.expiry - right.lock.expiry));
+}
+
 export function lockJson(lock: Lock, now: bigint): Json {
   const secondsLeft = lock.expiry > now ? lock.expiry - now : 0n;
   return {

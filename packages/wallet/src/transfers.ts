@@ -14,6 +14,8 @@ import { FIELD_MODULUS, LOCK_SECONDS_MAX } from '@bitcloak/protocol/parameters';
 import type { WalletKeys } from './walletKeys.ts';
 import type { OwnedNote } from './walletState.ts';
 
+const DAY_SECONDS = 86_400n;
+
 /** A lock as its owner asks for it. */
 export type LockRequest = {
   readonly operatorId: bigint;
@@ -53,8 +55,10 @@ export function lockedOutput(viewing: ViewingKey, request: LockRequest, blockTim
     throw new BitcloakError('OPERATOR_ID_INVALID', 'operator id: expected a field element above 0');
   }
   if (expiry <= blockTime || expiry > blockTime + LOCK_SECONDS_MAX) {
-    const message = `lock: expected an expiry after block time ${blockTime} and at most ${LOCK_SECONDS_MAX} s later, got ${expiry}`;
-    throw new BitcloakError('LOCK_INVALID', message);
+    const now = new Date(Number(blockTime) * 1000).toISOString().slice(0, 16);
+    const end = `at most ${LOCK_SECONDS_MAX / DAY_SECONDS} days after now (block time ${now}Z)`;
+    const got = expiry <= blockTime ? 'one that is not later' : `${(expiry - blockTime - 1n) / DAY_SECONDS + 1n} days`;
+    throw new BitcloakError('LOCK_INVALID', `lock: expected an end ${end}, got ${got}`);
   }
   if (!Number.isInteger(index) || index < 0 || index > ACCOUNT_INDEX_MAX) {
     throw new BitcloakError('LOCK_INVALID', `lock: expected the number of a trading account, got ${index}`);

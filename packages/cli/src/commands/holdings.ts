@@ -7,6 +7,7 @@ import type { Context } from '../context.ts';
 import {
   amountJson,
   amountText,
+  groupLocks,
   lockJson,
   lockTerms,
   lockText,
@@ -20,6 +21,9 @@ import { table, type Json, type Result } from '../output.ts';
 import type { TokenBook } from '../tokens.ts';
 
 type Named<T> = T & { readonly token: Token };
+
+/** Of what is locked; the balance is to stay in sight. */
+const LOCK_LINES_MAX = 8;
 
 export const INSERT_HINT = `A keeper closes and inserts buckets; or do it yourself: ${COMMAND} keeper --once`;
 
@@ -39,6 +43,11 @@ export async function showBalance(context: Context): Promise<Result> {
       blockTime: Number(session.blockTime),
       balances: shown.map((balance) => balanceJson(balance)),
       waiting: waitingJson(notes),
+      locked: notes.flatMap(lockedNote).map(({ token, value, lock }) => ({
+        token: tokenJson(token),
+        value: amountJson(value, token),
+        lock: lockJson(lock, session.blockTime),
+      })),
     },
     text: shown.length === 0 ? 'This wallet holds nothing.' : balanceText(session, shown, notes),
   };
@@ -61,13 +70,10 @@ function balanceText(session: Session, balances: readonly Named<Balance>[], note
     ...titles.map((title) => formatAmount(balance[title], balance.token)),
   ]);
   const columns = [{ title: '' }, ...titles.map((title) => ({ title, align: 'right' as const }))];
-  const locks = notes.filter(({ status }) => status === 'locked');
   return [
     table(columns, rows),
     ...waitLines(notes),
-    ...locks.map(({ value, token, lock }) =>
-      lock === undefined ? '' : `${amountText(value, token)} locked to ${lockText(lock, session.blockTime)}`,
-    ),
+    ...lockLines(notes, session.blockTime),
     ...(balances.some(({ reclaimable }) => reclaimable > 0n) ? [`Take home what was locked: ${COMMAND} reclaim`] : []),
   ].join('\n');
 }
@@ -200,6 +206,23 @@ export async function syncOnly(context: Context): Promise<Result> {
     json: { network: name, blockTime, notes: notes.length, unspent },
     text: `In step with ${name}: ${unspent} unspent notes.`,
   };
+}
+
+/** What is locked; of a long list what ends first. */
+export function lockLines(notes: readonly Named<NoteView>[], now: bigint): string[] {
+  const groups = groupLocks(notes.flatMap(lockedNote));
+  const left = groups.slice(LOCK_LINES_MAX).reduce((sum, { count }) => sum + count, 0);
+  return [
+    ...groups.slice(0, LOCK_LINES_MAX).map(({ token, lock, value, count }) => {
+      const of = count === 1 ? '' : ` in ${count} notes`;
+      return `${amountText(value, token)}${of} locked to ${lockText(lock, now)}`;
+    }),
+    ...(left === 0 ? [] : [`and ${left} locked ${left === 1 ? 'note' : 'notes'} more: ${COMMAND} wallet notes`]),
+  ];
+}
+
+function lockedNote({ token, value, status, lock }: Named<NoteView>) {
+  return status === 'locked' && lock !== undefined ? [{ token, value, lock }] : [];
 }
 
 /** What waits for its insertion, bucket by bucket. */
