@@ -59,6 +59,8 @@ export const ERROR_EXIT_CODES = {
   STATEMENTS_BUSY: 9,
   // The operator, as those who trade with it meet it.
   OPERATOR_UNREACHABLE: 10,
+  // What answers there is no enclave.
+  ENCLAVE_MISSING: 10,
   OPERATOR_MISMATCH: 10,
   OPERATOR_REFUSED: 10,
   REPLY_FORGED: 10,
@@ -69,6 +71,8 @@ export const ERROR_EXIT_CODES = {
   REQUEST_REFUSED: 10,
   // The exchange does not take it; the reason says why.
   ORDER_REFUSED: 10,
+  // The order was let in, and cancelled at once without a trade.
+  ORDER_CANCELLED: 10,
   // The owner has no such order.
   ORDER_UNKNOWN: 10,
   // The journal has no such head, or no longer.

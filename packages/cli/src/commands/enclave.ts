@@ -53,6 +53,7 @@ export type EnclaveOptions = Pick<OperatorOptions, 'operatorNumber' | 'trust'>;
 /** What is looked at. */
 type Subject = {
   readonly manifest: Manifest;
+  readonly url: string;
   /** Of the operator, in the registry. */
   readonly number: number;
   readonly operatorId: bigint;
@@ -70,7 +71,15 @@ export async function verify(context: Context, urlText: string | undefined, opti
   const ask = askOf(operatorUrl(url), (address, request) => fetch(address, request), REQUEST_MS_MAX);
   const registry = new RegistryClient(manifest.registry, await context.endpoint());
   const list = new Checklist();
-  const { keys, state, facts, measured } = await look(list, { manifest, number, operatorId, ask, registry, trust });
+  const { keys, state, facts, measured } = await look(list, {
+    manifest,
+    url,
+    number,
+    operatorId,
+    ask,
+    registry,
+    trust,
+  });
   const { lines, error } = list;
   const speaks = lines.every((line) => line.state === 'passed');
   const head = [
@@ -117,9 +126,16 @@ type Found = {
 
 async function look(list: Checklist, subject: Subject): Promise<Found> {
   const { manifest, number: operator, trust } = subject;
-  const info = await lookAtInfo(list, subject);
   const nonce = freshNonce();
-  const shown = await lookAtAttestation(list, subject, nonce);
+  const said = await answerOf(askInfo(subject.ask));
+  if (said instanceof BitcloakError && said.code === 'OPERATOR_UNREACHABLE') throw said;
+  const attested = await answerOf(askAttestation(subject.ask, nonce));
+  if (isForeign(said) && isForeign(attested)) {
+    const message = `${subject.url}: that is no enclave; something else answers there`;
+    throw new BitcloakError('ENCLAVE_MISSING', message);
+  }
+  const info = lookAtInfo(list, subject, said);
+  const shown = lookAtAttestation(list, attested);
   const number = info?.era ?? shown?.era.number;
   const registered = number === undefined ? undefined : await readRegistry(subject, number);
   if (registered === undefined) list.leave('registry', 'not reached');
@@ -156,32 +172,41 @@ function measuredOf({ quote, eventLog }: Evidence, { checks }: EvidenceReport): 
   }
 }
 
-async function lookAtAttestation(
-  list: Checklist,
-  { ask }: Subject,
-  nonce: Uint8Array,
-): Promise<ShownEnclave | undefined> {
+type Answer<T> = T | BitcloakError;
+
+async function answerOf<T>(asked: Promise<T>): Promise<Answer<T>> {
   try {
-    const shown = await askAttestation(ask, nonce);
-    list.pass('attestation', 'it shows evidence for a nonce that was drawn just now');
-    return shown;
+    return await asked;
   } catch (error) {
-    list.fail('attestation', error);
-    return undefined;
+    if (error instanceof BitcloakError) return error;
+    throw error;
   }
 }
 
-/** An enclave that is not registered yet need not say anything of itself, beside its evidence. */
-async function lookAtInfo(list: Checklist, subject: Subject): Promise<OperatorInfo | undefined> {
-  const { manifest, number, operatorId, ask } = subject;
-  let info: OperatorInfo;
-  try {
-    info = await askInfo(ask);
-  } catch (error) {
-    if (!(error instanceof OperatorRefusal)) throw error;
-    list.leave('operator', `it does not say yet what it is: ${error.message}`);
+/** Whether nothing of an answer is in the form that an enclave gives it, not even as a refusal: those have its codes. */
+function isForeign(answer: Answer<unknown>): boolean {
+  return (
+    answer instanceof BitcloakError && ['OPERATOR_REFUSED', 'REPLY_FORGED', 'EVIDENCE_MALFORMED'].includes(answer.code)
+  );
+}
+
+function lookAtAttestation(list: Checklist, attested: Answer<ShownEnclave>): ShownEnclave | undefined {
+  if (attested instanceof BitcloakError) {
+    list.fail('attestation', attested);
     return undefined;
   }
+  list.pass('attestation', 'it shows evidence for a nonce that was drawn just now');
+  return attested;
+}
+
+/** An enclave that is not registered yet need not say anything of itself, beside its evidence. */
+function lookAtInfo(list: Checklist, subject: Subject, info: Answer<OperatorInfo>): OperatorInfo | undefined {
+  const { manifest, number, operatorId } = subject;
+  if (info instanceof OperatorRefusal) {
+    list.leave('operator', `it does not say yet what it is: ${info.message}`);
+    return undefined;
+  }
+  if (info instanceof BitcloakError) throw info;
   list.check('operator', `it says that it is operator ${number} of this chain, pool and registry`, () => {
     checkOperator(info, expectedOperator(manifest, number));
     if (info.operatorId !== operatorId) throw mismatch('operator id: it is that of another operator');
