@@ -251,7 +251,7 @@ describe('trading from the command line', function () {
     const at = ['ETH-DUSD', '--price', '1990'];
     const older = await cli<{ order: OrderJson }>('bob', 'trade', 'order', 'sell', '0.5', ...at);
     assert.equal(older.order.status, 'open');
-    const modes = ['--self-trade', 'cancelOldest'];
+    const modes = ['--self-trade', 'cancel-oldest'];
     const newer = await cli<{ order: OrderJson; fills: FillJson[] }>(
       'bob',
       'trade',

@@ -8,13 +8,20 @@ import type { Collateral } from '@bitcloak/attestation/collateral';
 import { DevelopmentAuthority } from '@bitcloak/attestation/development/authority';
 import { CHECKS } from '@bitcloak/attestation/verify';
 import { formatAccount, formatManifest, type Manifest } from '@bitcloak/chain/manifest';
+import { openAccount, placeOrder, type OrderOptions } from '@bitcloak/cli/commands/trade';
+import { showTradingBalances } from '@bitcloak/cli/commands/tradeViews';
+import { deposit, lock, merge, withdraw } from '@bitcloak/cli/commands/transfers';
+import { Context } from '@bitcloak/cli/context';
+import type { Result } from '@bitcloak/cli/output';
 import { sendCall } from '@bitcloak/chain/pool';
 import { developmentEvidence, RegistryClient, type Era } from '@bitcloak/chain/registry';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { HpkeKey } from '@bitcloak/crypto/hpkeKey';
-import { ERROR_EXIT_CODES, type ErrorCode } from '@bitcloak/protocol/errors';
+import { ERROR_EXIT_CODES, type BitcloakError, type ErrorCode } from '@bitcloak/protocol/errors';
+import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { bindingOf } from '@bitcloak/trading/enclaveCheck';
-import type { OperatorInfo } from '@bitcloak/trading/wire';
+import { API, type OperatorInfo, type WireNewOrder } from '@bitcloak/trading/wire';
+import { takeLock } from '@bitcloak/wallet/files';
 import { Wallet } from 'ethers';
 import { deployPool } from '../../scripts/deploy/contracts.ts';
 import { SEED, simulatedMeasurements, type Simulation } from '../support/attestation.ts';
@@ -28,12 +35,15 @@ import {
   simulatedTrust,
   trustJson,
 } from '../support/enclaveEvidence.ts';
-import { FakeEnclave, plain, TOKENS } from '../support/fakeEnclave.ts';
+import { FakeEnclave, HEAD, plain, recordOf, TOKENS } from '../support/fakeEnclave.ts';
 
 const DAY_SECONDS = 86_400n;
 const OPERATOR = 1;
 const PHRASE = 'abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about';
 const PASSPHRASE = { passphrase: 'correct horse' };
+/** The public account of that phrase. */
+const ACCOUNT = '0x9858EfFD232B4033E47d90003D41EC34EcaEda94';
+const ETH = 10n ** 18n;
 
 type Line = { readonly name: string; readonly state: string; readonly words: string };
 
@@ -287,6 +297,20 @@ describe('the command that looks at an enclave', function () {
     await fails('EVIDENCE_MALFORMED', 'attestation', /./);
   });
 
+  it('says in one line of what is no enclave that it is none', async () => {
+    // Says `ok` to everything, as many servers do.
+    enclave.tamper = () => ({ status: 200, bytes: Buffer.from('{"ok":true}') });
+    const { status, json } = await lookJson();
+    const { code, message } = json['error'] as { code: ErrorCode; message: string };
+    assert.deepEqual([code, status], ['ENCLAVE_MISSING', ERROR_EXIT_CODES.ENCLAVE_MISSING]);
+    assert.match(message, /^http:\S+: that is no enclave/);
+    assert.deepEqual(Object.keys(json), ['error']);
+    enclave.tamper = () => ({ status: 404, bytes: Buffer.from('<h1>Not found</h1>') });
+    const { stdout, stderr } = await look();
+    assert.equal(stdout, '');
+    assert.match(stderr, /^ENCLAVE_MISSING: [^\n]*\n$/);
+  });
+
   it('ends as every command where nobody answers', async () => {
     for (const [code, ...words] of [
       ['OPERATOR_UNREACHABLE', 'http://127.0.0.1:9'],
@@ -327,6 +351,138 @@ describe('the command that looks at an enclave', function () {
       assert.equal(stdout, '');
       assert.match(stderr, /^MEASUREMENT_REFUSED: no allowed set fits.*\n.*enclave verify.*\n$/);
       assert.ok(enclave.asked.every(({ path }) => !path.endsWith('/markets') && !path.endsWith('/sessions')));
+    });
+
+    it('warn of what the chain shows before it pays, and name what does not show it', async () => {
+      await sendCall(chain.signer(), { to: ACCOUNT, data: '0x', value: 5n * ETH });
+      const { status, stderr, stdout } = await runCli([...trade().slice(2), 'trade', 'open', '2', 'ETH'], PASSPHRASE);
+      assert.equal(status, 0, stderr);
+      assert.match(stderr, new RegExp(`WARNING: paid by your public account ${ACCOUNT}. .*2 ETH.* --from-notes\n`));
+      assert.match(stdout, /^Opened with 2 ETH, locked to operator .* \(7 d of block time left/);
+    });
+
+    describe('and sign', () => {
+      const PASSPHRASE_FILE = 'passphrase.txt';
+      /** What a command ends with, run here. */
+      async function ran(work: (context: Context) => Promise<Result>): Promise<Result> {
+        const context = new Context({
+          wallet: join(directory, 'wallet'),
+          network: join(directory, 'manifest.json'),
+          passphraseFile: join(directory, PASSPHRASE_FILE),
+          quiet: true,
+        });
+        try {
+          return await work(context);
+        } finally {
+          await context.close();
+        }
+      }
+      const refused = (code: ErrorCode, message: RegExp, work: (context: Context) => Promise<Result>) =>
+        assert.rejects(ran(work), (error: BitcloakError) => {
+          assert.match(error.message, message);
+          return error.code === code;
+        });
+      const answer = (call: string, json: unknown, status = 200) => {
+        enclave.replies.set(call, () => ({ status, json }));
+      };
+      const balance = (changes: object) => ({
+        ...{ asset: NATIVE_ASSET, total: 4n * ETH, available: ETH, held: 3n * ETH, waiting: 0n },
+        ...changes,
+      });
+      const withdrawal = (id: number, amount: bigint, status: string) => ({
+        ...{ id, clientOrderId: `w${id}`, asset: NATIVE_ASSET, amount, fee: 0n, time: 1, status },
+        settlement: status === 'settled' ? 1 : 0,
+      });
+      const sell = (options: Partial<OrderOptions>) => (context: Context) =>
+        placeOrder(context, 'sell', '2', 'ETH-DUSD', { price: '2000', ...options });
+
+      before(() => write(PASSPHRASE_FILE, PASSPHRASE.passphrase));
+      afterEach(() => enclave.replies.clear());
+
+      it('say what a withdrawal holds, and until when locks let notes be traded', async () => {
+        await sendCall(chain.signer(), { to: ACCOUNT, data: '0x', value: 5n * ETH });
+        const operator = info.operatorId.toString();
+        await ran((context) => deposit(context, '2', 'ETH', { operator, for: '3h' }));
+        const opened = await chain.now();
+        answer(`GET ${API}/balances`, { balances: [balance({})] });
+        answer(`GET ${API}/withdrawals`, {
+          withdrawals: [withdrawal(1, ETH, 'settled'), withdrawal(2, ETH / 2n, 'waiting')],
+        });
+        const first = await ran((context) => showTradingBalances(context, {}));
+        assert.match(first.text, /^ +total +available +held +withdrawing +waiting\nETH +4 +1 +2\.5 +0\.5 +0\n/);
+        assert.match(
+          first.text,
+          /\n2 ETH: its lock ends .* UTC, in 2 h 5\d min; new orders use it for 2 h 3\d min more$/,
+        );
+        for (const [seconds, words] of [
+          [10_000n, /\n2 ETH: its lock ends .*, in 1\d min.*, too soon for new orders$/],
+          [10_900n, /\n2 ETH: its lock has ended, so it is not traded any more\. Take it home: .*reclaim$/],
+        ] as const) {
+          await chain.setTime(opened + seconds);
+          const { text } = await ran((context) => showTradingBalances(context, {}));
+          assert.match(text, words);
+        }
+        const release = takeLock(join(directory, 'wallet', 'lock'));
+        try {
+          const { json } = await ran((context) => showTradingBalances(context, {}));
+          assert.equal((json as { locks: unknown }).locks, null, 'a bot that runs does not keep anybody from looking');
+          await refused('WALLET_BUSY', new RegExp(`number ${process.pid} is using this wallet`), sell({}));
+        } finally {
+          release();
+        }
+      });
+
+      it('say what is needed and what is there where an order is refused for its amount', async () => {
+        const refuse = (reason: string) =>
+          answer(`POST ${API}/orders`, { code: 'ORDER_REFUSED', message: 'no', reason }, 422);
+        answer(`GET ${API}/balances`, { balances: [balance({})] });
+        refuse('fundsInsufficient');
+        const there = '1 ETH available, 3 ETH held, 4 ETH in all';
+        await refused('ORDER_REFUSED', new RegExp(`needed, fees included: 2 ETH; there: ${there}$`), sell({}));
+        await refused('ORDER_REFUSED', /needed, fees included: 4004 DUSD; there: 0 DUSD available, /, (context) =>
+          placeOrder(context, 'buy', '2', 'ETH-DUSD', { price: '2000' }),
+        );
+        refuse('relockInvalid');
+        await refused('ORDER_REFUSED', /it takes locks of at most 10 d from now$/, sell({}));
+        enclave.replies.delete(`GET ${API}/balances`);
+        refuse('fundsInsufficient');
+        await refused('ORDER_REFUSED', /no \(fundsInsufficient\)$/, sell({}));
+      });
+
+      it('sign nothing that would live for longer than the operator takes on', async () => {
+        enclave.takeOrders();
+        await refused('USAGE', /^--expires: .* at most 23 h 50 min, got 1 d$/, sell({ expires: '1d' }));
+        assert.ok(enclave.asked.every(({ path }) => path !== `${API}/orders`));
+      });
+
+      it('say that nothing came of an order that is cancelled at once', async () => {
+        enclave.replies.set(`POST ${API}/orders`, (body) => {
+          const record = recordOf(JSON.parse(body) as WireNewOrder, 7);
+          const order = { ...record, timeInForce: 'ioc', open: 0, status: 'cancelled', reason: 'immediate' };
+          return { status: 201, json: { order, fills: [], head: HEAD } };
+        });
+        const { error, json } = await ran(sell({ tif: 'ioc', selfTrade: 'cancel-both' }));
+        assert.equal(error?.code, 'ORDER_CANCELLED');
+        assert.match(error.message, /^order 7 was cancelled at once, .*nothing to trade with/);
+        assert.equal((json as { error: { code: string } }).error.code, 'ORDER_CANCELLED');
+        const { body } = enclave.asked.at(-1) as { body: string };
+        assert.equal((JSON.parse(body) as WireNewOrder).selfTrade, 'cancelBoth');
+      });
+
+      it('look at what there is before anybody is asked to agree', async () => {
+        const there = new RegExp(`^needed: 9 ETH; the public account ${ACCOUNT} has 0 ETH$`);
+        await refused('BALANCE_INSUFFICIENT', there, (context) => deposit(context, '9', 'ETH', {}));
+        await refused('BALANCE_INSUFFICIENT', there, (context) => openAccount(context, '9', 'ETH', {}));
+        const notes = /^needed: 9 ETH; there: 0 ETH spendable$/;
+        await refused('BALANCE_INSUFFICIENT', notes, (context) => withdraw(context, '9', 'ETH', ACCOUNT, {}));
+        await refused('BALANCE_INSUFFICIENT', /two spendable notes of ETH .*; there: 0$/, (context) =>
+          merge(context, 'ETH', {}),
+        );
+        const long = { operator: '5', for: '91d' };
+        await refused('LOCK_INVALID', /at most 90 days after now .*, got 91 days$/, (context) =>
+          lock(context, '9', 'ETH', long),
+        );
+      });
     });
 
     it('take the trust of a file before that of the manifest', async () => {

@@ -23,6 +23,8 @@ export type Purpose = {
   readonly recipient?: string;
   /** The public account that pays for the gas of a direct transfer. */
   readonly payer: string;
+  /** Throws where the wallet cannot do it at that fee: nobody is asked to agree to what cannot be done. */
+  readonly check: (fee: bigint) => Promise<void>;
 };
 
 /** What the options ask for, before anything is looked up. */
@@ -48,10 +50,21 @@ export async function chooseRoute(
   choice: RouteChoice,
   purpose: Purpose,
 ): Promise<Route> {
-  if (choice.kind === 'direct') return directRoute(context, choice.wasNamed, purpose);
+  const { token, recipient, check } = purpose;
+  if (choice.kind === 'direct') {
+    await check(0n);
+    return directRoute(context, choice.wasNamed, purpose);
+  }
   const { url, feeMax } = choice;
+  const fee = await session.quote(url, token.asset, recipient === undefined ? 'transfer' : 'withdrawal');
+  if (feeMax !== undefined && fee > feeMax) {
+    const message = `fee: expected at most ${amountText(feeMax, token)}, the relayer asks ${amountText(fee, token)}`;
+    throw new BitcloakError('RELAYER_FEE_EXCESSIVE', message);
+  }
+  await check(fee);
   if (feeMax !== undefined) return { kind: 'relayer', url, feeMax };
-  return { kind: 'relayer', url, feeMax: await agreedFee(context, session, url, purpose) };
+  await agreeToFee(context, url, amountText(fee, token));
+  return { kind: 'relayer', url, feeMax: fee };
 }
 
 async function directRoute(context: Context, wasNamed: boolean, { payer, recipient }: Purpose): Promise<Route> {
@@ -66,17 +79,9 @@ async function directRoute(context: Context, wasNamed: boolean, { payer, recipie
   return { kind: 'direct' };
 }
 
-async function agreedFee(
-  context: Context,
-  session: Session,
-  url: string,
-  { token, recipient }: Purpose,
-): Promise<bigint> {
-  const fee = await session.quote(url, token.asset, recipient === undefined ? 'transfer' : 'withdrawal');
-  const text = amountText(fee, token);
-  context.progress.note(`The relayer ${new URL(url).host} takes ${text} for each transfer, out of the notes.`);
-  await agree(context, { agreed: false, question: `Pay the relayer ${text}?`, option: '--fee-max' });
-  return fee;
+async function agreeToFee(context: Context, url: string, fee: string): Promise<void> {
+  context.progress.note(`The relayer ${new URL(url).host} takes ${fee} for each transfer, out of the notes.`);
+  await agree(context, { agreed: false, question: `Pay the relayer ${fee}?`, option: '--fee-max' });
 }
 
 /** On a terminal asks; elsewhere takes the option that was typed for an agreement, and refuses where there was none. */

@@ -3,9 +3,11 @@ import type { TradingClient } from '@bitcloak/trading/client';
 import type { BalanceRecord, FillRecord, OrderRecord, WithdrawalRecord } from '@bitcloak/trading/records';
 import { formatPrice, formatQuantity, priceStep, quantityStep, type TradedMarket } from '@bitcloak/trading/steps';
 import { formatAmount } from '@bitcloak/protocol/amounts';
-import { amountJson, amountText, tokenJson } from './format.ts';
+import { amountJson, amountText, groupLocks, tokenJson, type LockedNotes } from './format.ts';
+import { COMMAND } from './invocation.ts';
 import { table, type Json } from './output.ts';
-import { formatTime } from './time.ts';
+import { formatDuration, formatTime } from './time.ts';
+import { typedWord } from './words.ts';
 
 /** Finds the market of a record; undefined for one of tokens that the manifest does not know. */
 export type MarketOf = (record: { readonly market: number }) => TradedMarket | undefined;
@@ -32,7 +34,7 @@ export function orderJson(order: OrderRecord, marketOf: MarketOf): Json {
     side,
     type,
     timeInForce,
-    selfTrade,
+    selfTrade: typedWord(selfTrade),
     postOnly: order.postOnly,
     display: orNull(order.display),
     minimumTotal: orNull(order.minimumTotal),
@@ -162,9 +164,43 @@ export function fillsTable(fills: readonly FillRecord[], marketOf: MarketOf): st
   return table(columns, rows);
 }
 
-export type NamedBalance = BalanceRecord & { readonly token: Token };
+export type NamedBalance = BalanceRecord & {
+  readonly token: Token;
+  /** The part of what is held that withdrawals hold, until they are settled. */
+  readonly withdrawing: bigint;
+};
 
-const PARTS = ['total', 'available', 'held', 'waiting'] as const;
+const PARTS = ['total', 'available', 'held', 'withdrawing', 'waiting'] as const;
+
+/** @param held by orders, matches and withdrawals alike, as the operator tells it. */
+export function withWithdrawals(
+  { held, ...balance }: Omit<NamedBalance, 'withdrawing'>,
+  withdrawals: readonly WithdrawalRecord[],
+): NamedBalance {
+  const withdrawing = withdrawals.reduce(
+    (sum, { asset, amount, status }) => (asset === balance.asset && status === 'waiting' ? sum + amount : sum),
+    0n,
+  );
+  // Something may have been settled between the two questions.
+  return { ...balance, withdrawing, held: held > withdrawing ? held - withdrawing : 0n };
+}
+
+/**
+ * What can still be traded of a trading account's notes, by their locks.
+ *
+ * @param now block time, in unix seconds.
+ * @param secondsMin a lock that ends sooner lets nothing new be traded.
+ */
+export function tradableLines(notes: readonly Omit<LockedNotes, 'count'>[], now: bigint, secondsMin: bigint): string[] {
+  return groupLocks(notes).map(({ token, value, lock: { expiry } }) => {
+    const amount = amountText(value, token);
+    if (expiry <= now)
+      return `${amount}: its lock has ended, so it is not traded any more. Take it home: ${COMMAND} reclaim`;
+    const end = `its lock ends ${formatTime(expiry)}, in ${formatDuration(expiry - now)}`;
+    if (expiry <= now + secondsMin) return `${amount}: ${end}, too soon for new orders`;
+    return `${amount}: ${end}; new orders use it for ${formatDuration(expiry - secondsMin - now)} more`;
+  });
+}
 
 export function balanceJson({ token, ...balance }: NamedBalance): Json {
   return {

@@ -1,8 +1,9 @@
-import { ORDER_TYPES, SELF_TRADES, SIDES, TIMES_IN_FORCE, type Side } from '@bitcloak/protocol/orders';
+import { ORDER_TYPES, SIDES, TIMES_IN_FORCE, type Side } from '@bitcloak/protocol/orders';
 import { Argument, Option, type Command } from 'commander';
 import type { CancelOptions, OpenOptions, OrderOptions } from './commands/trade.ts';
 import type { OperatorOptions, ProceedsOptions } from './operator.ts';
 import { addRouteOptions, examples, type Run } from './programParts.ts';
+import { SELF_TRADE_WORDS } from './words.ts';
 
 /** Everything that can be typed to trade with an operator. */
 export function addTradeCommands(program: Command, run: Run): void {
@@ -56,7 +57,7 @@ function addOrderCommands(trade: Command, run: Run): void {
     .command('order')
     .summary('sign an order and hand it in')
     .description(
-      'sign an order and hand it in. It is kept in the wallet first, so that it can be taken back without the operator. Nobody can trade it at a worse price.',
+      'sign an order and hand it in. It is kept in the wallet first, so that it can be taken back without the operator. Nobody can trade it at a worse price. Exit code 0 says that it traded or waits; where it is cancelled at once without a trade, as ioc and fok may be, the command ends with ORDER_CANCELLED and exit code 10.',
     )
     .addArgument(new Argument('<side>', 'what to do with the first token of the pair').choices(SIDES))
     .argument('<quantity>', 'decimal, in the first token of the pair')
@@ -70,8 +71,8 @@ function addOrderCommands(trade: Command, run: Run): void {
     .option('--min-match <quantity>', 'trades with no other order for less than this')
     .addOption(new Option('--pegged', 'executes at the reference price alone').conflicts('type'))
     .addOption(
-      new Option('--self-trade <mode>', 'where it would meet one of your own; cancelNewest unless given').choices(
-        SELF_TRADES,
+      new Option('--self-trade <mode>', 'where it would meet one of your own; cancel-newest unless given').choices(
+        SELF_TRADE_WORDS,
       ),
     )
     .option('--expires <duration>', 'for how long it can trade, and its signature is good: 10m, 2h; 30m unless given');
@@ -156,7 +157,10 @@ function addViewCommands(trade: Command, run: Run): void {
     );
   const balances = trade
     .command('balances')
-    .description('what the trading account has: in all, for new orders, held, waiting for its insertion');
+    .summary('what the trading account has')
+    .description(
+      'what the trading account has: in all, available for new orders, held by orders and unsettled matches, being withdrawn, waiting for its insertion; and until when its locks let it be traded',
+    );
   addOperatorOptions(balances)
     .addHelpText('after', examples('trade balances', 'trade balances --json'))
     .action((options: OperatorOptions, command: Command) =>

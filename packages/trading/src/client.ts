@@ -1,5 +1,5 @@
 import type { SpendingKey } from '@bitcloak/notes/keys';
-import { parseAmount } from '@bitcloak/protocol/amounts';
+import { formatAmount, parseAmount } from '@bitcloak/protocol/amounts';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { OrderType, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol/orders';
 import { LOCK_SECONDS_MAX } from '@bitcloak/protocol/parameters';
@@ -11,7 +11,7 @@ import { limitOf } from './market.ts';
 import { signOrder, withdrawalLimit, type OrderTerms, type SignedOrder } from './orders.ts';
 import type { BalanceRecord, FillRecord, OrderRecord, WithdrawalRecord } from './records.ts';
 import { forged, OperatorRefusal, OutcomeUnknown } from './refusals.ts';
-import { checkWorth, lotsOf, partOf, ticksOf, type TradedMarket, type TradedToken } from './steps.ts';
+import { checkWorth, formatQuantity, lotsOf, partOf, ticksOf, type TradedMarket, type TradedToken } from './steps.ts';
 import { AccountStream, type Socket, type StreamOptions } from './stream.ts';
 import {
   API,
@@ -337,7 +337,7 @@ export class TradingClient {
     if (lots <= known.filled) {
       throw new BitcloakError(
         'AMOUNT_INVALID',
-        `quantity: expected more than the ${known.filled} lots that are filled`,
+        `quantity: expected more than the ${formatQuantity(market, known.filled)} that are filled`,
       );
     }
     const { clientOrderId, side, filled, expiry } = known;
@@ -393,7 +393,8 @@ export class TradingClient {
     const feeMax =
       wish.feeMax === undefined ? amount / WITHDRAWAL_FEE_PART : parseAmount(wish.feeMax, token, 'withdrawal fee');
     if (fee > feeMax || fee >= amount) {
-      const message = `withdrawal fee: expected at most ${feeMax} base units, the operator takes ${fee}`;
+      const [most, taken] = [feeMax, fee].map((value) => `${formatAmount(value, token)} ${token.symbol}`);
+      const message = `withdrawal fee: expected at most ${most}, the operator takes ${taken}`;
       throw new BitcloakError('OPERATOR_REFUSED', message);
     }
     const limit = withdrawalLimit(token.asset, amount, fee);

@@ -6,7 +6,7 @@ import type { RelayerInfo } from '@bitcloak/chain/relayWire';
 import { isPublicKey } from '@bitcloak/crypto/x25519';
 import type { ShieldedAddress } from '@bitcloak/notes/address';
 import type { OwnerKeys } from '@bitcloak/notes/keys';
-import type { Nullifier } from '@bitcloak/notes/note';
+import type { Lock, Nullifier } from '@bitcloak/notes/note';
 import { placeOf } from '@bitcloak/notes/tree';
 import type { Prover } from '@bitcloak/prover/proof';
 import { checkAmount } from '@bitcloak/protocol/amounts';
@@ -148,6 +148,22 @@ export class Session {
     return this.#state().fold.history();
   }
 
+  /** Throws what spending so much would throw where the notes do not do; what was last read of the chain counts. */
+  checkSpendable(asset: bigint, amount: bigint): void {
+    checkAmount(amount);
+    this.#select(asset, amount);
+  }
+
+  /** Throws what `merge` would throw at that fee. */
+  checkMergeable(asset: bigint, fee: bigint): void {
+    selectForMerge(this.#spendable(asset), fee);
+  }
+
+  /** Throws `LOCK_INVALID` or `OPERATOR_ID_INVALID` for a lock that no note of the wallet can have. */
+  checkLock(lock: LockRequest): void {
+    lockedOutput(this.#parts.keys.viewing, lock, this.blockTime);
+  }
+
   /** Turns public funds of the wallet's account into a note, locked to an operator where the request says so. */
   async deposit(request: DepositRequest, onStage?: OnStage): Promise<Outcome> {
     await this.sync();
@@ -243,14 +259,19 @@ export class Session {
     return tradeBook;
   }
 
+  /** What a trading account has that is or was locked, and not taken home. */
+  lockedNotes(operatorId: bigint, index: number): { asset: bigint; value: bigint; lock: Lock }[] {
+    return this.#state()
+      .fold.notes()
+      .flatMap(({ note: { asset, value, lock }, account, spent }) => {
+        const isOwn = !spent && account?.operatorId === operatorId && account.index === index;
+        return isOwn && lock !== undefined ? [{ asset, value, lock }] : [];
+      });
+  }
+
   /** When the last lock of a trading account's notes ends, in unix seconds of block time; undefined where it has none. */
   lockEnd(operatorId: bigint, index: number): bigint | undefined {
-    const ends = this.#state()
-      .fold.notes()
-      .flatMap(({ note, account, spent }) => {
-        const isOwn = !spent && account?.operatorId === operatorId && account.index === index;
-        return isOwn && note.lock !== undefined ? [note.lock.expiry] : [];
-      });
+    const ends = this.lockedNotes(operatorId, index).map(({ lock }) => lock.expiry);
     return ends.reduce<bigint | undefined>((last, end) => (last === undefined || end > last ? end : last), undefined);
   }
 

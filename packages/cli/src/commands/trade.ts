@@ -1,7 +1,8 @@
 import type { Token } from '@bitcloak/chain/manifest';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import type { OrderType, SelfTrade, Side, TimeInForce } from '@bitcloak/protocol/orders';
+import type { OrderType, Side, TimeInForce } from '@bitcloak/protocol/orders';
 import { SIGNED_SECONDS, type OrderOutcome, type OrderWish, type TradingClient } from '@bitcloak/trading/client';
+import { lotsOf, ticksOf } from '@bitcloak/trading/steps';
 import { parseAmount } from '@bitcloak/protocol/amounts';
 import type { Session } from '@bitcloak/wallet/session';
 import type { KeptOrder } from '@bitcloak/wallet/tradingBook';
@@ -18,10 +19,12 @@ import {
 } from '../operator.ts';
 import type { Result } from '../output.ts';
 import { parseCount } from '../parse.ts';
-import { agree, type RouteOptions } from '../routes.ts';
+import { orderSecondsMax, soldBy, withLimits } from '../refusals.ts';
+import { agree, readRoute, type RouteOptions } from '../routes.ts';
 import { formatDuration, parseDuration } from '../time.ts';
 import { fillJson, fillsTable, marketsOf, orderJson, ordersTable, withdrawalJson } from '../tradeFormat.ts';
-import { openSpending, prepare, readAmount, report, withHoldings } from './transfers.ts';
+import { reasonText, selfTradeOf } from '../words.ts';
+import { checkPublicFunds, openSpending, readAmount, report, routeOf, spends, withHoldings } from './transfers.ts';
 
 const LOCK_SECONDS = 7n * 86_400n;
 
@@ -38,21 +41,23 @@ export async function openAccount(
   const { account } = readOperator(manifest, options);
   const { token, amount } = await readAmount(context, typed, tokenName);
   const seconds = options.for === undefined ? LOCK_SECONDS : parseDuration(options.for);
-  const { session, route } =
-    options.fromNotes === true
-      ? await prepare(context, options, token)
-      : { session: await openSpending(context), route: undefined };
+  const choice = options.fromNotes === true ? readRoute(manifest, options, token) : undefined;
+  if (choice === undefined) await checkPublicFunds(context, { token, amount });
+  const session = await openSpending(context);
   const client = await connectOperator(context, options, { onlyLooks: true });
   const { encryptionKey, settleSeconds, lockSecondsMax } = await client.info();
   // Notes stop being traded well before their lock ends, and those that are locked for too long are not credited at all.
   const secondsMin = BigInt(2 * settleSeconds);
   if (seconds <= secondsMin || seconds > BigInt(lockSecondsMax)) {
     const [least, most] = [formatDuration(secondsMin), formatDuration(BigInt(lockSecondsMax))];
-    throw new BitcloakError(
-      'LOCK_INVALID',
-      `--for: the operator takes locks of more than ${least} and at most ${most}`,
-    );
+    const message = `--for: the operator takes locks of more than ${least} and at most ${most}, got ${formatDuration(seconds)}`;
+    throw new BitcloakError('LOCK_INVALID', message);
   }
+  const route =
+    choice === undefined
+      ? undefined
+      : await routeOf(context, session, choice, { token, check: spends({ token, amount }) });
+  if (route === undefined) await agreeToBeSeen(context, amountText(amount, token));
   const { operatorId, index } = account;
   const lock = { operatorId, index, expiry: session.blockTime + seconds, operatorKey: encryptionKey };
   const { asset } = token;
@@ -67,6 +72,15 @@ export async function openAccount(
   return report(context, session, { token, amount, lock, outcomes: [outcome], done });
 }
 
+/** The chain shows who deposits: that is said before, as of a withdrawal that is sent directly. */
+async function agreeToBeSeen(context: Context, amount: string): Promise<void> {
+  const account = (await context.openWallet()).account().address;
+  context.progress.warn(
+    `WARNING: paid by your public account ${account}. The chain shows it as the one that deposits ${amount} now, to everybody and for ever. Out of your notes instead: --from-notes`,
+  );
+  await agree(context, { agreed: true, question: `Deposit ${amount} openly?`, option: '--from-notes' });
+}
+
 export type OrderOptions = OperatorOptions &
   ProceedsOptions & {
     readonly price: string;
@@ -77,7 +91,8 @@ export type OrderOptions = OperatorOptions &
     readonly minTotal?: string;
     readonly minMatch?: string;
     readonly pegged?: true;
-    readonly selfTrade?: SelfTrade;
+    /** One of SELF_TRADE_WORDS. */
+    readonly selfTrade?: string;
     readonly expires?: string;
   };
 
@@ -103,10 +118,23 @@ export async function placeOrder(
     ...(iceberg === undefined ? {} : { display: iceberg }),
     ...(minTotal === undefined ? {} : { minimumTotal: minTotal }),
     ...(minMatch === undefined ? {} : { minimumMatch: minMatch }),
-    ...(selfTrade === undefined ? {} : { selfTrade }),
+    ...(selfTrade === undefined ? {} : { selfTrade: selfTradeOf(selfTrade) }),
   };
   return withSession(context, options, async (client) => {
-    const { order, fills } = await client.place(terms);
+    // Before anything is signed that nobody takes.
+    const secondsMax = await orderSecondsMax(client);
+    if (seconds > secondsMax) {
+      const [most, got] = [formatDuration(BigInt(secondsMax)), formatDuration(BigInt(seconds))];
+      throw new BitcloakError(
+        'USAGE',
+        `--expires: the operator takes orders that trade for at most ${most}, got ${got}`,
+      );
+    }
+    const sold = async () => {
+      const market = await client.market(pair);
+      return soldBy(market, side, ticksOf(market, price), lotsOf(market, quantity));
+    };
+    const { order, fills } = await withLimits(client, sold, () => client.place(terms));
     return { order, fills, text: 'Let in' };
   });
 }
@@ -128,7 +156,21 @@ export async function amendOrder(
       .orders()
       .filter((kept) => kept.id === id && kept.index === index && kept.order.operatorId === operatorId);
     const expiryMax = await signedUntil(client, signed);
-    const outcome = await client.amend(id, { ...wish, ...(expiryMax === undefined ? {} : { expiryMax }) });
+    const sold = async () => {
+      const known = await client.order(id);
+      const market = client.marketOf(known);
+      if (market === undefined) return undefined;
+      const lots = quantity === undefined ? known.lots : lotsOf(market, quantity);
+      return soldBy(
+        market,
+        known.side,
+        price === undefined ? known.price : ticksOf(market, price),
+        lots - known.filled,
+      );
+    };
+    const outcome = await withLimits(client, sold, () =>
+      client.amend(id, { ...wish, ...(expiryMax === undefined ? {} : { expiryMax }) }),
+    );
     return { ...outcome, text: 'Amended' };
   });
 }
@@ -155,10 +197,15 @@ async function withSession(
   session.tradeBook.name(order.clientOrderId, order.id);
   const marketOf = marketsOf(client);
   const traded = fills.length === 0 ? [] : [fillsTable(fills, marketOf)];
-  return {
-    json: { order: orderJson(order, marketOf), fills: fills.map((fill) => fillJson(fill, marketOf)) },
-    text: [`${text}:`, ordersTable([order], marketOf), ...traded].join('\n'),
-  };
+  const json = { order: orderJson(order, marketOf), fills: fills.map((fill) => fillJson(fill, marketOf)) };
+  // Whoever wanted a trade or a waiting order has neither: a script must not go on as if.
+  if (order.status === 'cancelled' && order.filled === 0) {
+    const message = `order ${order.id} was cancelled at once, and nothing of it traded: ${reasonText(order.reason)}`;
+    const error = new BitcloakError('ORDER_CANCELLED', message);
+    const { code } = error;
+    return { json: { ...json, error: { code, message } }, text: ordersTable([order], marketOf), error };
+  }
+  return { json, text: [`${text}:`, ordersTable([order], marketOf), ...traded].join('\n') };
 }
 
 export type CancelOptions = OperatorOptions & {
@@ -265,13 +312,17 @@ export async function withdraw(
   const manifest = await context.manifest();
   const { account } = readOperator(manifest, options);
   const token = tradedToken(manifest, tokenName);
-  parseAmount(typed, token);
+  const asked = { token, amount: parseAmount(typed, token) };
   const feeMax = options.feeMax === undefined ? {} : { feeMax: options.feeMax };
   if (options.feeMax !== undefined) parseAmount(options.feeMax, token);
   const session = await openSpending(context);
   const proceeds = readProceeds(session, account, options);
   const client = await connectOperator(context, options, { session, ...proceeds });
-  const withdrawal = await client.withdraw({ asset: token.symbol, amount: typed, ...feeMax });
+  const withdrawal = await withLimits(
+    client,
+    async () => asked,
+    () => client.withdraw({ asset: token.symbol, amount: typed, ...feeMax }),
+  );
   const { amount, fee } = withdrawal;
   const text =
     `Withdrawing ${amountText(amount - fee, token)}, after ${amountText(fee, token)} for the operator. ` +

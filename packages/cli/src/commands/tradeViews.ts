@@ -4,8 +4,9 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { Report } from '@bitcloak/trading/records';
 import type { StreamEvent } from '@bitcloak/trading/stream';
 import { betterThanSigned, type FillsCheck, type OrderCheck, type Told } from '@bitcloak/wallet/tradingChecks';
+import type { Session } from '@bitcloak/wallet/session';
 import type { Context } from '../context.ts';
-import { amountJson, amountText } from '../format.ts';
+import { amountJson, amountText, lockJson, tokenJson } from '../format.ts';
 import { connectOperator, readAccount, readOperator, type OperatorOptions } from '../operator.ts';
 import { table, type Json, type Result } from '../output.ts';
 import type { TokenBook } from '../tokens.ts';
@@ -19,8 +20,10 @@ import {
   marketsTable,
   orderJson,
   ordersTable,
+  tradableLines,
   withdrawalJson,
   withdrawalsTable,
+  withWithdrawals,
   type MarketOf,
 } from '../tradeFormat.ts';
 import { nameAll } from './holdings.ts';
@@ -64,12 +67,42 @@ export async function showWithdrawals(context: Context, options: OperatorOptions
 }
 
 export async function showTradingBalances(context: Context, options: OperatorOptions): Promise<Result> {
+  const { account } = readOperator(await context.manifest(), options);
+  const session = await openIfFree(context);
   const client = await connectOperator(context, options);
-  const balances = await nameAll(await context.tokens(), await client.balances());
+  const tokens = await context.tokens();
+  const told = await nameAll(tokens, await client.balances());
+  const withdrawals = await client.withdrawals();
+  const balances = told.map((balance) => withWithdrawals(balance, withdrawals));
+  const shown = balances.length === 0 ? 'Nothing is with the operator.' : balancesTable(balances);
+  const json = { balances: balances.map(balanceJson) };
+  if (session === undefined) return { json: { ...json, locks: null }, text: shown };
+  const notes = await nameAll(tokens, session.lockedNotes(account.operatorId, account.index));
+  const now = session.blockTime;
+  const secondsMin = BigInt(2 * (await client.info()).settleSeconds);
   return {
-    json: { balances: balances.map(balanceJson) },
-    text: balances.length === 0 ? 'Nothing is with the operator.' : balancesTable(balances),
+    json: {
+      ...json,
+      locks: notes.map(({ token, value, lock }) => ({
+        token: tokenJson(token),
+        value: amountJson(value, token),
+        lock: lockJson(lock, now),
+        tradable: lock.expiry > now + secondsMin,
+      })),
+    },
+    text: [shown, ...tradableLines(notes, now, secondsMin)].join('\n'),
   };
+}
+
+/** A bot that runs has the wallet for itself, and what the operator tells can be shown all the same. */
+async function openIfFree(context: Context): Promise<Session | undefined> {
+  try {
+    return await context.openSession();
+  } catch (error) {
+    if (!(error instanceof BitcloakError) || error.code !== 'WALLET_BUSY') throw error;
+    context.progress.note(`${error.message}: until when locks last is not shown.`);
+    return undefined;
+  }
 }
 
 export async function watch(context: Context, options: OperatorOptions): Promise<Result> {
@@ -251,12 +284,17 @@ async function ask(context: Context, options: OperatorOptions): Promise<Answer |
   }
 }
 
+/** @param better basis points. */
+function withinText(better: number): string {
+  return better === 0 ? 'as signed' : `${better / 100} % more bought than the least that was signed for`;
+}
+
 async function orderRow(check: OrderCheck, tokens: TokenBook): Promise<{ cells: string[]; json: Json }> {
   const { kept, sold, bought, fills, keepsLimit } = check;
   const { clientOrderId, id, order } = kept;
   const [sellToken, buyToken]: [Token, Token] = [await tokens.of(order.sellAsset), await tokens.of(order.buyAsset)];
   const better = betterThanSigned(check);
-  const verdict = keepsLimit ? `as signed or better (${better / 100} %)` : 'WORSE THAN SIGNED';
+  const verdict = keepsLimit ? withinText(better) : 'WORSE THAN SIGNED';
   return {
     cells: [
       `${kept.kind === 'withdrawal' ? 'withdrawal' : 'order'} ${id ?? clientOrderId}`,

@@ -11,6 +11,7 @@ import type { Json, Result } from '../output.ts';
 import { parseAccount, parseOperatorId, parseOperatorKey, parseShielded } from '../parse.ts';
 import { chooseRoute, readRoute, type RouteChoice, type RouteOptions } from '../routes.ts';
 import { parseDuration, parseTime } from '../time.ts';
+import { publicBalance } from '../tokens.ts';
 import { nameAll, waitingJson, waitLines } from './holdings.ts';
 
 export type LockOptions = {
@@ -38,6 +39,7 @@ export async function deposit(
 ): Promise<Result> {
   const { token, amount } = await readAmount(context, typed, tokenName);
   const plan = readLock(options);
+  await checkPublicFunds(context, { token, amount });
   const session = await openSpending(context);
   const lock = plan?.(session.blockTime);
   const outcome = await session.deposit({ asset: token.asset, amount, lock }, context.progress.stage);
@@ -54,7 +56,7 @@ export async function send(
 ): Promise<Result> {
   const { token, amount } = await readAmount(context, typed, tokenName);
   const to = parseShielded(address);
-  const { session, route } = await prepare(context, options, token);
+  const { session, route } = await prepare(context, options, { token, check: spends({ token, amount }) });
   const outcome = await withHoldings(session, { token, amount, feeOnTop: route.kind === 'relayer' }, () =>
     session.send({ asset: token.asset, amount, to, route }, context.progress.stage),
   );
@@ -72,7 +74,17 @@ export async function withdraw(
   const { token, amount } = await readAmount(context, typed, tokenName);
   const to = parseAccount(accountText);
   const account = formatAccount(to);
-  const { session, route } = await prepare(context, options, token, account);
+  const { session, route } = await prepare(context, options, {
+    token,
+    recipient: account,
+    check: async (current, fee) => {
+      if (fee >= amount) {
+        const message = `the relayer's fee of ${amountText(fee, token)} leaves nothing of ${amountText(amount, token)}`;
+        throw new BitcloakError('RELAYER_FEE_EXCESSIVE', message);
+      }
+      await spends({ token, amount })(current, 0n);
+    },
+  });
   const outcome = await withHoldings(session, { token, amount, feeOnTop: false }, () =>
     session.withdraw({ asset: token.asset, amount, to, route }, context.progress.stage),
   );
@@ -92,7 +104,13 @@ export async function lock(
   const plan = readLock(options);
   if (plan === undefined)
     throw new BitcloakError('USAGE', 'lock: --operator ID and --until TIME or --for DURATION are needed');
-  const { session, route } = await prepare(context, options, token);
+  const { session, route } = await prepare(context, options, {
+    token,
+    check: async (current, fee) => {
+      current.checkLock(plan(current.blockTime));
+      await spends({ token, amount })(current, fee);
+    },
+  });
   const request = plan(session.blockTime);
   const outcome = await withHoldings(session, { token, amount, feeOnTop: route.kind === 'relayer' }, () =>
     session.lock({ asset: token.asset, amount, lock: request, route }, context.progress.stage),
@@ -103,7 +121,7 @@ export async function lock(
 
 export async function merge(context: Context, tokenName: string, options: RouteOptions): Promise<Result> {
   const token = await (await context.tokens()).resolve(tokenName);
-  const { session, route } = await prepare(context, options, token);
+  const { session, route } = await prepare(context, options, { token, check: merges(token) });
   const outcome = await session.merge({ asset: token.asset, route }, context.progress.stage);
   return report(context, session, {
     token,
@@ -123,7 +141,8 @@ export async function reclaim(context: Context, tokenName: string | undefined, o
   if (due.length === 0) return { json: { reclaimed: [] }, text: 'Nothing can be taken home yet.' };
   const results: Result[] = [];
   for (const { token, reclaimable } of due) {
-    const route = await routeOf(context, session, readRoute(session.manifest, options, token), token);
+    const choice = readRoute(session.manifest, options, token);
+    const route = await routeOf(context, session, choice, { token, check: async () => undefined });
     const outcomes = await session.reclaim({ asset: token.asset, route }, context.progress.stage);
     const amount = outcomes.reduce((left, { fee }) => left - fee, reclaimable);
     const done = `Took home ${amountText(amount, token)}`;
@@ -159,36 +178,73 @@ export async function openSpending(context: Context): Promise<Session> {
   return context.openSession();
 }
 
-export async function prepare(
+/** Throws where a wallet cannot do what is asked, at a relayer's fee. */
+type Check = (session: Session, fee: bigint) => Promise<void>;
+
+/** What a transfer is for, as far as anybody has to be asked about its route. */
+export type Planned = { readonly token: Token; readonly recipient?: string; readonly check: Check };
+
+async function prepare(
   context: Context,
   options: RouteOptions,
-  token: Token,
-  recipient?: string,
+  planned: Planned,
 ): Promise<{ session: Session; route: Route }> {
-  const choice = readRoute(await context.manifest(), options, token);
+  const choice = readRoute(await context.manifest(), options, planned.token);
   const session = await openSpending(context);
-  return { session, route: await routeOf(context, session, choice, token, recipient) };
+  return { session, route: await routeOf(context, session, choice, planned) };
 }
 
-async function routeOf(
+export async function routeOf(
   context: Context,
   session: Session,
   choice: RouteChoice,
-  token: Token,
-  recipient?: string,
+  { token, recipient, check }: Planned,
 ): Promise<Route> {
   const payer = (await context.openWallet()).account().address;
-  return chooseRoute(context, session, choice, { token, payer, ...(recipient === undefined ? {} : { recipient }) });
+  const purpose = { token, payer, check: (fee: bigint) => check(session, fee) };
+  return chooseRoute(context, session, choice, { ...purpose, ...(recipient === undefined ? {} : { recipient }) });
 }
 
-const HOLDINGS_LACK = ['BALANCE_INSUFFICIENT', 'NOTES_WAITING', 'NOTES_SCATTERED'];
+/** The notes have to do for an amount, and for the fee beside it. */
+export function spends({ token, amount }: Asked): Check {
+  return (session, fee) =>
+    withHoldings(session, { token, amount, feeOnTop: fee > 0n }, async () =>
+      session.checkSpendable(token.asset, amount + fee),
+    );
+}
+
+function merges(token: Token): Check {
+  return async (session, fee) => {
+    try {
+      session.checkMergeable(token.asset, fee);
+    } catch (error) {
+      if (!(error instanceof BitcloakError) || error.code !== 'BALANCE_INSUFFICIENT') throw error;
+      const notes = await session.notes();
+      const count = notes.filter(({ asset, status }) => asset === token.asset && status === 'spendable').length;
+      const worth = fee === 0n ? '' : `, worth more than the relayer's fee of ${amountText(fee, token)} together`;
+      const message = `needed: two spendable notes of ${token.symbol} under one tree${worth}; there: ${count}`;
+      throw new BitcloakError(error.code, message, { cause: error });
+    }
+  };
+}
+
+/** Throws `BALANCE_INSUFFICIENT` where the public account has less, before the chain is read and anything is paid for. */
+export async function checkPublicFunds(context: Context, { token, amount }: Asked): Promise<void> {
+  const account = (await context.openWallet()).account().address;
+  const there = await publicBalance(await context.endpoint(), token.asset, BigInt(account));
+  if (there >= amount) return;
+  const message = `needed: ${amountText(amount, token)}; the public account ${account} has ${amountText(there, token)}`;
+  throw new BitcloakError('BALANCE_INSUFFICIENT', message);
+}
+
+const HOLDINGS_LACK = ['BALANCE_INSUFFICIENT', 'NOTES_WAITING', 'NOTES_SCATTERED', 'NOTE_LOCKED'];
 
 /** Does what spends. The wallet knows base units only: where the holdings do not do, they are named in the token's own units. */
-export async function withHoldings(
+export async function withHoldings<T>(
   session: Session,
   { token, amount, feeOnTop }: Asked & { readonly feeOnTop: boolean },
-  work: () => Promise<Outcome>,
-): Promise<Outcome> {
+  work: () => Promise<T>,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {
