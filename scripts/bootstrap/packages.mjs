@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { captureTool, runTool } from './child.mjs';
@@ -24,6 +24,9 @@ export function packagesAreCurrent(context) {
 export async function installPackages(context) {
   if (hashFile(path.join(context.root, 'package-lock.json')) === undefined) {
     throw new SetupError('package-lock.json is missing: get the whole repository, then run this again');
+  }
+  if (!existsSync(path.join(context.root, 'node_modules'))) {
+    say('the first time: some 220 MB are downloaded, then much is compiled; that takes minutes, and 800 MB of disk');
   }
   say(`installing the packages of package-lock.json with Node ${context.node.version}`);
   rmSync(stampFile(context), { force: true });
