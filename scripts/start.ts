@@ -3,7 +3,9 @@ import { createServer } from 'node:net';
 import { parseArgs } from 'node:util';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { LocalProver, terminateProver } from '@bitcloak/prover/prover';
-import { DEVNET_MANIFEST, removeManifest, startDevnet, writeManifest } from './devnet/devnet.ts';
+import { serveControl } from './devnet/control.ts';
+import { removeManifest, startDevnet, writeManifest } from './devnet/devnet.ts';
+import { DEVNET_MANIFEST } from './devnet/places.ts';
 import { roundTrip, type StepReport } from './devnet/roundTrip.ts';
 import { tradeTrip } from './devnet/trade.ts';
 
@@ -85,6 +87,7 @@ async function main(): Promise<void> {
     process.once('SIGINT', resolve);
     process.once('SIGTERM', resolve);
   });
+  let endControl = () => {};
   try {
     const { manifest } = devnet;
     console.log(
@@ -99,15 +102,24 @@ async function main(): Promise<void> {
     await Promise.race([shown(), stopped]);
     if (values.once) return;
     writeManifest(values.manifest, manifest);
+    endControl = await serveControl(values.manifest, {
+      'enclave/stop': async () => {
+        await devnet.stopEnclave();
+        console.log('The enclave has ended. The chain, the relayer and the keeper go on.');
+      },
+    });
     console.log(`
 The chain, the relayer, the keeper and the enclave go on until Ctrl-C. Type next, in another terminal:
 
   npm run bitcloak -- wallet new
   npm run bitcloak -- faucet
   npm run bitcloak -- deposit 5 ETH
+
+npm run devnet -- --help tells how to let time pass, and how to end the enclave alone.
 `);
     await stopped;
   } finally {
+    endControl();
     removeManifest(values.manifest);
     await devnet.close();
     await terminateProver();

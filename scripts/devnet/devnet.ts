@@ -1,5 +1,4 @@
 import { rmSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { Endpoint } from '@bitcloak/chain/endpoint';
 import { openEndpoint } from '@bitcloak/chain/endpoint';
 import { formatManifest, type Manifest } from '@bitcloak/chain/manifest';
@@ -17,9 +16,6 @@ import type { EnclaveReport } from '../../enclave/enclave.ts';
 import { deployContract, deployPool } from '../deploy/contracts.ts';
 import { DevnetAttestation } from './attestation.ts';
 import { startDevnetEnclave, type DevnetEnclaveOptions } from './enclave.ts';
-
-/** Where `--network devnet` looks for the manifest. */
-export const DEVNET_MANIFEST = resolve(import.meta.dirname, '../../.devnet/manifest.json');
 
 // Published with every Ethereum tool: whoever reads this has the keys too, so it is good for development chains only.
 const DEVELOPMENT_MNEMONIC = 'test test test test test test test test test test test junk';
@@ -49,6 +45,8 @@ export type Devnet = {
   readonly operatorAccount: HDNodeWallet;
   /** The simulated machine, and the attestors that the registry believes. */
   readonly attestation: DevnetAttestation;
+  /** Ends the operator's enclave alone, where there is one. */
+  stopEnclave(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -150,6 +148,9 @@ export async function startDevnet(options: DevnetOptions): Promise<Devnet> {
     timelock,
     operatorAccount: signer(ACCOUNT.operator),
     attestation,
+    async stopEnclave() {
+      await enclave?.close();
+    },
     async close() {
       stop.abort();
       await enclave?.close();

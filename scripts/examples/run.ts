@@ -1,5 +1,4 @@
 import process from 'node:process';
-import { resolve } from 'node:path';
 import { parseArgs, type ParseArgsConfig } from 'node:util';
 import { readManifest } from '@bitcloak/chain/manifestFile';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
@@ -10,9 +9,7 @@ import { formatPrice, formatQuantity } from '@bitcloak/trading/steps';
 import type { TradingClient } from '@bitcloak/trading/client';
 import { connectAccount } from '@bitcloak/wallet/tradingAccount';
 import { Wallet } from '@bitcloak/wallet/wallet';
-
-/** Where `npm start` writes it. */
-const DEVNET_MANIFEST = resolve(import.meta.dirname, '../../.devnet/manifest.json');
+import { DEVNET_MANIFEST } from '../devnet/places.ts';
 
 /** What every example takes beside its own options. */
 export type ExampleWords = { readonly pair: string; readonly reference: () => Promise<string | undefined> };
