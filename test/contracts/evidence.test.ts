@@ -24,7 +24,6 @@ import {
   getAddress,
   Interface,
   isCallException,
-  type SigningKey,
   toBeHex,
   Wallet,
   ZeroAddress,
@@ -35,6 +34,7 @@ import {
 } from 'ethers';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { BOOT, dstackEvidence, intelQuote, simulatedEvidence, simulatedMeasurements } from '../support/attestation.ts';
+import { TestEras } from '../support/attestors.ts';
 import { openChain, readArtifact, type Chain } from '../support/chain.ts';
 import { executionGas, expectGas } from '../support/gasSnapshot.ts';
 import { seededBytes } from '../support/random.ts';
@@ -53,6 +53,7 @@ describe('evidence for the registry', function () {
   const bytes = seededBytes('evidence');
   let chain: Chain;
   let registry: RegistryClient;
+  let eras: TestEras;
   let measurements: Contract;
   let errors: Interface;
   let startAgain: () => Promise<void>;
@@ -72,6 +73,7 @@ describe('evidence for the registry', function () {
     verifier = await deployVerifier(await measurements.getAddress());
     const deployed = await deployContract(governor, 'Registry', [timelock.target, verifier.target]);
     registry = new RegistryClient(BigInt(await deployed.getAddress()), governor);
+    eras = new TestEras(registry, OPERATOR, bytes);
     const abis = await Promise.all(
       ['Measurements', 'AttestorQuoteVerifier', 'DcapQuoteVerifier'].map(
         async (name) => (await readArtifact(name)).abi,
@@ -105,21 +107,9 @@ describe('evidence for the registry', function () {
     to: await contract.getAddress(),
     data: contract.interface.encodeFunctionData(method, values),
   });
-  /** The keys that eras are signed with, by their addresses. */
-  const signers = new Map<bigint, SigningKey>();
-  const newEra = async (): Promise<Era> => {
-    const { signingKey, address } = new Wallet(`0x${Buffer.from(bytes(32)).toString('hex')}`);
-    signers.set(BigInt(address), signingKey);
-    return {
-      signer: BigInt(address),
-      encryptionKey: bytes(32),
-      apiKey: bytes(32),
-      number: (await registry.era(OPERATOR)) + 1n,
-      expiry: (await chain.now()) + ERA_SECONDS_MAX - 100n,
-    };
-  };
+  const newEra = async (): Promise<Era> => eras.next((await chain.now()) + ERA_SECONDS_MAX - 100n);
   /** With the consent of the era's signer, unless it is another's. */
-  const renewal = (era: Era, evidence: RegistryEvidence, consents = signers.get(era.signer)) =>
+  const renewal = (era: Era, evidence: RegistryEvidence, consents = eras.signerOf(era)) =>
     registry.renewEvidenceCall(31337n, OPERATOR, era, evidence, consents ?? assert.fail('no such era'));
   const refused = (era: Era) => `EvidenceRefused(${OPERATOR}, ${era.number})`;
 

@@ -22,11 +22,11 @@ import { AttestorsClient, statementOf, withdraw, withdrawerOf, type Attestation 
 import { sendCall } from '@bitcloak/chain/pool';
 import { RegistryClient, type Era, type Nonce } from '@bitcloak/chain/registry';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { Wallet, ZeroAddress, type SigningKey } from 'ethers';
+import { Wallet, ZeroAddress } from 'ethers';
 import type { FastifyInstance } from 'fastify';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { BOOT, DAY, MR_TD, SEED, simulatedMeasurements, STRICT_TCB } from '../support/attestation.ts';
-import { TestAttestors } from '../support/attestors.ts';
+import { TestAttestors, TestEras } from '../support/attestors.ts';
 import { openChain, type Chain } from '../support/chain.ts';
 import { seededBytes } from '../support/random.ts';
 
@@ -42,6 +42,7 @@ describe('attestors stand by what they signed', function () {
   const wallets = ['1', '2', '3'].map((digit) => new Wallet(`0x${digit.repeat(64)}`));
   let chain: Chain;
   let registry: RegistryClient;
+  let eras: TestEras;
   let verifier: bigint;
   let authority: DevelopmentAuthority;
   let start: number;
@@ -58,6 +59,7 @@ describe('attestors stand by what they signed', function () {
     const deployed = await deployContract(governor, 'Registry', [timelock.target, attestors.target]);
     verifier = BigInt(attestors.target as string);
     registry = new RegistryClient(BigInt(deployed.target as string), governor);
+    eras = new TestEras(registry, OPERATOR, bytes);
     await sendCall(governor, registry.registerOperatorCall());
     start = Number(await chain.now());
     authority = new DevelopmentAuthority(SEED, start);
@@ -113,19 +115,7 @@ describe('attestors stand by what they signed', function () {
     return app.listen({ host: '127.0.0.1', port: 0 });
   };
 
-  /** The keys that eras are signed with, by their addresses. */
-  const signers = new Map<bigint, SigningKey>();
-  const newEra = async (): Promise<Era> => {
-    const { signingKey, address } = new Wallet(`0x${Buffer.from(bytes(32)).toString('hex')}`);
-    signers.set(BigInt(address), signingKey);
-    return {
-      signer: BigInt(address),
-      encryptionKey: bytes(32),
-      apiKey: bytes(32),
-      number: (await registry.era(OPERATOR)) + 1n,
-      expiry: (await chain.now()) + 20n * BigInt(DAY),
-    };
-  };
+  const newEra = async (): Promise<Era> => eras.next((await chain.now()) + 20n * BigInt(DAY));
   const bindingOf = (era: Era): EraBinding => ({
     chainId: CHAIN_ID,
     registry: registry.address,
@@ -186,7 +176,7 @@ describe('attestors stand by what they signed', function () {
   /** @returns the digest of the statement that it rests on then. */
   const renew = async (era: Era, urls: readonly string[]): Promise<string> => {
     const evidence = await attested(era, urls, start + 6 * DAY);
-    const signer = signers.get(era.signer) ?? assert.fail();
+    const signer = eras.signerOf(era) ?? assert.fail();
     await sendCall(chain.signer(), registry.renewEvidenceCall(CHAIN_ID, OPERATOR, era, evidence, signer));
     return evidence.statement;
   };
