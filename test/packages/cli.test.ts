@@ -4,6 +4,7 @@ import type { Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { formatManifest, type Manifest } from '@bitcloak/chain/manifest';
+import { buildProgram } from '@bitcloak/cli/program';
 import { ERROR_EXIT_CODES, type ErrorCode } from '@bitcloak/protocol/errors';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import {
@@ -141,6 +142,13 @@ describe('cli', function () {
       ['enclave', 'verify'],
       ...['new', 'register', 'revoke', 'invalidate'].map((name) => ['operator', name]),
     ];
+
+    it('is looked at for every command that there is', () => {
+      const below = ({ commands: parts }: ReturnType<typeof buildProgram>, words: readonly string[]): string[][] =>
+        parts.length === 0 ? [[...words]] : parts.flatMap((part) => below(part, [...words, part.name()]));
+      const program = buildProgram('0', {}, async () => undefined);
+      assert.deepEqual(below(program, []).sort(), [...commands].sort());
+    });
 
     it('names every command', async () => {
       const { status, stdout } = await runCli(['--help']);
