@@ -15,6 +15,49 @@ const circuits = resolve(import.meta.dirname, '../../circuits');
 const readJson = (path: string) => JSON.parse(readFileSync(resolve(circuits, path), 'utf8')) as unknown;
 const verifyingKeyOf = (circuit: Circuit) => readJson(`keys/${circuit}.vkey.json`) as VerifyingKey;
 
+/** Sections of snarkjs's key file, by their ids. */
+const CONTRIBUTIONS_SECTION = 10;
+const HASH_BYTES = 64;
+/** Delta after it, the proof of knowledge in three points, and the hash of what came before. */
+const CONTRIBUTION_HEAD_BYTES = 3 * 64 + 128 + HASH_BYTES;
+const BEACON_TYPE = 1;
+const PARAMETER = { name: 1, iterationsLog2: 2, beacon: 3 } as const;
+
+type Contribution = { readonly type: number; readonly iterationsLog2?: number; readonly beacon?: string };
+
+/** What a proving key's file says of each contribution to its phase 2. */
+function contributionsOf(zkey: Buffer): Contribution[] {
+  const sections = zkey.readUInt32LE(8);
+  let at = 12;
+  for (let section = 0; section < sections && zkey.readUInt32LE(at) !== CONTRIBUTIONS_SECTION; section++) {
+    at += 12 + Number(zkey.readBigUInt64LE(at + 4));
+  }
+  at += 12 + HASH_BYTES;
+  const count = zkey.readUInt32LE(at);
+  at += 4;
+  return Array.from({ length: count }, () => {
+    at += CONTRIBUTION_HEAD_BYTES;
+    const type = zkey.readUInt32LE(at);
+    const end = at + 8 + zkey.readUInt32LE(at + 4);
+    at += 8;
+    const found: { iterationsLog2?: number; beacon?: string } = {};
+    while (at < end) {
+      const [parameter, value] = [zkey.readUInt8(at), zkey.readUInt8(at + 1)];
+      at += 2;
+      if (parameter === PARAMETER.iterationsLog2) {
+        found.iterationsLog2 = value;
+        continue;
+      }
+      const bytes = zkey.subarray(at, at + value);
+      if (parameter === PARAMETER.beacon) found.beacon = bytes.toString('hex');
+      else assert.equal(parameter, PARAMETER.name, 'a parameter that there is');
+      at += value;
+    }
+    assert.equal(at, end);
+    return { type, ...found };
+  });
+}
+
 function refusedWith(code: ErrorCode) {
   return (error: unknown) => error instanceof BitcloakError && error.code === code;
 }
@@ -25,6 +68,7 @@ describe('the keys', () => {
     phase1: { name: string; blake2b: string; alpha: [string, string] };
     beacons: Record<Circuit, string>;
     beaconText: string;
+    beaconIterationsLog2: number;
   };
 
   for (const circuit of CIRCUITS) {
@@ -35,9 +79,14 @@ describe('the keys', () => {
       assert.deepEqual(await snarkjs.zKey.exportVerificationKey(zkey), verifyingKeyOf(circuit));
     });
 
-    it(`of ${circuit} come from the recorded beacon`, () => {
+    it(`of ${circuit} come from the recorded beacon, and from nothing else`, () => {
       const text = ceremony.beaconText.replace('<circuit>', circuit);
       assert.equal(createHash('sha256').update(text).digest('hex'), ceremony.beacons[circuit]);
+      // Who contributed something else, and knows its secret, can forge: a new pin must not hide it.
+      const { beaconIterationsLog2: iterationsLog2, beacons } = ceremony;
+      assert.deepEqual(contributionsOf(readFileSync(resolve(circuits, `keys/${circuit}.zkey`))), [
+        { type: BEACON_TYPE, iterationsLog2, beacon: beacons[circuit] },
+      ]);
     });
   }
 
