@@ -1,5 +1,11 @@
 import { BASIS_POINTS } from '@bitcloak/protocol/orders';
-import { AMOUNT_MAX, SETTLEMENT_FILLS_MAX, SETTLEMENT_HORIZON_SECONDS, TIME_MAX } from '@bitcloak/protocol/parameters';
+import {
+  AMOUNT_MAX,
+  LOCK_SECONDS_MAX,
+  SETTLEMENT_FILLS_MAX,
+  SETTLEMENT_HORIZON_SECONDS,
+  TIME_MAX,
+} from '@bitcloak/protocol/parameters';
 import type { MarketTerms } from '@bitcloak/trading/market';
 import type { ExchangeRules } from './commands.ts';
 
@@ -24,11 +30,13 @@ export function areRulesValid(rules: ExchangeRules): boolean {
     rules;
   const isTime = (seconds: number) => Number.isSafeInteger(seconds) && seconds >= 1 && seconds <= Number(TIME_MAX) / 4;
   const areTimes = [settleSeconds, roundSeconds, orderSecondsMax, lockSecondsMax].every(isTime);
+  // A deposit's keys are kept until its lock ends, and what the registry believes takes longer to change than any lock lasts.
+  const isLockBound = lockSecondsMax <= Number(LOCK_SECONDS_MAX);
   const areAmounts = [...withdrawalFees, ...noteMins].every(([, amount]) => amount >= 0n && amount <= AMOUNT_MAX);
   const isSize = Number.isInteger(fills) && fills >= 2 && fills <= SETTLEMENT_FILLS_MAX;
   const isCount = Number.isSafeInteger(ordersMax) && ordersMax > 0;
   // A note is in one fill of a settlement, so the orders that it pays for are settled one after another.
-  return areTimes && areAmounts && isSize && isCount && ordersMax <= roundsOf(rules);
+  return areTimes && isLockBound && areAmounts && isSize && isCount && ordersMax <= roundsOf(rules);
 }
 
 /** So many signed orders with trades, and as many withdrawals, may wait at most; each settlement takes some of either. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Order } from '@bitcloak/notes/order';
+import { LOCK_SECONDS_MAX } from '@bitcloak/protocol/parameters';
 import type { NewOrder } from '@bitcloak/trading/orders';
 import { ORDER_FILLS_MAX } from '../../enclave/exchange/exchange.ts';
 import {
@@ -341,6 +342,7 @@ describe('the exchange', () => {
       { orderSecondsMax: -1 },
       { lockSecondsMax: Number.NaN },
       { lockSecondsMax: 2 ** 40 },
+      { lockSecondsMax: Number(LOCK_SECONDS_MAX) + 1 },
       { withdrawalFees: [[EURO, -1n]] as const },
       { withdrawalFees: [[EURO, 1n << 120n]] as const },
     ];
@@ -349,6 +351,9 @@ describe('the exchange', () => {
       assert.equal(pit.refused({ kind: 'configure', rules }), 'rulesInvalid', JSON.stringify(Object.keys(change)));
     }
     assert.deepEqual(pit.exchange.rules, EXCHANGE_RULES);
+    const longest = { ...EXCHANGE_RULES, lockSecondsMax: Number(LOCK_SECONDS_MAX) };
+    pit.apply({ kind: 'configure', rules: longest });
+    assert.deepEqual(pit.exchange.rules, longest);
   });
 
   it('goes by the rules from the moment that they are set', () => {

@@ -295,6 +295,20 @@ describe('an operator at work', function () {
     );
   });
 
+  it('credits no lock that binds it for longer than its rules allow, up to the second', async () => {
+    floor = await Floor.open('operator long lock');
+    const { rules } = floor.machine.state;
+    const { note } = await floor.desk.locked(floor.desk.trader(), NATIVE_ASSET, 100n, 2n, floor.eraKey.publicKey);
+    const seconds = Number((note.lock?.expiry ?? 0n) - (await floor.desk.bench.chain.now()));
+    const creditedWith = async (lockSecondsMax: number) => {
+      await floor.machine.execute({ kind: 'configure', rules: { ...rules, lockSecondsMax } });
+      await floor.operator.watch();
+      return floor.machine.state.notes().map(({ expiry }) => BigInt(expiry));
+    };
+    assert.deepEqual(await creditedWith(seconds - 1), []);
+    assert.deepEqual(await creditedWith(seconds), [note.lock?.expiry]);
+  });
+
   it('takes no chain for true that is far ahead of the clock', async () => {
     floor = await Floor.open('operator clock');
     floor.clockSkewSecondsMax = 900;
