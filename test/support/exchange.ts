@@ -11,6 +11,7 @@ import { Exchange } from '../../enclave/exchange/exchange.ts';
 import type { FundNote } from '../../enclave/exchange/funds.ts';
 import { EXCHANGE_LIMITS, type ExchangeLimits } from '../../enclave/exchange/limits.ts';
 import { BATCH_SECONDS } from '../../enclave/exchange/rules.ts';
+import { Conservation } from './conservation.ts';
 
 export const [COIN, DOLLAR, EURO] = [NATIVE_ASSET, 0xd011a4n, 0xe040n];
 export const OPERATOR_ID = 77n;
@@ -74,6 +75,7 @@ export class Pit {
   isWatched = (): boolean => false;
   /** Fills and base units sold that the chain has of each signed order. */
   readonly #landed = new Map<bigint, { filled: bigint; k: bigint; inserted: boolean }>();
+  readonly #conservation = new Conservation();
   #leaf = 0;
   #salt = 0n;
   #sequence = 0;
@@ -92,15 +94,18 @@ export class Pit {
   apply(command: ExchangeCommand): ExchangeEvent[] {
     this.commands.push(command);
     const before = this.isWatched() ? this.exchange.hash() : undefined;
+    const { batch } = this.exchange;
     const events = this.exchange.apply(command);
     if (before !== undefined && (events[0]?.kind === 'refused' || events[0]?.kind === 'repeated')) {
       assert.equal(this.exchange.hash(), before, `what is refused changes nothing: ${command.kind}`);
     }
-    for (const { owner, report } of this.exchange.takeReports()) {
+    const written = this.exchange.takeReports();
+    for (const { owner, report } of written) {
       const reports = this.reports.get(owner) ?? [];
       reports.push(report);
       this.reports.set(owner, reports);
     }
+    this.#conservation.follow(command, batch, written, this.exchange);
     return events;
   }
 
