@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { formatAccount } from '@bitcloak/chain/manifest';
 import { PoolClient } from '@bitcloak/chain/pool';
 import type { ProvenSettlement, SettlementShown } from '@bitcloak/chain/settlement';
-import { buildClearing } from '@bitcloak/notes/clearing';
-import { buildFill, readFill, type FillShown } from '@bitcloak/notes/fill';
+import { buildClearing, type ClearingInput } from '@bitcloak/notes/clearing';
+import { buildFill, readFill, type FillInput, type FillShown } from '@bitcloak/notes/fill';
 import type { Keyring, SpendingKey } from '@bitcloak/notes/keys';
 import { commitmentOf, type Note } from '@bitcloak/notes/note';
 import { cancelKeyOf, orderHashOf, orderNullifierOf } from '@bitcloak/notes/order';
@@ -17,7 +17,7 @@ import {
 import { WalletState } from '@bitcloak/wallet/walletState';
 import { toBeHex, type Contract } from 'ethers';
 import { deployContract, deployPool } from '../../scripts/deploy/contracts.ts';
-import type { BatchFill } from '../../enclave/settlement/batch.ts';
+import { proveBatch, type BatchFill, type PlannedBatch } from '../../enclave/settlement/batch.ts';
 import { executionGas, expectGas } from '../support/gasSnapshot.ts';
 import { BUCKET_AGE_SECONDS, prover, type PoolBench, type TestNote } from '../support/pool.ts';
 import { ACCEPTED, expectRefused, outcome } from '../support/refusals.ts';
@@ -56,6 +56,7 @@ describe('Pool: settle', function () {
   let buy: SignedOrder;
   /** Alice sells 600 of 800 coins, Bob 1,300 of 2,000 dollars: 20 dollars and 10 coins are the operator's. */
   let trade: ProvenSettlement;
+  let planned: PlannedBatch;
   let firstLeaf: number;
   let startAgain: () => Promise<void>;
 
@@ -80,7 +81,8 @@ describe('Pool: settle', function () {
     await bench.insertAll();
     sell = await desk.order(alice, { sellAsset: NATIVE_ASSET, buyAsset: asset, sellMax: 800n, buyMin: 1600n });
     buy = await desk.order(bob, { sellAsset: asset, buyAsset: NATIVE_ASSET, sellMax: 2000n, buyMin: 900n });
-    trade = await desk.prove([sellFill(), buyFill()]);
+    planned = await desk.plan([sellFill(), buyFill()]);
+    trade = await proveBatch(prover, planned);
     firstLeaf = (await bench.ledger()).nextLeaf;
     startAgain = await bench.chain.snapshot();
   });
@@ -428,14 +430,23 @@ describe('Pool: settle', function () {
     });
   });
 
-  describe('an operator with all the keys of its enclave cannot prove', () => {
+  describe('an operator with all the keys of its enclave cannot prove, nor settle with other proofs,', () => {
     const cheat = async (wish: FillWish, change: Partial<BatchFill>) => {
-      const { root } = await bench.ledger();
-      const validUntil = (await bench.chain.now()) + 60n;
+      const { root, validUntil } = trade.shown;
       return buildFill({ ...(await desk.fill(wish)), ...change, root, validUntil, r: bench.element() });
     };
-    const unprovable = async (wish: FillWish, change: Partial<BatchFill> = {}) =>
-      assert.rejects(prover.prove('fill', await cheat(wish, change)), FALSE_STATEMENT);
+    /** There is no proof of it, and on the chain the proof of what is true does for nothing else. */
+    const isFalse = async (fill: FillInput) => {
+      await assert.rejects(prover.prove('fill', fill), FALSE_STATEMENT);
+      const { nullifiers, orderNullifier, change, proceeds, orderState, fill: commitment, words } = fill;
+      const shown = { nullifiers, orderNullifier, change, proceeds, orderState, fill: commitment, words };
+      await refused(altered(trade, withFill(trade, 0, shown)), 'InvalidProof()');
+    };
+    const unprovable = async (wish: FillWish, change: Partial<BatchFill> = {}) => isFalse(await cheat(wish, change));
+    const falseClearing = async (wrong: ClearingInput) => {
+      await assert.rejects(prover.prove('clearing', wrong), FALSE_STATEMENT);
+      await refused(altered(trade, { commitment: wrong.commitment, residuals: wrong.residuals }), 'InvalidProof()');
+    };
 
     it('a price worse than the limit, by one base unit', () => unprovable({ ...sellFill(), bought: 1199n }));
     it('more than the order sells', () => unprovable({ ...sellFill(), sold: 801n, bought: 10_000n }));
@@ -466,12 +477,12 @@ describe('Pool: settle', function () {
         { change: commitmentOf({ ...coins.note, value: 400n }) },
         { proceeds: commitmentOf({ ...coins.note, asset, value: 1280n, lock: undefined }) },
       ]) {
-        await assert.rejects(prover.prove('fill', { ...input, ...change }), FALSE_STATEMENT);
+        await isFalse({ ...input, ...change });
       }
     });
 
     it('a batch that creates something', async () => {
-      const { fills, residuals } = await desk.plan([sellFill(), buyFill()]);
+      const { fills, residuals } = planned;
       const more = (index: number, note: Partial<Note>) =>
         residuals.map((own, at) => (at === index ? { ...own, ...note } : own));
       for (const wrong of [
@@ -485,20 +496,17 @@ describe('Pool: settle', function () {
           residuals,
         ),
       ]) {
-        await assert.rejects(prover.prove('clearing', wrong), FALSE_STATEMENT);
+        await falseClearing(wrong);
       }
       const buyers = [{ ...sellFill(), bought: 1400n }, buyFill()];
       await assert.rejects(desk.plan(buyers), RangeError);
     });
 
     it('the unpublished amounts of a batch do not fit another clearing', async () => {
-      const batch = await desk.plan([sellFill(), buyFill()]);
-      const richer = { ...(batch.residuals[0] as Note), value: 600n };
-      const clearing = buildClearing(
-        [{ ...batch.fills[0]!, bought: 0n }, batch.fills[1]!],
-        [richer, ...batch.residuals.slice(1)],
-      );
-      await assert.rejects(prover.prove('clearing', { ...clearing, fills: batch.clearing.fills }), FALSE_STATEMENT);
+      const { fills, residuals, clearing: honest } = planned;
+      const richer = { ...(residuals[0] as Note), value: 600n };
+      const clearing = buildClearing([{ ...fills[0]!, bought: 0n }, fills[1]!], [richer, ...residuals.slice(1)]);
+      await falseClearing({ ...clearing, fills: honest.fills });
     });
   });
 
