@@ -28,8 +28,8 @@ import {
 import { Dice } from '../support/dice.ts';
 
 const SEED = 'bitcloak attestation 1';
-const QUOTE_FLIPS = 1_700;
-const COLLATERAL_FLIPS = 700;
+const QUOTE_FLIPS = 2_000;
+const COLLATERAL_FLIPS = 2_000;
 
 /** What comes before the policy's own demands on the program: passing all of it is passing as Intel's. */
 const INTEL_CHECKS = Object.keys(CHECKS).slice(0, Object.keys(CHECKS).indexOf('measurements')) as CheckName[];
