@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Manifest } from '@bitcloak/chain/manifest';
+import { POOL_ABI } from '@bitcloak/chain/generated/abi';
 import { PoolClient } from '@bitcloak/chain/pool';
 import { newMnemonic } from '@bitcloak/notes/mnemonic';
 import { BitcloakError, type ErrorCode } from '@bitcloak/protocol/errors';
@@ -11,9 +12,10 @@ import { runKeeper } from '@bitcloak/wallet/keeper';
 import type { Session } from '@bitcloak/wallet/session';
 import type { Route } from '@bitcloak/wallet/types';
 import { Wallet } from '@bitcloak/wallet/wallet';
-import { Contract, parseEther } from 'ethers';
+import { Contract, Interface, parseEther, type Result } from 'ethers';
 import { startDevnet, type Devnet } from '../../scripts/devnet/devnet.ts';
 import { giveGas } from '../../scripts/devnet/roundTrip.ts';
+import { assertHidden } from '../support/hidden.ts';
 import { prover } from '../support/pool.ts';
 
 const DIRECT: Route = { kind: 'direct' };
@@ -215,6 +217,26 @@ describe('a wallet against a devnet without a keeper', function () {
     await session.withdraw({ asset: NATIVE_ASSET, amount: 10n, to, route: DIRECT });
     await insertAll(alice);
     assert.equal(await devnet.endpoint.getBalance(alice.account(8).address), 10n);
+  });
+
+  it('showed the full hour in every transfer, and no two equal outputs, those that are worth nothing included', async () => {
+    const pool = new PoolClient(manifest.pool, devnet.endpoint);
+    const events = await pool.events(manifest.startBlock, await devnet.endpoint.getBlockNumber());
+    const transfers = events.filter((event) => event.kind === 'transferred');
+    const calls = new Interface(POOL_ABI as never);
+    const shown = await Promise.all(
+      transfers.map(async ({ transaction }) => {
+        const data = (await devnet.endpoint.getTransaction(transaction))?.data ?? '0x';
+        const { validAfter, withdrawAmount } = calls.decodeFunctionData('transfer', data)['transfer_'] as Result;
+        return { validAfter: validAfter as bigint, isWithdrawal: withdrawAmount !== 0n };
+      }),
+    );
+    // Sent, locked, taken home and joined on the one hand, withdrawn on the other.
+    const withdrawals = shown.filter(({ isWithdrawal }) => isWithdrawal).length;
+    assert.ok(withdrawals >= 3 && shown.length - withdrawals >= 5, `${withdrawals} of ${shown.length}`);
+    for (const { validAfter } of shown) assert.equal(validAfter % VALID_AFTER_GRID_SECONDS, 0n);
+    const commitments = transfers.flatMap((transfer) => [...transfer.commitments]);
+    assertHidden(commitments, [0n, NATIVE_ASSET, token]);
   });
 
   it('tells a restarted chain from the one that it knows', async () => {
