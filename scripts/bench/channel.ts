@@ -1,7 +1,8 @@
 import { table } from '@bitcloak/cli/output';
 import type { Options, Report, Say } from './benchmark.ts';
 import { grouped, rounded } from './measure.ts';
-import { AGGRESSIVE_PERCENT, CONCURRENCY, Enclave, Load, measureIntake } from './orders.ts';
+import { AGGRESSIVE_PERCENT, CONCURRENCY, measureIntake } from './orders.ts';
+import { Enclave, Load, upTo } from './ordersClients.ts';
 
 const AIM_PER_CORE = 700;
 
@@ -10,7 +11,7 @@ export async function run(options: Options, say: Say): Promise<Report> {
   say('starting an enclave');
   const enclave = await Enclave.start(accounts);
   try {
-    const load = await Load.open(enclave, accounts);
+    const load = await Load.open(enclave.served, upTo(accounts));
     await measureIntake(enclave, load, accounts, Math.ceil(count / 10), say);
     const intake = await measureIntake(enclave, load, accounts, count, say);
     say(`${grouped(requests)} requests with and without a seal`);
