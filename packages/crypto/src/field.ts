@@ -32,3 +32,22 @@ export function randomField(): bigint {
 export function isField(value: bigint): boolean {
   return value >= 0n && value < FIELD_MODULUS;
 }
+
+const FIELD_WORDS = 4;
+
+/** Puts an integer into four words from `start` on, the lowest first, reduced where it is no field element. */
+export function writeWords(words: BigUint64Array, start: number, value: bigint): void {
+  let rest = isField(value) ? value : ((value % FIELD_MODULUS) + FIELD_MODULUS) % FIELD_MODULUS;
+  for (let word = start; word < start + FIELD_WORDS; word++) {
+    // The array keeps the lowest 64 bits.
+    words[word] = rest;
+    rest >>= 64n;
+  }
+}
+
+/** The integer of four words from `start` on. */
+export function readWords(words: BigUint64Array, start: number): bigint {
+  let value = 0n;
+  for (let word = start + FIELD_WORDS - 1; word >= start; word--) value = (value << 64n) | (words[word] as bigint);
+  return value;
+}

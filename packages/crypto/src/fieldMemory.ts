@@ -1,6 +1,5 @@
-import { FIELD_MODULUS } from '@bitcloak/protocol/parameters';
 import { buildPoseidon, type Poseidon } from 'circomlibjs';
-import { isField } from './field.ts';
+import { readWords, writeWords } from './field.ts';
 
 // circomlibjs keeps its field and its Poseidon in WebAssembly, and copies every operand in and every result out. These are the same functions
 // on operands that stay in its memory, for computations in which the copies would cost more than the arithmetic.
@@ -37,7 +36,6 @@ const { tm } = instance.F as unknown as Internals;
 const { exports } = tm.instance;
 
 export const ELEMENT_BYTES = 32;
-const ELEMENT_WORDS64 = 4;
 
 // The library never lets this memory grow, so the views stay valid.
 export const memory32 = new Int32Array(tm.memory.buffer);
@@ -60,20 +58,9 @@ export const square = exports.frm_square;
 export const invert = exports.frm_inverse;
 export const hash = exports.poseidon;
 
-function reduce(value: bigint): bigint {
-  const residue = value % FIELD_MODULUS;
-  return residue < 0n ? residue + FIELD_MODULUS : residue;
-}
-
 /** Puts an integer into memory in Montgomery form, reduced where it is no field element. */
 export function write(pointer: Pointer, value: bigint): void {
-  let rest = isField(value) ? value : reduce(value);
-  const start = pointer >>> 3;
-  for (let word = start; word < start + ELEMENT_WORDS64; word++) {
-    // The array keeps the lowest 64 bits.
-    memory64[word] = rest;
-    rest >>= 64n;
-  }
+  writeWords(memory64, pointer >>> 3, value);
   exports.frm_toMontgomery(pointer, pointer);
 }
 
@@ -82,11 +69,7 @@ const plain = allocate(1);
 /** The integer of an element in Montgomery form. */
 export function read(pointer: Pointer): bigint {
   exports.frm_fromMontgomery(pointer, plain);
-  const start = plain >>> 3;
-  let value = 0n;
-  for (let word = start + ELEMENT_WORDS64 - 1; word >= start; word--)
-    value = (value << 64n) | (memory64[word] as bigint);
-  return value;
+  return readWords(memory64, plain >>> 3);
 }
 
 export function equal(left: Pointer, right: Pointer): boolean {

@@ -1,11 +1,21 @@
 import { allocate, ELEMENT_BYTES, hash, instance, read, write } from './fieldMemory.ts';
+import { INPUTS_MAX } from './poseidonConstants.ts';
 
 const F = instance.F;
 
-const INPUTS_MAX = 16;
 const state = allocate(1);
 const elements = allocate(INPUTS_MAX);
 const output = allocate(1);
+
+export type PoseidonHash = (inputs: readonly bigint[], tag: bigint) => bigint;
+
+/** By the number of inputs. */
+const faster: (PoseidonHash | undefined)[] = [];
+
+/** From now on `hash` is called for so many inputs. It must give the same, and reduce what is no field element. */
+export function usePoseidon(inputs: number, hash: PoseidonHash | undefined): void {
+  faster[inputs] = hash;
+}
 
 /**
  * Poseidon with circomlib's parameters.
@@ -14,6 +24,12 @@ const output = allocate(1);
  * @param tag the initial state (circomlib's `PoseidonEx`): a domain tag of the parameter table, 0 for what the chain computes too.
  */
 export function poseidon(inputs: readonly bigint[], tag = 0n): bigint {
+  const hashFaster = faster[inputs.length];
+  return hashFaster === undefined ? poseidonOfCircomlibjs(inputs, tag) : hashFaster(inputs, tag);
+}
+
+/** What `poseidon` is unless something faster is there. */
+export function poseidonOfCircomlibjs(inputs: readonly bigint[], tag = 0n): bigint {
   if (inputs.length < 1 || inputs.length > INPUTS_MAX) throw new RangeError('Poseidon takes 1 to 16 inputs');
   write(state, tag);
   inputs.forEach((input, index) => write(elements + index * ELEMENT_BYTES, input));

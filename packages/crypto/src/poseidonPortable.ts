@@ -1,16 +1,8 @@
-import { FIELD_MODULUS } from '@bitcloak/protocol/parameters';
-import { Field } from '@noble/curves/abstract/modular.js';
-import { grainGenConstants, poseidon as permutationOf, type PoseidonFn } from '@noble/curves/abstract/poseidon.js';
+import { poseidon as permutationOf, type PoseidonFn } from '@noble/curves/abstract/poseidon.js';
 import { bytesToInteger, FIELD_BYTES, integerToBytes } from './field.ts';
+import { Fp, poseidonConstants } from './poseidonConstants.ts';
 
 // What poseidon.ts is to Node, for everything else: circomlibjs is several times faster, and brings much that only Node has.
-
-const Fp = Field(FIELD_MODULUS);
-
-const INPUTS_MAX = 16;
-const ROUNDS_FULL = 8;
-/** circomlib's, by the number of inputs from 1 on. */
-const ROUNDS_PARTIAL = [56, 57, 56, 60, 60, 63, 64, 63, 60, 66, 60, 65, 70, 60, 64, 68];
 
 /** By the number of inputs. Constants take some tens of milliseconds to make, and few numbers of inputs are in use. */
 const permutations = new Map<number, PoseidonFn>();
@@ -18,10 +10,7 @@ const permutations = new Map<number, PoseidonFn>();
 function permutation(inputs: number): PoseidonFn {
   const known = permutations.get(inputs);
   if (known !== undefined) return known;
-  const roundsPartial = ROUNDS_PARTIAL[inputs - 1];
-  if (roundsPartial === undefined) throw new RangeError(`Poseidon takes 1 to ${INPUTS_MAX} inputs`);
-  const options = { Fp, t: inputs + 1, roundsFull: ROUNDS_FULL, roundsPartial };
-  const made = permutationOf({ ...options, ...grainGenConstants(options), sboxPower: 5 });
+  const made = permutationOf({ ...poseidonConstants(inputs), sboxPower: 5 });
   permutations.set(inputs, made);
   return made;
 }

@@ -321,6 +321,48 @@ napi_value verifyProof(napi_env env, napi_callback_info info) {
   return result;
 }
 
+void releaseHash(napi_env, void* poseidon, void*) { releasePoseidon(poseidon); }
+
+/** makePoseidon(width, partialRounds, numbers): a table for hashPoseidon. */
+napi_value makePoseidonTable(napi_env env, napi_callback_info info) {
+  size_t count = 3, size = 0;
+  napi_value arguments[3];
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  uint32_t width = 0, rounds = 0;
+  if (count < 3 || napi_get_value_uint32(env, arguments[0], &width) != napi_ok ||
+      napi_get_value_uint32(env, arguments[1], &rounds) != napi_ok || width < 2 || width > POSEIDON_WIDTH_MAX ||
+      rounds < 1 || rounds > POSEIDON_ROUNDS_MAX) {
+    return refuse(env, "makePoseidon(width, partialRounds, numbers): expected a width of 2 to 17 and 1 to 100 rounds");
+  }
+  uint8_t* numbers = copyBytes(env, arguments[2], size);
+  if (numbers == nullptr || size != poseidonNumbers(width, rounds) * WORD_BYTES) {
+    free(numbers);
+    return refuse(env, "makePoseidon(width, partialRounds, numbers): expected a Uint8Array with all numbers");
+  }
+  void* poseidon = makePoseidon(width, rounds, numbers);
+  free(numbers);
+  napi_value result = nullptr;
+  if (napi_create_external(env, poseidon, releaseHash, nullptr, &result) != napi_ok) releasePoseidon(poseidon);
+  return result;
+}
+
+/** hashPoseidon(table, state): replaces the first number of the state by the hash; at once, and without a copy. */
+napi_value hashPoseidonState(napi_env env, napi_callback_info info) {
+  size_t count = 2, size = 0;
+  napi_value arguments[2];
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  void* poseidon = nullptr;
+  void* state = nullptr;
+  napi_typedarray_type type;
+  if (count < 2 || napi_get_value_external(env, arguments[0], &poseidon) != napi_ok ||
+      napi_get_typedarray_info(env, arguments[1], &type, &size, &state, nullptr, nullptr) != napi_ok ||
+      type != napi_uint8_array || size < POSEIDON_WIDTH_MAX * WORD_BYTES) {
+    return refuse(env, "hashPoseidon(table, state): expected a table of makePoseidon, and a Uint8Array of 544 bytes");
+  }
+  hashPoseidon(poseidon, static_cast<uint8_t*>(state));
+  return nullptr;
+}
+
 void define(napi_env env, napi_value exports, const char* name, napi_callback callback) {
   napi_value function;
   napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
@@ -349,6 +391,8 @@ NAPI_MODULE_INIT() {
   define(env, exports, "loadKey", loadKey);
   define(env, exports, "prove", prove);
   define(env, exports, "verify", verifyProof);
+  define(env, exports, "makePoseidon", makePoseidonTable);
+  define(env, exports, "hashPoseidon", hashPoseidonState);
   define(env, exports, "apply", apply);
   return exports;
 }

@@ -52,4 +52,13 @@ struct Backend {
 /** Verifies a proof of `finish`: see verify.h. One for all backends. */
 bool verify(const uint8_t* key, const uint8_t* proof, const uint8_t* signals, size_t signalCount);
 
+/** Poseidon of one number of inputs: see poseidon.h. One for all backends. `numbers` has 32 bytes for each of `poseidonNumbers`. */
+size_t poseidonNumbers(uint32_t width, uint32_t partialRounds);
+void* makePoseidon(uint32_t width, uint32_t partialRounds, const uint8_t* numbers);
+void releasePoseidon(void* poseidon);
+/** `state`: 32 bytes for each of `width` numbers below P, of which the first becomes the hash. */
+void hashPoseidon(const void* poseidon, uint8_t* state);
+constexpr uint32_t POSEIDON_WIDTH_MAX = 17;
+constexpr uint32_t POSEIDON_ROUNDS_MAX = 100;
+
 }  // namespace bitcloak

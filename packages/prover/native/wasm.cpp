@@ -6,6 +6,7 @@
 #define BITCLOAK_BACKEND plain
 #endif
 #include "backend.h"
+#include "poseidon.h"
 #include "singleField.h"
 #include "verify.h"
 #ifdef BITCLOAK_RELAXED
@@ -78,6 +79,16 @@ EXPORT(result) u8* resultPlace() { return result; }
 EXPORT(verify) bool verify(const u8* verifyingKey, const u8* proofBytes, const u8* signals, size_t signalCount) {
   return verifyProof(verifyingKey, proofBytes, signals, signalCount);
 }
+#ifndef BITCLOAK_RELAXED
+using WasmPoseidon = Poseidon<LimbArithmetic>;
+
+EXPORT(makePoseidon) void* makePoseidon(u32 width, u32 partialRounds, const u8* numbers) {
+  return create<WasmPoseidon>(width, partialRounds, numbers);
+}
+EXPORT(hashPoseidon) void hashPoseidon(const void* poseidon, u8* state) {
+  static_cast<const WasmPoseidon*>(poseidon)->hash(state);
+}
+#endif
 EXPORT(apply) bool apply(u32 operation, const u8* left, const u8* right, u8* target, size_t count) {
   return BackendOf<Base_, Scalar_>::apply(operation, left, right, target, count);
 }

@@ -4,6 +4,8 @@ import { ADDON } from './places.ts';
 /** A key in the addon's memory; let go when nobody holds it. */
 export type NativeKey = { readonly brand: unique symbol };
 
+export type NativePoseidon = { readonly brand: unique symbol };
+
 export type NativeBackend = 'ifma' | 'avx2' | 'portable';
 
 /** What packages/prover/native/addon.cpp gives. Rejections have a `status`, one of native/interface.h, where a file or a witness is refused. */
@@ -25,6 +27,10 @@ export type Addon = {
    * @param key alpha, beta, gamma, delta and the points for 1 and for each signal, coordinates of 32 little-endian bytes.
    */
   verify(key: Uint8Array, proof: Uint8Array, signals: Uint8Array): boolean;
+  /** For so many inputs and a tag; `numbers` are those of `poseidonTable`. */
+  makePoseidon(width: number, roundsPartial: number, numbers: Uint8Array): NativePoseidon;
+  /** @param state 17 numbers of 32 little-endian bytes below the modulus, the tag first; the first becomes the hash. */
+  hashPoseidon(poseidon: NativePoseidon, state: Uint8Array): void;
   /** Single operations, for tests: see native/operations.h. */
   apply(
     backend: string,

@@ -28,6 +28,8 @@ type Exports = {
   finish(blinding: number): number;
   result(): number;
   verify(key: number, proof: number, signals: number, signalCount: number): number;
+  makePoseidon(width: number, roundsPartial: number, numbers: number): number;
+  hashPoseidon(poseidon: number, state: number): void;
   apply(operation: number, left: number, right: number, result: number, count: number): number;
 };
 
@@ -43,6 +45,14 @@ export class StatusError extends Error {
 
 const PROOF_BYTES = 256;
 const ELEMENT_BYTES = 32;
+const ELEMENT_WORDS = ELEMENT_BYTES / 8;
+
+/** Poseidon of one number of inputs. */
+export type PlacedPoseidon = {
+  /** Where the tag and the inputs go, four words each, the lowest first, and the hash comes from: it takes the tag's place. */
+  state(): BigUint64Array;
+  hash(): void;
+};
 
 /** One instance of the WebAssembly: one key, and one proof at a time. Needs nothing of Node. */
 export class WasmProver {
@@ -99,6 +109,25 @@ export class WasmProver {
   verify(key: Uint8Array, proof: Uint8Array, signals: Uint8Array): boolean {
     const count = signals.length / ELEMENT_BYTES;
     return this.#with([key, proof, signals], (...places) => this.#exports.verify(...places, count) === 1);
+  }
+
+  /** As `Addon.makePoseidon`, for as long as the instance is there; of the module without SIMD alone. */
+  makePoseidon(width: number, roundsPartial: number, numbers: Uint8Array): PlacedPoseidon {
+    const exports = this.#exports;
+    const poseidon = this.#with([numbers], (place) => exports.makePoseidon(width, roundsPartial, place));
+    const place = exports.allocate(width * ELEMENT_BYTES) >>> 0;
+    let words = new BigUint64Array(0);
+    return {
+      state: () => {
+        const { buffer } = exports.memory;
+        // Each call may have moved the memory.
+        if (words.buffer !== buffer) words = new BigUint64Array(buffer, place, width * ELEMENT_WORDS);
+        return words;
+      },
+      hash: () => {
+        exports.hashPoseidon(poseidon, place);
+      },
+    };
   }
 
   /** As `Addon.apply`. */
