@@ -146,7 +146,12 @@ describe('cli', function () {
     it('is looked at for every command that there is', () => {
       const below = ({ commands: parts }: ReturnType<typeof buildProgram>, words: readonly string[]): string[][] =>
         parts.length === 0 ? [[...words]] : parts.flatMap((part) => below(part, [...words, part.name()]));
-      const program = buildProgram('0', {}, async () => undefined);
+      const program = buildProgram(
+        '0',
+        {},
+        async () => undefined,
+        async () => undefined,
+      );
       assert.deepEqual(below(program, []).sort(), [...commands].sort());
     });
 

@@ -22,6 +22,7 @@ const REASON_WORDS: Readonly<Record<Reason, string>> = {
   takenBack: 'it is taken back on the chain',
   unsettleable: 'nothing of it can be settled',
   fillsMax: 'it has as many fills as are looked after',
+  matchesMax: 'it met as many others at once as one order may',
 };
 
 /** Why an order was cancelled, for people. */

@@ -542,7 +542,8 @@ export class TradingClient {
     let lost: unknown;
     let failure: unknown;
     const { attempts = ATTEMPTS, pauseMs = PAUSE_MS } = this.#options;
-    for (let attempt = 0; attempt < attempts; attempt++) {
+    let left = attempts;
+    for (let attempt = 0; attempt < left; attempt++) {
       if (attempt > 0) await sleep(pauseMs * 2 ** (attempt - 1));
       let session;
       try {
@@ -562,7 +563,8 @@ export class TradingClient {
         // It never was sent.
         if (error instanceof BitcloakError && !(error instanceof OperatorRefusal) && error.code === 'USAGE')
           throw error;
-        this.#channel.dropIfOver(session, error);
+        // That an enclave has restarted is what the last attempt may find; it gets one more, in another session.
+        if (this.#channel.dropIfOver(session, error)) left = attempts + 1;
         if (isLate(error)) failure = error;
         else lost = error;
       }

@@ -222,7 +222,7 @@ function merges(token: Token): Check {
       const notes = await session.notes();
       const count = notes.filter(({ asset, status }) => asset === token.asset && status === 'spendable').length;
       const worth = fee === 0n ? '' : `, worth more than the relayer's fee of ${amountText(fee, token)} together`;
-      const message = `needed: two spendable notes of ${token.symbol} under one tree${worth}; there: ${count}`;
+      const message = `needed: two spendable notes of ${token.symbol} of one owner and tree${worth}, or one that a trade brought; there: ${count}`;
       throw new BitcloakError(error.code, message, { cause: error });
     }
   };
