@@ -185,16 +185,15 @@ describe('trading from the command line', function () {
       'fundsInsufficient',
     );
     for (const name of ['alice', 'bob']) {
-      const { viewing } = await Wallet.open(place(name), PASSPHRASE);
-      const [mine, index] = [(operatorId: bigint) => viewing.tradingAccount(operatorId, 0).owner, payeeIndexOf(0)];
-      const signed = enclave.operator.machine.state
-        .tickets()
-        .filter(({ order }) => order.owner === mine(order.operatorId));
+      const wallet = await Wallet.open(place(name), PASSPHRASE);
+      const session = await wallet.openSession(manifest, prover);
+      const signed = session.tradeBook.orders();
+      session.close();
       assert.ok(signed.length > 0);
       for (const { order } of signed) {
-        assert.notEqual(order.payTo, viewing.main.owner, 'the operator is not told whose account it is');
-        const { owner } = viewing.tradingAccount(order.operatorId, order.relockExpiry === 0n ? index : 0);
-        assert.equal(order.payTo, owner);
+        assert.notEqual(order.payTo, wallet.viewing.main.owner, 'the operator is not told whose account it is');
+        const index = order.relockExpiry === 0n ? payeeIndexOf(0) : 0;
+        assert.equal(order.payTo, wallet.viewing.tradingAccount(order.operatorId, index).owner);
       }
     }
     const table = await runCli(['trade', 'fills', ...of('alice')], { passphrase: PASSPHRASE });

@@ -223,7 +223,7 @@ describe('a wallet against a devnet without a keeper', function () {
     const pool = new PoolClient(manifest.pool, devnet.endpoint);
     const events = await pool.events(manifest.startBlock, await devnet.endpoint.getBlockNumber());
     const transfers = events.filter((event) => event.kind === 'transferred');
-    const calls = new Interface(POOL_ABI as never);
+    const calls = new Interface(POOL_ABI);
     const shown = await Promise.all(
       transfers.map(async ({ transaction }) => {
         const data = (await devnet.endpoint.getTransaction(transaction))?.data ?? '0x';

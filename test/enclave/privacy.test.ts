@@ -10,7 +10,7 @@ import { FILLS, Floor } from '../support/floor.ts';
 import { assertHidden } from '../support/hidden.ts';
 import type { Trader } from '../support/settlement.ts';
 
-const CALLS = new Interface(POOL_ABI as never);
+const CALLS = new Interface(POOL_ABI);
 
 /** What the chain shows of one settlement. */
 type Shown = {
