@@ -1,5 +1,5 @@
-// Compiles the circuits with the machine-independent circom of npm, and compares the constraint systems with their pins: the keys belong
-// to those bytes and to no others.
+// Compiles the circuits with the machine-independent circom of npm, makes the programs for their witnesses, and compares the constraint systems with their pins:
+// the keys belong to those bytes and to no others.
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { cpus } from 'node:os';
 import path from 'node:path';
@@ -7,6 +7,7 @@ import process from 'node:process';
 import { captureTool } from './bootstrap/child.mjs';
 import { hashFile, hashFiles, listFiles, readIfPresent, sha256, writeWhole } from './bootstrap/hash.mjs';
 import { SetupError, say } from './bootstrap/report.mjs';
+import { makeWitnessProgram } from './bootstrap/witness/solve.mjs';
 
 // O2 removes the linear constraints as well; the same circuit proves 1.4 times slower without. The newer heuristics of that step substitute
 // into each other until the same number of constraints holds twice the terms: larger proving keys, and twice the time for their products.
@@ -19,6 +20,8 @@ const COMPILER_OPTIONS = [
   '-l',
   'node_modules',
 ];
+// What became of signals that the linear constraints determine: an input may be among them.
+const SUBSTITUTIONS_OPTION = '--simplification_substitution';
 // Two at once take about three quarters of the time of one after another; each fills more than one core.
 const COMPILATIONS_AT_ONCE = 2;
 
@@ -29,6 +32,7 @@ const COMPILATIONS_AT_ONCE = 2;
  * @property {number} publicSignals          inputs and outputs
  * @property {string} r1csSha256
  * @property {string} [wasmSha256]
+ * @property {string} [programSha256]
  * @property {string} [zkeySha256]
  */
 
@@ -63,6 +67,7 @@ function filesIn(directory, name) {
   return {
     r1cs: path.join(directory, `${name}.r1cs`),
     wasm: path.join(directory, `${name}.wasm`),
+    program: path.join(directory, `${name}.program`),
     symbols: path.join(directory, `${name}.sym`),
   };
 }
@@ -82,6 +87,7 @@ export function describeCircuit(root, circuit) {
     publicSignals,
     r1csSha256: sha256(r1cs),
     wasmSha256: sha256(readFileSync(files.wasm)),
+    programSha256: sha256(readFileSync(files.program)),
   };
 }
 
@@ -113,6 +119,7 @@ export async function compileCircuits(context) {
         ...context,
         source: path.join(root, 'circuits', 'main', `${circuit}.circom`),
         outputDirectory: path.dirname(files.r1cs),
+        withProgram: true,
       });
     }
   };
@@ -125,26 +132,28 @@ export async function compileCircuits(context) {
 }
 
 /**
- * Compiles one circuit file to <name>.r1cs, <name>.wasm and <name>.sym in a directory that this makes anew.
+ * Compiles one circuit file to <name>.r1cs, <name>.wasm, <name>.sym and, where it is wanted, <name>.program in a directory that this makes anew.
  * @param {object} task
  * @param {string} task.root                the repository, whose circomlib and compiler are used
  * @param {string} task.source              may lie anywhere
  * @param {string} task.outputDirectory
+ * @param {boolean} [task.withProgram]      which not every circuit has one of
  * @param {{ file: string }} [task.node]
  * @param {NodeJS.ProcessEnv} [task.environment]
  * @param {(pid: number) => void} [task.onStart]
- * @returns {Promise<{ r1cs: string, wasm: string, symbols: string }>}
+ * @returns {Promise<ReturnType<typeof filesIn>>}
  */
 export async function compileCircuit(task) {
-  const { root, source, outputDirectory } = task;
+  const { root, source, outputDirectory, withProgram = false } = task;
   const { node = { file: process.execPath }, environment = process.env, onStart = () => {} } = task;
   const name = path.basename(source, '.circom');
   rmSync(outputDirectory, { recursive: true, force: true });
   mkdirSync(outputDirectory, { recursive: true });
+  const options = withProgram ? [...COMPILER_OPTIONS, SUBSTITUTIONS_OPTION] : COMPILER_OPTIONS;
   // The compiler sees the file system through relative paths from where it runs, and follows no link that leads out of it.
   const { status, output } = await captureTool(
     node.file,
-    [path.join(root, 'node_modules', 'circom2', 'cli.js'), source, ...COMPILER_OPTIONS, '-o', outputDirectory],
+    [path.join(root, 'node_modules', 'circom2', 'cli.js'), source, ...options, '-o', outputDirectory],
     { cwd: root, env: environment, onStart },
   );
   const files = filesIn(outputDirectory, name);
@@ -154,6 +163,12 @@ export async function compileCircuit(task) {
   }
   renameSync(compiledWasm, files.wasm);
   rmSync(path.dirname(compiledWasm), { recursive: true });
+  if (withProgram) {
+    const substitutions = path.join(outputDirectory, `${name}_substitutions.json`);
+    const texts = [files.symbols, substitutions].map((file) => readFileSync(file, 'utf8'));
+    writeWhole(files.program, makeWitnessProgram(readFileSync(files.r1cs), texts[0] ?? '', texts[1] ?? ''));
+    rmSync(substitutions);
+  }
   return files;
 }
 
@@ -170,16 +185,18 @@ export function comparePins(root) {
 }
 
 /**
- * Pins the circuits as they are compiled now. A changed circuit loses the hash of its key: that key no longer fits.
+ * Pins the circuits as they are compiled now. One with other constraints loses the hash of its key: that key no longer fits.
  * @param {string} root
  * @returns {string[]} what was pinned anew, one line each
  */
 export function updatePins(root) {
   return circuitNames(root).flatMap((circuit) => {
     const compiled = describeCircuit(root, circuit);
-    const difference = differenceFromPin(readPin(root, circuit), compiled);
+    const pin = readPin(root, circuit);
+    const difference = differenceFromPin(pin, compiled);
     if (difference === undefined) return [];
-    writeWhole(pinFile(root, circuit), `${JSON.stringify(compiled, null, 2)}\n`);
+    const zkeySha256 = pin?.r1csSha256 === compiled.r1csSha256 ? pin.zkeySha256 : undefined;
+    writeWhole(pinFile(root, circuit), `${JSON.stringify({ ...compiled, zkeySha256 }, null, 2)}\n`);
     return [`circuit ${circuit} ${difference}: pinned with ${compiled.constraints} constraints`];
   });
 }
@@ -191,7 +208,13 @@ export function updatePins(root) {
  */
 function differenceFromPin(pin, compiled) {
   if (pin === undefined) return 'has no pin';
-  const differences = /** @type {const} */ (['constraints', 'publicSignals', 'r1csSha256', 'wasmSha256'])
+  const differences = /** @type {const} */ ([
+    'constraints',
+    'publicSignals',
+    'r1csSha256',
+    'wasmSha256',
+    'programSha256',
+  ])
     .filter((field) => pin[field] !== compiled[field] && !(field === 'wasmSha256' && pin.wasmSha256 === undefined))
     .map((field) => `${field} ${compiled[field]}, pinned ${pin[field]}`);
   return differences.length === 0 ? undefined : `is not the pinned one (${differences.join('; ')})`;
@@ -233,13 +256,18 @@ function stampOf(root) {
   const packageVersion = (/** @type {string} */ name) =>
     hashFile(path.join(root, 'node_modules', name, 'package.json')) ?? 'absent';
   return JSON.stringify({
-    sources: hashFiles(root, sourceFiles(root)),
-    compiler: [packageVersion('circom2'), packageVersion('circomlib'), ...COMPILER_OPTIONS],
+    sources: hashFiles(root, [...sourceFiles(root), ...programMakerFiles(root)]),
+    compiler: [packageVersion('circom2'), packageVersion('circomlib'), ...COMPILER_OPTIONS, SUBSTITUTIONS_OPTION],
     compiled: circuitNames(root).map((circuit) => {
       const files = circuitFiles(root, circuit);
       return [circuit, ...Object.values(files).map((file) => hashFile(file) ?? 'absent')];
     }),
   });
+}
+
+/** @param {string} root */
+function programMakerFiles(root) {
+  return listFiles(path.join(root, 'scripts', 'bootstrap', 'witness'), '.mjs');
 }
 
 /** @param {string} root */

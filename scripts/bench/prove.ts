@@ -60,9 +60,9 @@ class Prover {
 function ourSubjects(): Subject[] {
   const statements = makeStatements(SEED);
   return CIRCUITS.map((name) => {
-    const { r1cs, wasm } = circuitFiles(ROOT, name);
+    const { r1cs, wasm, program } = circuitFiles(ROOT, name);
     const key = (ending: string) => resolve(ROOT, `circuits/keys/${name}.${ending}`);
-    const task = { wasm, zkey: key('zkey'), verifyingKey: key('vkey.json'), input: statements[name] };
+    const task = { wasm, program, zkey: key('zkey'), verifyingKey: key('vkey.json'), input: statements[name] };
     return { name, ...readSizes(readFileSync(r1cs)), task };
   });
 }

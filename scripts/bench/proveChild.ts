@@ -4,13 +4,15 @@ import type { Engine, ProvingKey } from '@bitcloak/prover/engine';
 import { availableEngines, type ProverChoice } from '@bitcloak/prover/engines';
 import { terminateProver } from '@bitcloak/prover/prover';
 import type { VerifyingKey } from '@bitcloak/prover/verifyingKey';
-import { WitnessGenerator, type CircuitInput } from '@bitcloak/prover/witness';
+import { CircomWitness, ProgramWitness, type CircuitInput, type WitnessGenerator } from '@bitcloak/prover/witness';
 import { rapidsnarkEngine } from './rapidsnark.ts';
 import { startCost, type Cost } from './measure.ts';
 
 /** A circuit with its key and a statement to prove. */
 export type Task = {
   readonly wasm: string;
+  /** Of our circuits; others have circom's WebAssembly alone. */
+  readonly program?: string;
   readonly zkey: string;
   readonly verifyingKey: string;
   readonly input: CircuitInput;
@@ -71,7 +73,10 @@ async function load({ task, engine: name, threads, program }: Request & { kind: 
   const engine = name === 'rapidsnark' ? rapidsnarkEngine(program) : availableEngines(threads)[name]?.();
   if (engine === undefined) throw new Error(`prover ${name} is not there`);
   const verifyingKey = JSON.parse(readFileSync(task.verifyingKey, 'utf8')) as VerifyingKey;
-  const generator = new WitnessGenerator(new WebAssembly.Module(readFileSync(task.wasm)));
+  const generator =
+    task.program === undefined || engine.loadProgram === undefined
+      ? new CircomWitness(new WebAssembly.Module(readFileSync(task.wasm)))
+      : new ProgramWitness(readFileSync(task.program), engine.loadProgram);
   loaded = { generator, key: await engine.load(zkey), verifyingKey, engine, input: task.input };
 }
 

@@ -66,7 +66,7 @@ export function readIfPresent(file) {
 /**
  * Writes so that a reader, or a process killed half way, never leaves half a file.
  * @param {string} file
- * @param {string} text
+ * @param {string | Uint8Array} text
  */
 export function writeWhole(file, text) {
   mkdirSync(path.dirname(file), { recursive: true });

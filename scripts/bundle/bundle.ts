@@ -54,7 +54,7 @@ export async function bundleEnclave(checkout: string, output: string): Promise<B
     copy(`circuits/pins/${circuit}.json`);
     copy(`circuits/keys/${circuit}.vkey.json`);
     copy(`circuits/keys/${circuit}.zkey`);
-    copy(`circuits/build/${circuit}/${circuit}.wasm`);
+    for (const kind of ['wasm', 'program']) copy(`circuits/build/${circuit}/${circuit}.${kind}`);
     checkPins(circuit, files);
   }
   for (const module of ['relaxed.wasm', 'plain.wasm']) copy(module, `packages/prover/wasm/${module}`);
@@ -126,6 +126,7 @@ function checkPins(circuit: string, files: ReadonlyMap<string, Uint8Array>): voi
   const pinned = {
     zkeySha256: `circuits/keys/${circuit}.zkey`,
     wasmSha256: `circuits/build/${circuit}/${circuit}.wasm`,
+    programSha256: `circuits/build/${circuit}/${circuit}.program`,
   };
   for (const [field, name] of Object.entries(pinned)) {
     const actual = sha256(bufferOf(files, name));

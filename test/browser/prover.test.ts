@@ -70,7 +70,7 @@ describe('a prover in a page in Chromium', function () {
     await open(true);
     for (const [name, code] of [
       ['transfer.zkey', 'KEY_MISMATCH'],
-      ['transfer.wasm', 'KEY_MISMATCH'],
+      ['transfer.program', 'KEY_MISMATCH'],
       ['transfer.vkey.json', 'KEY_REFUSED'],
       ['nothing/there', 'KEY_MISMATCH'],
     ] as const) {

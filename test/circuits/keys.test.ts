@@ -141,7 +141,7 @@ describe('the keys', () => {
     });
 
     it('are refused where a byte of the witness program differs', async () => {
-      damage('build/transfer/transfer.wasm');
+      damage('build/transfer/transfer.program');
       await assert.rejects(
         new LocalProver({ circuitsDirectory: directory }).prove('transfer', {}),
         refusedWith('KEY_MISMATCH'),
@@ -164,7 +164,7 @@ describe('the keys', () => {
         fs.promises.readFile = readFile;
         syncBuiltinESMExports();
       }
-      for (const path of ['keys/transfer.zkey', 'build/transfer/transfer.wasm']) {
+      for (const path of ['keys/transfer.zkey', 'build/transfer/transfer.program']) {
         assert.equal(counts.get(join(directory, path)), 1, path);
       }
     });

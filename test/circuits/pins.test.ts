@@ -7,7 +7,7 @@ import { circuitFiles, circuitNames } from '../../scripts/compileCircuits.mjs';
 import { compiledCircuit, ROOT } from '../support/circuit.ts';
 import { Ahead, compileAgain, genuineCircuit } from './copies.ts';
 
-type Pin = { circuit: string; constraints: number; publicSignals: number; r1csSha256: string; wasmSha256: string };
+type Pin = { circuit: string; constraints: number; publicSignals: number; r1csSha256: string; wasmSha256: string; programSha256: string };
 
 const sha256 = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
 
@@ -29,6 +29,7 @@ describe('circuits: pinned sizes', function () {
       assert.equal(r1cs.publicSignalCount, pin.publicSignals);
       assert.equal(sha256(files.r1cs), pin.r1csSha256);
       assert.equal(sha256(files.wasm), pin.wasmSha256);
+      assert.equal(sha256(files.program), pin.programSha256);
     });
 
     it(`${circuit}: proving stays on this side of a power of two`, () => {

@@ -91,6 +91,7 @@ function checkOut(inputs: readonly string[], target: string): void {
     `circuits/keys/${circuit}.vkey.json`,
     `circuits/keys/${circuit}.zkey`,
     `circuits/build/${circuit}/${circuit}.wasm`,
+    `circuits/build/${circuit}/${circuit}.program`,
   ]);
   for (const name of [...inputs].reverse()) {
     copy(name);

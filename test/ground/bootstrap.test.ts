@@ -459,6 +459,7 @@ describe('the bootstrap', () => {
         publicSignals: 3,
         r1csSha256: '00',
         wasmSha256: '00',
+        programSha256: '00',
       })) {
         project.write(PIN, JSON.stringify({ ...pin, [field]: value }));
         const { status, stderr } = await project.run(['echo.ts']);

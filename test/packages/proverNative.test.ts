@@ -14,7 +14,7 @@ import type { VerifyingKey } from '@bitcloak/prover/verifyingKey';
 import { findWasm, NodePort } from '@bitcloak/prover/nodeWasm';
 import { wasmEngine } from '@bitcloak/prover/wasmEngine';
 import { WasmProver } from '@bitcloak/prover/wasmProver';
-import { WitnessGenerator } from '@bitcloak/prover/witness';
+import { CircomWitness } from '@bitcloak/prover/witness';
 import { bn254 } from '@bitcloak/prover/bn254';
 import * as snarkjs from 'snarkjs';
 import { makeStatements } from '../../scripts/bench/statements.ts';
@@ -33,7 +33,7 @@ const verifyingKey = (circuit: Circuit) =>
   JSON.parse(readFileSync(resolve(circuits, `keys/${circuit}.vkey.json`), 'utf8')) as VerifyingKey;
 
 function witnessOf(circuit: Circuit): Uint8Array {
-  const generator = new WitnessGenerator(
+  const generator = new CircomWitness(
     new WebAssembly.Module(readFileSync(resolve(circuits, `build/${circuit}/${circuit}.wasm`))),
   );
   return generator.compute(makeStatements('prover test')[circuit]);

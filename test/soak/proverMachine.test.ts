@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { findAddon } from '@bitcloak/prover/addon';
-import { WitnessGenerator } from '@bitcloak/prover/witness';
+import { CircomWitness } from '@bitcloak/prover/witness';
 import { makeStatements } from '../../scripts/bench/statements.ts';
 import { FLAGS, units } from '../../scripts/bootstrap/prover.mjs';
 import { COMPILER } from '../support/compiler.ts';
@@ -51,7 +51,9 @@ describe('the prover on a processor with AVX-512 IFMA, which Bochs emulates', fu
     if (addon === undefined) this.skip();
     const circuits = resolve(ROOT, 'circuits');
     const key = new Uint8Array(readFileSync(join(circuits, 'keys/clearing.zkey')));
-    const generator = new WitnessGenerator(join(circuits, 'build/clearing/clearing.wasm'));
+    const generator = new CircomWitness(
+      new WebAssembly.Module(readFileSync(join(circuits, 'build/clearing/clearing.wasm'))),
+    );
     const witness = generator.compute(makeStatements('machine').clearing);
     const blinding = new Uint8Array(64).fill(9).fill(1, 31, 32).fill(2, 63);
     const wanted = await addon.prove(await addon.loadKey('portable', key), witness, 1, blinding);

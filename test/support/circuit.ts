@@ -1,5 +1,6 @@
 // What the circuits state, once more: in plain TypeScript, from the definitions of the specification and not from the packages that build
 // statements for the wallet. The tests compare the two with the compiled circuits.
+import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -18,7 +19,9 @@ import {
   TRANSFER_INPUTS,
   type Circuit,
 } from '@bitcloak/protocol/parameters';
-import { WitnessGenerator, type CircuitInput } from '@bitcloak/prover/witness';
+import { fromBytes } from '@bitcloak/prover/elements';
+import { chooseEngine } from '@bitcloak/prover/engines';
+import { CircomWitness, ProgramWitness, type CircuitInput, type WitnessGenerator } from '@bitcloak/prover/witness';
 import { circuitFiles } from '../../scripts/compileCircuits.mjs';
 import { loadR1cs, type R1cs } from './r1cs.ts';
 
@@ -28,20 +31,48 @@ export const ROOT = path.resolve(import.meta.dirname, '../..');
 
 /** Computes witnesses as integers with circom's generated WebAssembly, which is compiled once. */
 export class Calculator {
-  readonly #generator: WitnessGenerator;
+  readonly #generator: CircomWitness;
 
   constructor(wasmPath: string) {
-    this.#generator = new WitnessGenerator(new WebAssembly.Module(readFileSync(wasmPath)));
+    this.#generator = new CircomWitness(new WebAssembly.Module(readFileSync(wasmPath)));
   }
 
   /** The whole witness. Throws where an assertion of the circuit fails. */
   calculate(input: CircuitInput): bigint[] {
-    const bytes = this.#generator.compute(input);
-    const words = new BigUint64Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 8);
-    return Array.from({ length: words.length / 4 }, (_, element) => {
-      const word = (index: number) => words[4 * element + index] as bigint;
-      return word(0) | (word(1) << 64n) | (word(2) << 128n) | (word(3) << 192n);
-    });
+    return fromBytes(this.#generator.compute(input));
+  }
+}
+
+/** Both ways to the witness: what one makes the other must make, and what one refuses the other must refuse in the same words. */
+export class BothWays implements WitnessGenerator {
+  readonly #circom: WitnessGenerator;
+  readonly #program: WitnessGenerator;
+
+  constructor(circuit: Circuit, loadProgram = chooseEngine().loadProgram) {
+    assert(loadProgram !== undefined);
+    const files = circuitFiles(ROOT, circuit);
+    this.#circom = new CircomWitness(new WebAssembly.Module(readFileSync(files.wasm)));
+    this.#program = new ProgramWitness(readFileSync(files.program), loadProgram);
+  }
+
+  compute(input: CircuitInput): Uint8Array {
+    const program = outcomeOf(() => this.#program.compute(input));
+    const circom = outcomeOf(() => this.#circom.compute(input));
+    if (program instanceof Uint8Array && circom instanceof Uint8Array) {
+      assert(Buffer.compare(program, circom) === 0, 'the program makes another witness than circom');
+      return circom;
+    }
+    assert(program instanceof Error && circom instanceof Error, 'the program refuses what circom does not, or the other way');
+    assert.equal(String(program), String(circom));
+    throw circom;
+  }
+}
+
+function outcomeOf(compute: () => Uint8Array): unknown {
+  try {
+    return compute();
+  } catch (error) {
+    return error;
   }
 }
 
@@ -55,8 +86,8 @@ export function compiledCircuit(circuit: Circuit): CompiledCircuit {
   let found = compiled.get(circuit);
   if (found === undefined) {
     const files = circuitFiles(ROOT, circuit);
-    const calculator = new Calculator(files.wasm);
-    found = { r1cs: loadR1cs(files.r1cs), calculate: (input) => calculator.calculate(input) };
+    const generator = new BothWays(circuit);
+    found = { r1cs: loadR1cs(files.r1cs), calculate: (input) => fromBytes(generator.compute(input)) };
     compiled.set(circuit, found);
   }
   return found;

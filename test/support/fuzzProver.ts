@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { WitnessGenerator } from '@bitcloak/prover/witness';
+import { CircomWitness } from '@bitcloak/prover/witness';
 import { makeStatements } from '../../scripts/bench/statements.ts';
 import { withProgram } from './compiler.ts';
 import { EMULATED_UNIT } from './emulatedAddon.ts';
@@ -31,7 +31,7 @@ export function fuzzProver(rounds: number, options: { readonly withVectors: bool
   ];
   try {
     const witness = join(directory, 'witness');
-    const generator = new WitnessGenerator(
+    const generator = new CircomWitness(
       new WebAssembly.Module(readFileSync(join(circuits, 'build/clearing/clearing.wasm'))),
     );
     writeFileSync(witness, generator.compute(makeStatements('fuzz').clearing));

@@ -363,6 +363,49 @@ napi_value hashPoseidonState(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+void releaseLoadedProgram(napi_env, void* program, void*) { releaseProgram(program); }
+
+/** loadProgram(file): a program for witnesses; at once. */
+napi_value loadWitnessProgram(napi_env env, napi_callback_info info) {
+  size_t count = 1, size = 0;
+  napi_value argument, result = nullptr;
+  napi_get_cb_info(env, info, &count, &argument, nullptr, nullptr);
+  uint8_t* file = count == 1 ? copyBytes(env, argument, size) : nullptr;
+  if (file == nullptr) return refuse(env, "loadProgram(file): the file must be a Uint8Array");
+  void* program = nullptr;
+  const Status status = loadProgram(file, size, &program);
+  free(file);
+  if (status != SUCCESS) {
+    napi_throw(env, errorOf(env, status));
+  } else if (napi_create_external(env, program, releaseLoadedProgram, nullptr, &result) != napi_ok) {
+    releaseProgram(program);
+  }
+  return result;
+}
+
+/** computeWitness(program, inputs): the witness's bytes; at once. */
+napi_value computeProgram(napi_env env, napi_callback_info info) {
+  size_t count = 2, size = 0;
+  napi_value arguments[2], result = nullptr;
+  napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr);
+  void *program = nullptr, *witness = nullptr;
+  if (count != 2 || napi_get_value_external(env, arguments[0], &program) != napi_ok) {
+    return refuse(env, "computeWitness(program, inputs): the program must come from loadProgram");
+  }
+  uint8_t* inputs = copyBytes(env, arguments[1], size);
+  const bool fits = inputs != nullptr && size == programInputs(program) * WORD_BYTES;
+  Status status = SUCCESS;
+  if (fits && napi_create_buffer(env, programWires(program) * WORD_BYTES, &witness, &result) == napi_ok) {
+    status = computeWitness(program, inputs, static_cast<uint8_t*>(witness));
+  }
+  // Inputs are secrets, as the witness is.
+  if (inputs != nullptr) clear(inputs, size);
+  free(inputs);
+  if (!fits) return refuse(env, "computeWitness(program, inputs): expected a Uint8Array of all inputs");
+  if (status != SUCCESS) napi_throw(env, errorOf(env, status));
+  return status == SUCCESS ? result : nullptr;
+}
+
 void define(napi_env env, napi_value exports, const char* name, napi_callback callback) {
   napi_value function;
   napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
@@ -390,6 +433,8 @@ NAPI_MODULE_INIT() {
   }
   define(env, exports, "loadKey", loadKey);
   define(env, exports, "prove", prove);
+  define(env, exports, "loadProgram", loadWitnessProgram);
+  define(env, exports, "computeWitness", computeProgram);
   define(env, exports, "verify", verifyProof);
   define(env, exports, "makePoseidon", makePoseidonTable);
   define(env, exports, "hashPoseidon", hashPoseidonState);

@@ -21,6 +21,14 @@ enum Status : int32_t {
   WITNESS_RANGE = 6,
   /** A blinding factor is not below the group's order. */
   BLINDING_RANGE = 7,
+  /** The file is no program for a witness in the version that is read here. */
+  PROGRAM_KIND = 8,
+  /** The program has another length than it says. */
+  PROGRAM_SIZE = 9,
+  /** A step needs a value that was not made before, or makes one again; or a number is out of its range. */
+  PROGRAM_RANGE = 10,
+  /** There is no witness for these inputs. */
+  STATEMENT_FALSE = 11,
 };
 
 /** A proof: a.x, a.y, b.x.c0, b.x.c1, b.y.c0, b.y.c1, c.x, c.y as plain numbers of 32 bytes, the lowest first. */
@@ -48,6 +56,15 @@ struct Backend {
   /** For tests: applies an operation to `count` pairs of operands; false where there is no such operation. See operations.h. */
   bool (*apply)(uint32_t operation, const uint8_t* left, const uint8_t* right, uint8_t* result, size_t count);
 };
+
+/** A program for witnesses: see witness.h. One for all backends. It is null after an error. */
+Status loadProgram(const uint8_t* file, size_t size, void** program);
+void releaseProgram(void* program);
+/** How many values a program takes, and how many the witness has. */
+size_t programInputs(const void* program);
+size_t programWires(const void* program);
+/** `inputs` and `witness`: elements of 32 bytes, plain numbers, the lowest byte first. After an error nothing is written. */
+Status computeWitness(const void* program, const uint8_t* inputs, uint8_t* witness);
 
 /** Verifies a proof of `finish`: see verify.h. One for all backends. */
 bool verify(const uint8_t* key, const uint8_t* proof, const uint8_t* signals, size_t signalCount);

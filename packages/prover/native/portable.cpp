@@ -4,6 +4,7 @@
 #include "poseidon.h"
 #include "singleField.h"
 #include "verify.h"
+#include "witness.h"
 
 namespace bitcloak {
 
@@ -11,6 +12,20 @@ extern const Backend PORTABLE_BACKEND;
 const Backend PORTABLE_BACKEND =
     portable::BackendOf<portable::SingleElement<portable::BaseModulus>,
                         portable::SingleElement<portable::ScalarModulus>>::make("portable");
+
+Status loadProgram(const uint8_t* file, size_t size, void** program) {
+  portable::WitnessProgram* loaded = portable::create<portable::WitnessProgram>();
+  const Status status = loaded->read({file, size});
+  if (status != SUCCESS) portable::destroy(loaded);
+  *program = status == SUCCESS ? loaded : nullptr;
+  return status;
+}
+void releaseProgram(void* program) { portable::destroy(static_cast<portable::WitnessProgram*>(program)); }
+size_t programInputs(const void* program) { return static_cast<const portable::WitnessProgram*>(program)->inputs; }
+size_t programWires(const void* program) { return static_cast<const portable::WitnessProgram*>(program)->wires; }
+Status computeWitness(const void* program, const uint8_t* inputs, uint8_t* witness) {
+  return static_cast<const portable::WitnessProgram*>(program)->compute(inputs, witness);
+}
 
 bool verify(const uint8_t* key, const uint8_t* proof, const uint8_t* signals, size_t signalCount) {
   return portable::verifyProof(key, proof, signals, signalCount);

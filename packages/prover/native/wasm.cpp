@@ -9,6 +9,7 @@
 #include "poseidon.h"
 #include "singleField.h"
 #include "verify.h"
+#include "witness.h"
 #ifdef BITCLOAK_RELAXED
 #include "lanesPair.h"
 #include "lanesWasm.h"
@@ -32,6 +33,7 @@ using Proof = Prover::Proof;
 
 Key* key = nullptr;
 Proof* proof = nullptr;
+WitnessProgram* program = nullptr;
 u8 result[PROOF_BYTES];
 
 }  // namespace
@@ -49,6 +51,15 @@ EXPORT(release) void release(void* memory) { bitcloakRelease(memory); }
 
 /** One key an instance. */
 EXPORT(loadKey) Status loadKey(const u8* file, size_t size) { return Prover::loadKey({file, size}, key); }
+
+/** One program an instance. */
+EXPORT(loadProgram) Status loadProgram(const u8* file, size_t size) {
+  program = create<WitnessProgram>();
+  return program->read({file, size});
+}
+EXPORT(programInputs) size_t programInputs() { return program->inputs; }
+EXPORT(programWires) size_t programWires() { return program->wires; }
+EXPORT(computeWitness) Status computeWitness(const u8* inputs, u8* witness) { return program->compute(inputs, witness); }
 
 EXPORT(beginProof) Status beginProof(const u8* witness, size_t size) {
   return Prover::beginProof(key, {witness, size}, proof);

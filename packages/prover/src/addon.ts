@@ -6,9 +6,12 @@ export type NativeKey = { readonly brand: unique symbol };
 
 export type NativePoseidon = { readonly brand: unique symbol };
 
+/** A program for witnesses in the addon's memory; let go when nobody holds it. */
+export type NativeProgram = { readonly brand: unique symbol };
+
 export type NativeBackend = 'ifma' | 'avx2' | 'portable';
 
-/** What packages/prover/native/addon.cpp gives. Rejections have a `status`, one of native/interface.h, where a file or a witness is refused. */
+/** What packages/prover/native/addon.cpp gives. Errors have a `status`, one of native/interface.h, where a file or a witness is refused. */
 export type Addon = {
   /** Those that this processor can run, the fastest first. */
   readonly backends: readonly NativeBackend[];
@@ -21,6 +24,15 @@ export type Addon = {
    * @returns a.x, a.y, b.x.c0, b.x.c1, b.y.c0, b.y.c1, c.x, c.y, 32 little-endian bytes each.
    */
   prove(key: NativeKey, witness: Uint8Array, threads: number, blinding?: Uint8Array): Promise<Uint8Array>;
+  /** @param file what scripts/bootstrap/witness/program.mjs encodes. */
+  loadProgram(file: Uint8Array): NativeProgram;
+  /**
+   * Takes some milliseconds.
+   *
+   * @param inputs elements of 32 little-endian bytes.
+   * @returns the witness, likewise.
+   */
+  computeWitness(program: NativeProgram, inputs: Uint8Array): Uint8Array;
   /**
    * Whether a proof verifies; takes some milliseconds.
    *

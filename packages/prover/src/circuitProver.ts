@@ -5,10 +5,10 @@ import { fromBytes } from './elements.ts';
 import type { Engine, ProvingKey } from './engine.ts';
 import type { Proof, Prover } from './proof.ts';
 import { checkVerifyingKey, type VerifyingKey } from './verifyingKey.ts';
-import { WitnessGenerator, type CircuitInput } from './witness.ts';
+import { CircomWitness, ProgramWitness, type CircuitInput, type WitnessGenerator } from './witness.ts';
 
-/** SHA-256 in lowercase hex of a circuit's key and witness generator; `circuits/pins/` has one of each circuit. */
-export type Pins = { readonly zkeySha256: string; readonly wasmSha256: string };
+/** SHA-256 in lowercase hex of a circuit's key and of both its witness generators; `circuits/pins/` has one of each circuit. */
+export type Pins = { readonly zkeySha256: string; readonly wasmSha256: string; readonly programSha256: string };
 
 /** Where a prover has what it needs from. */
 export type ProverParts = {
@@ -72,11 +72,13 @@ export class CircuitProver implements Prover {
   async #load(circuit: Circuit): Promise<Artifacts> {
     const { read, pins } = this.#parts;
     const pinned = await pins(circuit);
+    const engine = await this.#engine();
+    const { loadProgram } = engine;
     const zkey = await read(`keys/${circuit}.zkey`);
-    const wasm = await read(`build/${circuit}/${circuit}.wasm`);
+    const source = await read(`build/${circuit}/${circuit}.${loadProgram === undefined ? 'wasm' : 'program'}`);
     for (const [name, bytes] of [
       ['zkeySha256', zkey],
-      ['wasmSha256', wasm],
+      [loadProgram === undefined ? 'wasmSha256' : 'programSha256', source],
     ] as const) {
       const actual = bytesToHex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes)));
       if (actual !== pinned[name]) {
@@ -86,8 +88,10 @@ export class CircuitProver implements Prover {
     const text = new TextDecoder().decode(await read(`keys/${circuit}.vkey.json`));
     const verifyingKey = JSON.parse(text) as VerifyingKey;
     checkVerifyingKey(verifyingKey, { signals: PUBLIC_SIGNALS[circuit].length });
-    const engine = await this.#engine();
-    const generator = new WitnessGenerator(await WebAssembly.compile(wasm));
+    const generator =
+      loadProgram === undefined
+        ? new CircomWitness(await WebAssembly.compile(source))
+        : new ProgramWitness(source, loadProgram);
     return { generator, key: await engine.load(zkey), verifyingKey };
   }
 }

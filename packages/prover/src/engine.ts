@@ -12,11 +12,23 @@ export type ProvingKey = {
   prove(witness: Uint8Array, blinding?: Uint8Array): Promise<ProofBytes>;
 };
 
+/**
+ * Computes a witness from inputs, elements of 32 little-endian bytes both. Throws `STATEMENT_FALSE` where there is none, and whatever it throws tells nothing of the
+ * inputs.
+ */
+export type WitnessFunction = (inputs: Uint8Array) => Uint8Array;
+
 export type Engine = {
   /** Such as `native avx2, 2 threads`. */
   readonly name: string;
   /** @param zkey its hash is checked before; throws `KEY_REFUSED` where it is malformed all the same. */
   load(zkey: Uint8Array): Promise<ProvingKey>;
+  /**
+   * Where an engine has none, circom's WebAssembly computes the witness.
+   *
+   * @param program what scripts/bootstrap/witness/program.mjs encodes; its hash is checked before; throws `KEY_REFUSED` where it is malformed all the same.
+   */
+  readonly loadProgram?: (program: Uint8Array) => WitnessFunction;
   /** Of proofs that this engine made. @param signals 32 little-endian bytes each. */
   verify(key: VerifyingKey, proof: ProofBytes, signals: Uint8Array): Promise<boolean>;
 };

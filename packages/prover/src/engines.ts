@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { findAddon, type Addon } from './addon.ts';
 import type { Engine } from './engine.ts';
-import { throwStatus } from './nativeStatus.ts';
+import { statusThrown, throwStatus } from './nativeStatus.ts';
 import { SNARKJS_ENGINE } from './snarkjsEngine.ts';
 import { verifyingKeyBytes } from './verifyingKey.ts';
 import { findWasm, NodePort } from './nodeWasm.ts';
@@ -83,6 +83,10 @@ function nativeEngine(addon: Addon, backend: string, threadsWanted: number): Eng
     load: async (zkey) => {
       const key = await addon.loadKey(backend, zkey).catch(throwStatus);
       return { prove: (witness, blinding) => addon.prove(key, witness, threads, blinding).catch(throwStatus) };
+    },
+    loadProgram: (file) => {
+      const program = statusThrown(() => addon.loadProgram(file));
+      return (inputs) => statusThrown(() => addon.computeWitness(program, inputs));
     },
     verify: async (key, proof, signals) => addon.verify(verifyingKeyBytes(key), proof, signals),
   };

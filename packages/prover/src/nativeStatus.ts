@@ -9,6 +9,10 @@ const STATUS_ERRORS: Readonly<Record<number, readonly [code: ErrorCode, message:
   5: ['WITNESS_REFUSED', 'witness: it has another length than the proving key says'],
   6: ['WITNESS_REFUSED', 'witness: a value is no field element, or the first one is not 1'],
   7: ['WITNESS_REFUSED', "blinding: expected factors below the group's order"],
+  8: ['KEY_REFUSED', 'witness program: expected one of version 1'],
+  9: ['KEY_REFUSED', 'witness program: it has another length than its header says'],
+  10: ['KEY_REFUSED', 'witness program: a number is out of its range, or a step needs a value that is not made before'],
+  11: ['STATEMENT_FALSE', 'no witness: these inputs do not satisfy the circuit'],
 };
 
 /** Throws what a rejection of the native code means. */
@@ -18,4 +22,13 @@ export function throwStatus(error: unknown): never {
   if (known !== undefined) throw new BitcloakError(...known);
   const why = error instanceof Error ? error.message : String(error);
   throw new BitcloakError('PROVER_FAILED', `no proof: ${why}`, { cause: error });
+}
+
+/** What `call` returns; throws what an error of the native code means. */
+export function statusThrown<Result>(call: () => Result): Result {
+  try {
+    return call();
+  } catch (error) {
+    throwStatus(error);
+  }
 }

@@ -1,5 +1,5 @@
 import type { Engine, ProvingKey } from './engine.ts';
-import { throwStatus } from './nativeStatus.ts';
+import { statusThrown, throwStatus } from './nativeStatus.ts';
 import { verifyingKeyBytes } from './verifyingKey.ts';
 import { WasmProver } from './wasmProver.ts';
 import type { WasmAnswer } from './wasmRequests.ts';
@@ -63,6 +63,13 @@ export function wasmEngine(
         throwStatus(error);
       }
       return new WasmKey(ports);
+    },
+    loadProgram: (file) => {
+      const prover = new WasmProver(module);
+      statusThrown(() => {
+        prover.loadProgram(file);
+      });
+      return (inputs) => statusThrown(() => prover.computeWitness(inputs));
     },
     verify: async (key, proof, signals) => verifier.verify(verifyingKeyBytes(key), proof, signals),
   };

@@ -27,6 +27,10 @@ type Exports = {
   sumSize(task: number): number;
   finish(blinding: number): number;
   result(): number;
+  loadProgram(file: number, size: number): number;
+  programInputs(): number;
+  programWires(): number;
+  computeWitness(inputs: number, witness: number): number;
   verify(key: number, proof: number, signals: number, signalCount: number): number;
   makePoseidon(width: number, roundsPartial: number, numbers: number): number;
   hashPoseidon(poseidon: number, state: number): void;
@@ -54,7 +58,7 @@ export type PlacedPoseidon = {
   hash(): void;
 };
 
-/** One instance of the WebAssembly: one key, and one proof at a time. Needs nothing of Node. */
+/** One instance of the WebAssembly: one key, one program for witnesses, and one proof at a time. Needs nothing of Node. */
 export class WasmProver {
   readonly #exports: Exports;
 
@@ -103,6 +107,21 @@ export class WasmProver {
   finish(blinding: Uint8Array): Uint8Array {
     this.#with([blinding], (place) => this.#check(this.#exports.finish(place)));
     return this.#copy(this.#exports.result(), PROOF_BYTES);
+  }
+
+  /** As `Addon.loadProgram`. */
+  loadProgram(file: Uint8Array): void {
+    this.#with([file], (place) => this.#check(this.#exports.loadProgram(place, file.length)));
+  }
+
+  /** As `Addon.computeWitness`. */
+  computeWitness(inputs: Uint8Array): Uint8Array {
+    if (inputs.length !== this.#exports.programInputs() * ELEMENT_BYTES) throw new TypeError('expected all inputs');
+    const witness = new Uint8Array(this.#exports.programWires() * ELEMENT_BYTES);
+    return this.#with([inputs, witness], (place, target) => {
+      this.#check(this.#exports.computeWitness(place, target));
+      return this.#copy(target, witness.length);
+    });
   }
 
   /** As `Addon.verify`. */

@@ -1,5 +1,7 @@
 import { FIELD_MODULUS } from '@bitcloak/protocol/parameters';
 import { BitcloakError } from '@bitcloak/protocol/errors';
+import { toBytes } from './elements.ts';
+import type { Engine, WitnessFunction } from './engine.ts';
 
 /** Inputs of a circuit by the names of its signals; arrays of any depth are taken in their order. */
 export type CircuitInput = { readonly [signal: string]: SignalValue };
@@ -7,6 +9,7 @@ export type SignalValue = bigint | readonly SignalValue[];
 
 const WORD_BYTES = 4;
 const ELEMENT_BYTES = 32;
+const LINE_END = 10;
 const ELEMENT_WORDS = ELEMENT_BYTES / WORD_BYTES;
 
 /** What circom's generated WebAssembly exports. */
@@ -21,8 +24,52 @@ type Calculator = {
   writeSharedRWMemory(word: number, value: number): void;
 };
 
-/** A circuit's witness generator. One computes after another: the WebAssembly keeps its state between calls. Needs nothing of Node. */
-export class WitnessGenerator {
+/** A circuit's witness generator. */
+export type WitnessGenerator = {
+  /**
+   * The whole witness: 1, the public signals, then the others. Throws `STATEMENT_FALSE` where there is none, and `RangeError` for an input that is not what the circuit
+   * wants.
+   *
+   * @returns elements of 32 little-endian bytes, one after another.
+   */
+  compute(input: CircuitInput): Uint8Array;
+};
+
+/** By a program made of the circuit's constraints, which an engine runs. */
+export class ProgramWitness implements WitnessGenerator {
+  readonly #signals: ReadonlyMap<string, number>;
+  readonly #run: WitnessFunction;
+
+  /**
+   * @param file of scripts/bootstrap/witness/solve.mjs: a line with the inputs' names and sizes, and the program.
+   * @param load an engine's.
+   */
+  constructor(file: Uint8Array, load: NonNullable<Engine['loadProgram']>) {
+    const end = file.indexOf(LINE_END);
+    this.#signals = new Map(readSignals(file.subarray(0, Math.max(end, 0))));
+    this.#run = load(file.subarray(end + 1));
+  }
+
+  compute(input: CircuitInput): Uint8Array {
+    const elements = new Map<string, bigint[]>();
+    let assigned = 0;
+    for (const [name, value] of Object.entries(input)) {
+      const values = flatten(value);
+      checkSize(name, this.#signals.get(name) ?? 0, values);
+      values.forEach(checkElement);
+      elements.set(name, values);
+      assigned += values.length;
+    }
+    checkCount(
+      [...this.#signals.values()].reduce((sum, size) => sum + size, 0),
+      assigned,
+    );
+    return this.#run(toBytes([...this.#signals.keys()].flatMap((name) => elements.get(name) ?? [])));
+  }
+}
+
+/** By circom's WebAssembly. One computes after another: it keeps its state between calls. Needs nothing of Node. */
+export class CircomWitness implements WitnessGenerator {
   readonly #calculator: Calculator;
 
   /** @param module circom's, of the circuit. */
@@ -39,11 +86,6 @@ export class WitnessGenerator {
     this.#calculator = new WebAssembly.Instance(module, { runtime }).exports as unknown as Calculator;
   }
 
-  /**
-   * The whole witness: 1, the public signals, then the others.
-   *
-   * @returns elements of 32 little-endian bytes, one after another.
-   */
   compute(input: CircuitInput): Uint8Array {
     const calculator = this.#calculator;
     calculator.init(0);
@@ -51,23 +93,19 @@ export class WitnessGenerator {
     for (const [name, value] of Object.entries(input)) {
       const [high, low] = hashName(name);
       const elements = flatten(value);
-      const size = calculator.getInputSignalSize(high, low);
-      if (size !== elements.length)
-        throw new RangeError(`signal ${name}: expected ${size} values, got ${elements.length}`);
+      checkSize(name, calculator.getInputSignalSize(high, low), elements);
       elements.forEach((element, index) => {
         this.#write(element);
         calculator.setInputSignal(high, low, index);
       });
       assigned += elements.length;
     }
-    if (assigned !== calculator.getInputSize()) {
-      throw new RangeError(`expected ${calculator.getInputSize()} input values, got ${assigned}`);
-    }
+    checkCount(calculator.getInputSize(), assigned);
     return this.#read();
   }
 
   #write(element: bigint): void {
-    if (element < 0n || element >= FIELD_MODULUS) throw new RangeError('an input is no field element');
+    checkElement(element);
     let rest = element;
     for (let word = 0; word < ELEMENT_WORDS; word++) {
       this.#calculator.writeSharedRWMemory(word, Number(BigInt.asUintN(32, rest)));
@@ -85,6 +123,27 @@ export class WitnessGenerator {
       }
     }
     return new Uint8Array(view.buffer);
+  }
+}
+
+function checkSize(name: string, size: number, values: readonly bigint[]): void {
+  if (size !== values.length) throw new RangeError(`signal ${name}: expected ${size} values, got ${values.length}`);
+}
+
+function checkElement(element: bigint): void {
+  if (element < 0n || element >= FIELD_MODULUS) throw new RangeError('an input is no field element');
+}
+
+function checkCount(wanted: number, assigned: number): void {
+  if (assigned !== wanted) throw new RangeError(`expected ${wanted} input values, got ${assigned}`);
+}
+
+function readSignals(line: Uint8Array): readonly (readonly [name: string, size: number])[] {
+  try {
+    const { inputs } = JSON.parse(new TextDecoder().decode(line)) as { inputs: (readonly [string, number])[] };
+    return inputs;
+  } catch {
+    throw new BitcloakError('KEY_REFUSED', 'witness program: its inputs cannot be read');
   }
 }
 
