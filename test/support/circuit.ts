@@ -62,7 +62,10 @@ export class BothWays implements WitnessGenerator {
       assert(Buffer.compare(program, circom) === 0, 'the program makes another witness than circom');
       return circom;
     }
-    assert(program instanceof Error && circom instanceof Error, 'the program refuses what circom does not, or the other way');
+    assert(
+      program instanceof Error && circom instanceof Error,
+      'the program refuses what circom does not, or the other way',
+    );
     assert.equal(String(program), String(circom));
     throw circom;
   }

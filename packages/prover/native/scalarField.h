@@ -142,7 +142,7 @@ struct Element {
   static Element fromNumber(const Words& number) { return mul(of(number), of(R_SQUARED)); }
   static Words toNumber(const Element& a) { return mul(a, {{1, 0, 0, 0}}).words(); }
 
- private:
+  /** From below 2P to below P. */
   static BITCLOAK_INLINE Element reduceOnce(const Words& value) {
     Words difference = minus(value, P);
     // value < 2P < 2^255: bit 255 of the difference tells whether it was negative.

@@ -1,8 +1,9 @@
-// Computes witnesses by the program that scripts/witnessProgram.mjs made of a circuit's constraints. Each step makes one value of others before it, or compares
+// Computes witnesses by the program that scripts/bootstrap/witness made of a circuit's constraints. Each step makes a value of others before it, or compares
 // two; the first values are the witness. Nothing in a program is believed before it was checked.
 #pragma once
 #include "interface.h"
 #include "keyFile.h"
+#include "productSum.h"
 
 namespace bitcloak::BITCLOAK_BACKEND {
 
@@ -57,7 +58,7 @@ class WitnessProgram {
   }
 
  private:
-  /** As scripts/witnessProgram.mjs has them, with what follows each. */
+  /** As scripts/bootstrap/witness/program.mjs has them, with what follows each. */
   enum Operation : u32 {
     SUM = 0,       // target, count, then that many times: slot, constant
     PRODUCT = 1,   // target, left, right
@@ -98,22 +99,9 @@ class WitnessProgram {
 
   bool run(const u32* words, Scalar* values) const {
     switch (words[0]) {
-      case SUM: {
-        Scalar sum = Scalar::zero();
-        for (u32 i = 0; i < words[2]; i++) {
-          const Scalar& value = values[words[3 + 2 * i]];
-          const u32 constant = words[4 + 2 * i];
-          if (constant == PLUS) {
-            sum = Scalar::add(sum, value);
-          } else if (constant == MINUS) {
-            sum = Scalar::sub(sum, value);
-          } else {
-            sum = Scalar::add(sum, Scalar::mul(value, constants[constant]));
-          }
-        }
-        values[words[1]] = sum;
+      case SUM:
+        values[words[1]] = sum(words[2], words + 3, values);
         return true;
-      }
       case PRODUCT:
         values[words[1]] = Scalar::mul(values[words[2]], values[words[3]]);
         return true;
@@ -128,6 +116,30 @@ class WitnessProgram {
       default:
         return Scalar::equal(values[words[1]], values[words[2]]);
     }
+  }
+
+  Scalar sum(u32 count, const u32* terms, const Scalar* values) const {
+    using Products = ProductSum<ScalarModulus>;
+    Scalar result = Scalar::zero();
+    Products products;
+    u32 waiting = 0;
+    for (u32 i = 0; i < count; i++) {
+      const Scalar& value = values[terms[2 * i]];
+      const u32 constant = terms[2 * i + 1];
+      if (constant == PLUS) {
+        result = Scalar::add(result, value);
+      } else if (constant == MINUS) {
+        result = Scalar::sub(result, value);
+      } else {
+        products.add(value, constants[constant]);
+        waiting++;
+      }
+      if (waiting == Products::COUNT_MAX || (waiting > 0 && i + 1 == count)) {
+        result = Scalar::add(result, products.reduced());
+        waiting = 0;
+      }
+    }
+    return result;
   }
 
   /** False where the number has other bits than those that it may have. */

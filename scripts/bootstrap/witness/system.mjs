@@ -19,14 +19,15 @@ const CONSTRAINTS = 2;
  * @returns {System}
  */
 export function readSystem(r1cs) {
+  /** @type {Map<number, number>} */
   const sections = new Map();
   for (let at = 12; at < r1cs.length;) {
     sections.set(r1cs.readUInt32LE(at), at + 12);
     at += 12 + Number(r1cs.readBigUInt64LE(at + 4));
   }
-  const header = sections.get(HEADER) + WORD_BYTES;
+  const header = (sections.get(HEADER) ?? 0) + WORD_BYTES;
   const count = (/** @type {number} */ index) => r1cs.readUInt32LE(header + ELEMENT_BYTES + index * WORD_BYTES);
-  let at = sections.get(CONSTRAINTS);
+  let at = sections.get(CONSTRAINTS) ?? 0;
   const readSum = () => {
     const terms = r1cs.readUInt32LE(at);
     at += WORD_BYTES;
@@ -73,8 +74,9 @@ export function readInputs(symbols, substitutions, { outputs, inputs, modulus })
   /** @returns {Sum} */
   const substitution = (/** @type {number} */ label) => {
     const text = new RegExp(`^"${label}" : (\\{[^}]*\\})`, 'm').exec(substitutions)?.[1] ?? '';
-    const terms = Object.entries(/** @type {Record<string, string>} */ (JSON.parse(text)));
-    return terms.flatMap(([other, coefficient]) => {
+    /** @type {Record<string, string>} */
+    const terms = JSON.parse(text);
+    return Object.entries(terms).flatMap(([other, coefficient]) => {
       const wire = wires.get(Number(other));
       if (BigInt(coefficient) === 0n) return [];
       if (wire === undefined) throw new SetupError(`input ${label} follows from signals that are no inputs`);
