@@ -7,7 +7,14 @@ import { circuitFiles, circuitNames } from '../../scripts/compileCircuits.mjs';
 import { compiledCircuit, ROOT } from '../support/circuit.ts';
 import { Ahead, compileAgain, genuineCircuit } from './copies.ts';
 
-type Pin = { circuit: string; constraints: number; publicSignals: number; r1csSha256: string; wasmSha256: string; programSha256: string };
+type Pin = {
+  circuit: string;
+  constraints: number;
+  publicSignals: number;
+  r1csSha256: string;
+  wasmSha256: string;
+  programSha256: string;
+};
 
 const sha256 = (file: string) => createHash('sha256').update(readFileSync(file)).digest('hex');
 

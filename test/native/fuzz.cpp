@@ -1,4 +1,4 @@
-// Reads damaged keys and witnesses, with all checks that the compiler can put in: prover FILE WITNESS ROUNDS. Proves with what was let in.
+// Reads damaged keys, witnesses and programs, with all checks that the compiler can put in: prover FILE WITNESS PROGRAM INPUTS ROUNDS. Computes with what was let in.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -73,6 +73,23 @@ static Status prove(const Backend& backend, const Bytes& key, const Bytes& witne
   return status;
 }
 
+/** The program's witness is to be `witness`, where that is given. */
+static Status runProgram(const Bytes& program, const Bytes& inputs, const Bytes* witness) {
+  uint8_t* copy = static_cast<uint8_t*>(std::malloc(program.size() + 1));
+  std::memcpy(copy + 1, program.data(), program.size());
+  void* loaded = nullptr;
+  Status status = loadProgram(copy + 1, program.size(), &loaded);
+  std::free(copy);
+  if (status != SUCCESS) return status;
+  Bytes given = inputs, made(programWires(loaded) * 32);
+  given.resize(programInputs(loaded) * 32);
+  given.shrink_to_fit();
+  status = computeWitness(loaded, given.data(), made.data());
+  releaseProgram(loaded);
+  if (witness != nullptr && made != *witness) std::exit(1);
+  return status;
+}
+
 static uint64_t state = 88172645463325252ull;
 static uint64_t draw() {
   state ^= state << 13;
@@ -81,8 +98,9 @@ static uint64_t draw() {
 }
 
 int main(int argumentCount, char** arguments) {
-  if (argumentCount != 4) return 2;
+  if (argumentCount != 6) return 2;
   const Bytes key = readFile(arguments[1]), witness = readFile(arguments[2]);
+  const Bytes program = readFile(arguments[3]), inputs = readFile(arguments[4]);
   std::vector<const Backend*> backends = {&PORTABLE_BACKEND};
 #ifdef HAS_IFMA
   backends.push_back(&IFMA_BACKEND);
@@ -93,7 +111,8 @@ int main(int argumentCount, char** arguments) {
   for (const Backend* backend : backends) {
     if (prove(*backend, key, witness, true) != SUCCESS) return 1;
   }
-  int counts[8] = {};
+  if (runProgram(program, inputs, &witness) != SUCCESS) return 1;
+  int counts[12] = {};
   // The starts of sections, of which lengths and counts are the nearest.
   std::vector<size_t> places = {0, 4, 8};
   for (size_t at = 12; at + 12 <= key.size();) {
@@ -102,7 +121,7 @@ int main(int argumentCount, char** arguments) {
     for (size_t offset : {size_t{0}, size_t{4}, size_t{12}, size_t{84}}) places.push_back(at + offset);
     at += 12 + size;
   }
-  for (int round = std::atoi(arguments[3]); round > 0; round--) {
+  for (int round = std::atoi(arguments[5]); round > 0; round--) {
     Bytes other = key, otherWitness = witness;
     if (draw() % 8 == 0) other.resize(draw() % key.size());
     if (draw() % 16 == 0) otherWitness.resize(draw() % witness.size());
@@ -113,6 +132,14 @@ int main(int argumentCount, char** arguments) {
     }
     if (draw() % 4 == 0 && !otherWitness.empty()) otherWitness[draw() % otherWitness.size()] = static_cast<uint8_t>(draw());
     counts[prove(*backends[draw() % backends.size()], other, otherWitness, draw() % 8 == 0)]++;
+    // Counts and steps are where the most can go wrong: at the start, and in the second half.
+    Bytes otherProgram = program;
+    if (draw() % 8 == 0) otherProgram.resize(draw() % program.size());
+    for (uint64_t change = draw() % 3; change > 0 && !otherProgram.empty(); change--) {
+      const size_t size = otherProgram.size();
+      otherProgram[draw() % 2 == 0 ? draw() % (size < 24 ? size : 24) : size - 1 - draw() % (size / 2 + 1)] ^= static_cast<uint8_t>(1u << draw() % 8);
+    }
+    counts[runProgram(otherProgram, inputs, nullptr)]++;
   }
   for (int count : counts) std::printf("%d ", count);
   std::printf("\n");

@@ -35,14 +35,15 @@ describe('the sources of the native prover', function () {
 describe('the prover under sanitizers', function () {
   this.timeout(600_000);
 
-  it('proves, and reads damaged keys and witnesses, without harm', function () {
+  it('proves, and reads damaged keys, witnesses and programs, without harm', function () {
     if (COMPILER === undefined) this.skip();
     // The vectors are as long as this to compile with checks: they have their turn in the soak.
     const counts = fuzzProver(24, { withVectors: false });
     const [successes = 0, ...refusals] = counts;
     assert.equal(
       counts.reduce((sum, count) => sum + count, 0),
-      24,
+      // A key with a witness, and a program, in each.
+      2 * 24,
     );
     assert(successes > 0 && refusals.filter((count) => count > 0).length >= 3, counts.join(' '));
   });

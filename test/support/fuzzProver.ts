@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { CircomWitness } from '@bitcloak/prover/witness';
+import { CircomWitness, ProgramWitness } from '@bitcloak/prover/witness';
 import { makeStatements } from '../../scripts/bench/statements.ts';
 import { withProgram } from './compiler.ts';
 import { EMULATED_UNIT } from './emulatedAddon.ts';
@@ -11,7 +11,7 @@ const NATIVE = 'packages/prover/native';
 const SANITIZERS = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
 
 /**
- * Proves under the address and the undefined-behaviour sanitizer, and reads a key and a witness with seeded damage in so many rounds.
+ * Proves under the address and the undefined-behaviour sanitizer, and reads a key, a witness and a program for witnesses with seeded damage in so many rounds.
  *
  * @returns how often each `Status` of native/interface.h was the answer. Throws where a sanitizer found something.
  */
@@ -34,10 +34,23 @@ export function fuzzProver(rounds: number, options: { readonly withVectors: bool
     const generator = new CircomWitness(
       new WebAssembly.Module(readFileSync(join(circuits, 'build/clearing/clearing.wasm'))),
     );
-    writeFileSync(witness, generator.compute(makeStatements('fuzz').clearing));
+    const statement = makeStatements('fuzz').clearing;
+    writeFileSync(witness, generator.compute(statement));
+    const [programFile, inputsFile] = [join(directory, 'program'), join(directory, 'inputs')];
+    const load = (program: Uint8Array) => {
+      writeFileSync(programFile, program);
+      return (inputs: Uint8Array) => {
+        writeFileSync(inputsFile, inputs);
+        return inputs;
+      };
+    };
+    new ProgramWitness(readFileSync(join(circuits, 'build/clearing/clearing.program')), load).compute(statement);
     const key = join(circuits, 'keys/clearing.zkey');
     const output = withProgram(units, SANITIZERS, (program) =>
-      execFileSync(program, [key, witness, String(rounds)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }),
+      execFileSync(program, [key, witness, programFile, inputsFile, String(rounds)], {
+        encoding: 'utf8',
+        stdio: ['ignore', 'pipe', 'inherit'],
+      }),
     );
     return output.trim().split(' ').map(Number);
   } finally {
