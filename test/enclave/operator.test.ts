@@ -6,6 +6,7 @@ import { limitOf } from '@bitcloak/trading/market';
 import { withdrawalLimit, type NewOrder } from '@bitcloak/trading/orders';
 import { ORDER_FILLS_MAX } from '../../enclave/exchange/exchange.ts';
 import { FILLS, Floor, tradesOf } from '../support/floor.ts';
+import type { Behaviour } from '../support/hostileEndpoint.ts';
 import type { Trader } from '../support/settlement.ts';
 
 /** A prover that fails. */
@@ -72,6 +73,75 @@ describe('an operator at work', function () {
     await floor.round();
     assert.equal(await floor.settlements(), 1);
     assert.equal(floor.machine.state.batch, undefined);
+  });
+
+  it('loses nothing and sends nothing twice, whichever step of a settlement it is killed at', async () => {
+    const { alice, bob } = await seated('operator killed');
+    const killed = new Error('the process was killed');
+    let sent = 0;
+    let trades = 0;
+    let left: number;
+    do {
+      await floor.order(alice, 'sell', 20, 1);
+      assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 1)), 1);
+      trades++;
+      left = trades;
+      // Before each command, and before and after each transaction: what is dead writes nothing, and asks nothing.
+      const step = () => {
+        if (left > 0) left--;
+        if (left === 0) throw killed;
+      };
+      const { machine } = floor;
+      const execute = machine.execute.bind(machine);
+      const commands: Promise<unknown>[] = [];
+      machine.execute = async (command) => {
+        step();
+        const done = execute(command);
+        commands.push(done);
+        return done;
+      };
+      const counting: Behaviour = async (call, ask) => {
+        if (call.method === 'eth_sendTransaction') sent++;
+        return ask(call);
+      };
+      floor.host = async (call, ask) => {
+        if (call.method === 'eth_sendTransaction') step();
+        else if (left === 0) throw killed;
+        const answer = await counting(call, ask);
+        if (call.method === 'eth_sendTransaction') step();
+        return answer;
+      };
+      try {
+        await floor.round();
+        await floor.insertAll();
+        await floor.round();
+      } catch (error) {
+        assert.equal(left, 0, String(error));
+      }
+      await Promise.allSettled(commands);
+      floor.host = counting;
+      await floor.restart();
+      for (let round = 0; round < 2; round++) {
+        await floor.round();
+        await floor.insertAll();
+      }
+      await floor.round();
+
+      const { state } = floor.machine;
+      assert.deepEqual([await floor.settlements(), sent], [trades, trades], `killed at step ${trades}`);
+      assert.deepEqual([state.waiting, state.batch], [0, undefined]);
+      for (const { key } of [alice, bob]) {
+        const fills = state.records.fills(key.keys.owner);
+        assert.deepEqual(
+          fills.map(({ status }) => status),
+          Array.from({ length: trades }, () => 'settled'),
+        );
+        const [asset, brought] = key === alice.key ? [NATIVE_ASSET, 1_000n] : [floor.token, 5_000n];
+        const sold = fills.reduce((sum, fill) => sum + fill.sold, 0n);
+        assert.equal(state.available(key.keys.owner, asset), brought - sold);
+      }
+    } while (left === 0);
+    assert.ok(trades > 7, `${trades - 1} steps`);
   });
 
   it('takes up again a batch whose proof failed, from its snapshot too', async () => {
