@@ -72,6 +72,26 @@ describe('npm run bench', function () {
     );
   });
 
+  const smallest = [
+    ['engine', '--operations', '2000', '--rounds', '1'],
+    ['recover', '--commands', '200', '--rounds', '1'],
+    ['attest', '--quotes', '2', '--rounds', '1'],
+  ];
+  for (const [name = '', ...words] of smallest) {
+    it(`measures ${name}, and finds no number that is none`, async () => {
+      const { status, stdout, stderr } = await bench(name, ...words, '--json');
+      assert.equal(status, 0, stderr);
+      const report = JSON.parse(stdout) as { name: string; results: unknown };
+      assert.equal(report.name, name);
+      // JSON has null for what is no number.
+      const leaves = (value: unknown): unknown[] =>
+        typeof value === 'object' && value !== null ? Object.values(value).flatMap(leaves) : [value];
+      const found = leaves(report.results);
+      assert.ok(!found.includes(null), stdout);
+      assert.ok(found.filter((value) => typeof value === 'number' && value > 0).length >= 2, stdout);
+    });
+  }
+
   it('proves with rapidsnark’s program too, where it is told of one', async () => {
     const directory = mkdtempSync(path.join(tmpdir(), 'bitcloak-bench-'));
     const program = path.join(directory, 'prover');
