@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { SEALED_REQUEST_BYTES } from '@bitcloak/trading/sealing';
 import { API } from '@bitcloak/trading/wire';
 import { ApiBench, send, type PlainReply, type RawRequest } from '../support/api.ts';
 
@@ -39,7 +40,7 @@ describe('the API of an enclave, to pages of other origins', function () {
         [{ method: 'POST', path, body: '{}' }, 415] as const,
       ]),
       [{ method: 'POST', path: `${API}/sessions`, body: new Uint8Array(184) }, 401],
-      [{ method: 'POST', path: `${API}/sealed`, body: new Uint8Array(2_084) }, 401],
+      [{ method: 'POST', path: `${API}/sealed`, body: new Uint8Array(SEALED_REQUEST_BYTES) }, 401],
     ];
     for (const [request, status] of requests) {
       const reply = await ask(request);
