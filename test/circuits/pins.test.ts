@@ -5,7 +5,7 @@ import path from 'node:path';
 import { CIRCUIT_DOMAIN, CIRCUITS, PUBLIC_SIGNALS } from '@bitcloak/protocol/parameters';
 import { circuitFiles, circuitNames } from '../../scripts/compileCircuits.mjs';
 import { compiledCircuit, ROOT } from '../support/circuit.ts';
-import { Ahead, compileAgain, genuineCircuit } from './copies.ts';
+import { compileAgain, genuineCircuit } from './copies.ts';
 
 type Pin = {
   circuit: string;
@@ -20,13 +20,17 @@ const sha256 = (file: string) => createHash('sha256').update(readFileSync(file))
 
 describe('circuits: pinned sizes', function () {
   this.timeout('5 minutes');
-  const compilations = new Ahead(CIRCUITS.map((circuit) => () => compileAgain(circuit)));
+
+  // Set-up compiles all of them from nothing, and their bytes are pinned.
+  it('compiling one again gives the same bytes', async () => {
+    assert.deepEqual(await compileAgain('clearing'), []);
+  });
 
   it('the table names every circuit', () => {
     assert.deepEqual([...CIRCUITS].sort(), circuitNames(ROOT));
   });
 
-  for (const [index, circuit] of CIRCUITS.entries()) {
+  for (const circuit of CIRCUITS) {
     it(`${circuit}: the build is the pinned one`, () => {
       const pin = JSON.parse(readFileSync(path.join(ROOT, 'circuits', 'pins', `${circuit}.json`), 'utf8')) as Pin;
       const { r1cs } = compiledCircuit(circuit);
@@ -42,10 +46,6 @@ describe('circuits: pinned sizes', function () {
     it(`${circuit}: proving stays on this side of a power of two`, () => {
       const { constraintCount, publicSignalCount } = compiledCircuit(circuit).r1cs;
       assert.ok(constraintCount + publicSignalCount + 1 <= CIRCUIT_DOMAIN[circuit]);
-    });
-
-    it(`${circuit}: compiling again gives the same bytes`, async () => {
-      assert.deepEqual(await compilations.get(index), []);
     });
 
     it(`${circuit}: the public signals stand in the order of the table`, async () => {

@@ -3,7 +3,7 @@ import { Simulation } from '../support/simulation.ts';
 
 // The same seed takes the same steps: a failure names its seed, and BITCLOAK_SEED takes it again.
 const SEED = process.env['BITCLOAK_SEED'] ?? 'simulation';
-const COMMANDS = Number(process.env['BITCLOAK_COMMANDS'] ?? 1_500);
+const COMMANDS = Number(process.env['BITCLOAK_COMMANDS'] ?? 1_000);
 
 describe('an operator that dies again and again', function () {
   this.timeout(900_000);

@@ -45,7 +45,7 @@ export function hintFor(code: string, { command, wallet }: Typed): string | unde
         ? `Make one with ${COMMAND} wallet new, or name another with --wallet.`
         : `Make one there with ${COMMAND} --wallet ${quoted(wallet)} wallet new, or name another place.`;
     case 'WALLET_BUSY':
-      return `Stop it (a bot with Ctrl-C, or kill and its number), or use another wallet with --wallet. ${COMMAND} trade orders, fills, balances, cancel and watch work beside it.`;
+      return `Stop it (a bot with Ctrl-C, or kill with its number), or use another wallet with --wallet. ${COMMAND} trade orders, fills, balances, cancel and watch work beside it.`;
     default:
       return HINTS[code];
   }

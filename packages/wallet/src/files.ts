@@ -95,7 +95,7 @@ function acquire(path: string, own: string): void {
     const holder = readFileIfPresent(path)?.toString();
     if (holder === undefined) continue;
     if (isRunning(holder)) {
-      const message = `the process with the number ${pidOf(holder)} is using this wallet (${path}), which one may do at a time`;
+      const message = `process ${pidOf(holder)} is using this wallet (${path}), which one may do at a time`;
       throw new BitcloakError('WALLET_BUSY', message);
     }
     // Two processes may find the same stale lock, and the slower one must not remove what the faster one has put in its place: so removing
