@@ -110,17 +110,20 @@ describe('a journal whose process is killed', () => {
     const directory = directories.fresh();
     const random = new SeededRandom('kill while taking snapshots');
     let known: JournalPosition[] = [];
-    for (let round = 0; round < 14; round++) {
+    let oldest = 0;
+    // A machine that is slow now may kill all of the first before their second snapshot.
+    for (let round = 0; round < 14 || (oldest === 0 && round < 100); round++) {
       const child = new Child('snapshot', directory, 8);
       await child.begin();
-      await sleep(Number(random.below(80n)));
+      await sleep(Number(random.below(80n)) + round);
       await child.kill();
       known = [...known, ...child.acknowledged()];
       await assertKept(directory, known, 16);
+      const journal = await openJournal(directory);
+      oldest = journal.oldestSequence;
+      await journal.close();
     }
-    const journal = await openJournal(directory);
-    assert.ok(journal.oldestSequence > 0, 'snapshots have replaced records');
-    await journal.close();
+    assert.ok(oldest > 0, 'snapshots have replaced records');
     assert.ok(known.length > 100, `${known.length} acknowledged`);
   });
 

@@ -426,7 +426,7 @@ describe('the command that looks at an enclave', function () {
         try {
           const { json } = await ran((context) => showTradingBalances(context, {}));
           assert.equal((json as { locks: unknown }).locks, null, 'a bot that runs does not keep anybody from looking');
-          await refused('WALLET_BUSY', new RegExp(`number ${process.pid} is using this wallet`), sell({}));
+          await refused('WALLET_BUSY', new RegExp(`^process ${process.pid} is using this wallet`), sell({}));
         } finally {
           release();
         }
