@@ -97,7 +97,8 @@ export async function measureLatency(enclave: Enclave, load: Load, plan: Latency
     // One trade after the other: of two at once nobody knows which order met which.
     for (const [index, { makes, takes }] of prepared.entries()) {
       const due = started + (index * 1000 * seconds) / trades;
-      if (due > performance.now()) await sleep(due - performance.now());
+      const early = due - performance.now();
+      if (early > 0) await sleep(early);
       await load.send(makes);
       sent.set(takes.clientOrderId, performance.now());
       await load.send(takes);

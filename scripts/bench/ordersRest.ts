@@ -38,7 +38,8 @@ async function send({ served, accounts, rate, seconds }: Rest): Promise<void> {
   const started = performance.now();
   for (const [index, order] of orders.entries()) {
     const due = started + (index * 1000) / rate;
-    if (due > performance.now()) await sleep(due - performance.now());
+    const early = due - performance.now();
+    if (early > 0) await sleep(early);
     while (underWay >= UNDER_WAY_MAX) await sleep(1);
     if (isStopped) return;
     underWay++;

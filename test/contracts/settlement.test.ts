@@ -11,6 +11,7 @@ import {
   CANCEL_DELAY_SECONDS,
   FIELD_MODULUS,
   NATIVE_ASSET,
+  SETTLEMENT_FILLS_MAX,
   SETTLEMENT_HORIZON_SECONDS,
   TREE_LEAVES,
 } from '@bitcloak/protocol/parameters';
@@ -134,6 +135,13 @@ describe('Pool: settle', function () {
     const { gasUsed, hash } = await desk.settle(trade);
     const transaction = await bench.chain.provider.getTransaction(hash);
     expectGas('settle.2', executionGas(gasUsed, transaction?.data ?? '0x'));
+  });
+
+  it('costs what the snapshot says in the largest batch', async () => {
+    const empty = await Promise.all(Array.from({ length: SETTLEMENT_FILLS_MAX - 2 }, () => desk.empty()));
+    const { gasUsed, hash } = await desk.settle(await desk.prove([sellFill(), buyFill(), ...empty]));
+    const transaction = await bench.chain.provider.getTransaction(hash);
+    expectGas('settle.16', executionGas(gasUsed, transaction?.data ?? '0x'));
   });
 
   it('gives its owners notes that they read and spend by themselves', async () => {
