@@ -3,13 +3,14 @@ import { mintCall } from '@bitcloak/chain/erc20';
 import { formatAccount, type Token } from '@bitcloak/chain/manifest';
 import { PoolClient, sendCall } from '@bitcloak/chain/pool';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
-import { Keyring } from '@bitcloak/notes/keys';
+import { Keyring, type SpendingKey } from '@bitcloak/notes/keys';
 import { stealthOf } from '@bitcloak/notes/note';
 import { OutputMaker } from '@bitcloak/notes/outputs';
 import { AMOUNT_MAX } from '@bitcloak/protocol/parameters';
 import { Interface } from 'ethers';
 import { startDevnet } from '../devnet/devnet.ts';
 import { startDevnetEnclave } from '../devnet/enclave.ts';
+import { until } from '../devnet/traders.ts';
 import { measureChannel, type ChannelCosts } from './channelWork.ts';
 import { seededBytes } from './random.ts';
 
@@ -75,7 +76,8 @@ async function serve(accounts: number): Promise<void> {
   await sendCall(payer, { to: formatAccount(dollar.asset), data, value: 0n });
   const expiry = BigInt((await endpoint.getBlock('latest'))?.timestamp ?? 0) + LOCK_SECONDS;
   const viewer = new Keyring(seededBytes(`${SEED} viewer`)(64)).viewing.agreement.publicKey;
-  for (const { keys } of accountsOf(operatorId, accounts)) {
+  const owners = accountsOf(operatorId, accounts);
+  for (const { keys } of owners) {
     for (const { asset } of manifest.tokens) {
       const maker = new OutputMaker(asset);
       const lock = { operatorId, expiry };
@@ -87,6 +89,12 @@ async function serve(accounts: number): Promise<void> {
       await pool.send(pool.depositCall(asset, VALUE, stealthOf(note), maker.ciphertext()));
     }
   }
+  const { state } = enclave.operator.machine;
+  await until('the operator learning of all notes', async () => {
+    const isFunded = ({ keys }: SpendingKey) =>
+      manifest.tokens.every(({ asset }) => state.available(keys.owner, asset) > 0n);
+    return owners.every(isFunded) || undefined;
+  });
   const tell = (message: ChildMessage) => process.send?.(message);
   process.on('message', (message: ParentMessage) => {
     if (message.kind === 'cpu') {
