@@ -8,6 +8,7 @@ import { checkJson } from '@bitcloak/trading/checks';
 import type { ApiLimits } from './api/limits.ts';
 import type { MarketSettings } from './enclave.ts';
 import type { ExchangeRules } from './exchange/commands.ts';
+import { areRulesValid } from './exchange/rules.ts';
 import type { Cadence } from './operator/cadence.ts';
 import { DSTACK_SOCKET } from './tee/dstack.ts';
 
@@ -147,7 +148,7 @@ export function readSettings(environment: Environment): Settings {
     attestors: (settings.list('ATTESTORS') ?? []).map((url) => checkUrl(settings, 'ATTESTORS', url)),
     evidenceSeconds: settings.count('EVIDENCE_SECONDS', EVIDENCE_SECONDS, 2_592_000, 3_600),
     markets: readMarkets(settings, manifest.tokens),
-    rules: { ...readRules(settings, manifest.tokens), fills: settings.count('FILLS', 4, SETTLEMENT_FILLS_MAX, 2) },
+    rules: readRules(settings, manifest.tokens),
     treasury: readTreasury(settings),
     gasKey: readGasKey(settings),
     cadence: readCadence(settings),
@@ -210,12 +211,19 @@ function readMarkets(settings: ServiceSettings, tokens: readonly Token[]): Marke
   });
 }
 
-function readRules(settings: ServiceSettings, tokens: readonly Token[]): Omit<ExchangeRules, 'fills'> {
+function readRules(settings: ServiceSettings, tokens: readonly Token[]): ExchangeRules {
   const { withdrawalFees, noteMins, ...seconds } = readJson(settings, 'RULES', RULES_SCHEMA) as WireRules;
   const assetOf = (symbol: string) => tokenOf(settings, 'RULES', tokens, symbol).asset;
   const fees = withdrawalFees.map(({ asset, fee }) => [assetOf(asset), BigInt(fee)] as const);
   const mins = noteMins.map(({ asset, value }) => [assetOf(asset), BigInt(value)] as const);
-  return { ...seconds, withdrawalFees: fees, noteMins: mins };
+  const fills = settings.count('FILLS', 4, SETTLEMENT_FILLS_MAX, 2);
+  const rules = { ...seconds, withdrawalFees: fees, noteMins: mins, fills };
+  return areRulesValid(rules)
+    ? rules
+    : settings.refuse(
+        'RULES',
+        'times from 1 second, locks of 90 days at most, and ordersMax × roundSeconds + 1800 ≤ settleSeconds',
+      );
 }
 
 function readKeySource(settings: ServiceSettings): KeySource {

@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import { parseArgs } from 'node:util';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { LocalProver, terminateProver } from '@bitcloak/prover/prover';
+import { onStop } from '@bitcloak/service/run';
 import { serveControl } from './devnet/control.ts';
 import { removeManifest, startDevnet, writeManifest } from './devnet/devnet.ts';
 import { DEVNET_MANIFEST } from './devnet/places.ts';
@@ -83,10 +84,7 @@ async function main(): Promise<void> {
       if (report.kind === 'failed') console.error(`  keeper: ${report.code} ${report.message}`);
     },
   });
-  const stopped = new Promise<void>((resolve) => {
-    process.once('SIGINT', resolve);
-    process.once('SIGTERM', resolve);
-  });
+  const stopped = new Promise<void>(onStop);
   let endControl = () => {};
   try {
     const { manifest } = devnet;

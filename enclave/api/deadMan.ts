@@ -1,6 +1,9 @@
 type Watch = { readonly ms: number; lastSeen: number; timer: NodeJS.Timeout | undefined };
 
-/** Calls for every owner who asked for it, once nothing was heard of him for as long as he said. It lives in memory. */
+/**
+ * Calls for every owner who asked for it, once nothing was heard of him for as long as he said. It lives in memory, and ends with its call: who has
+ * set it may be gone for good, and what the owner does later is not his.
+ */
 export class DeadMan {
   readonly #watches = new Map<bigint, Watch>();
   readonly #onSilence: (owner: bigint) => void;
@@ -22,9 +25,7 @@ export class DeadMan {
   /** Something was heard of an owner. */
   touch(owner: bigint): void {
     const watch = this.#watches.get(owner);
-    if (watch === undefined) return;
-    watch.lastSeen = performance.now();
-    if (watch.timer === undefined) this.#arm(owner, watch, watch.ms);
+    if (watch !== undefined) watch.lastSeen = performance.now();
   }
 
   /** Ends all watches. @returns the owners over whom nobody watches from now on. */
@@ -37,11 +38,11 @@ export class DeadMan {
 
   #arm(owner: bigint, watch: Watch, ms: number): void {
     watch.timer = setTimeout(() => {
-      watch.timer = undefined;
       // Timers are not moved with every request; this one may find that something was heard meanwhile.
       const left = watch.lastSeen + watch.ms - performance.now();
-      if (left > 0) this.#arm(owner, watch, Math.ceil(left));
-      else this.#onSilence(owner);
+      if (left > 0) return this.#arm(owner, watch, Math.ceil(left));
+      this.#watches.delete(owner);
+      this.#onSilence(owner);
     }, ms).unref();
   }
 }

@@ -25,6 +25,7 @@ await runTool(USAGE, async () => {
   if (measurement !== undefined && !/^0x[0-9a-f]{64}$/.test(measurement)) {
     throw new BitcloakError('USAGE', '--measurement: expected 0x and 32 bytes of lowercase hex');
   }
+  if (network === '') throw new BitcloakError('USAGE', '--network: expected a MANIFEST');
   const manifest = readManifest(resolve(USER_DIRECTORY, network));
   const provider = await connect({ ...manifest, endpoint: endpoint ?? manifest.endpoint });
   try {

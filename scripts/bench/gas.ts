@@ -112,7 +112,7 @@ export async function run(_options: Options, say: Say): Promise<Report> {
       ]),
     )}
 
-The whole transaction, its data included. cold: the first deposit of the pool, or of that token. A transaction's price moves by some hundreds with
+The whole transaction, its data included. cold: the first deposit of the pool, or of that token. A transaction's price moves by some dozen with
 the zero bytes of its proof.`;
     const calls = rows.map(({ call, gas, aim, peer }) => ({ call, gas: Number(gas), aim, peer }));
     return { parameters: { seed: SEED, hardfork: 'osaka' }, results: { calls }, text };

@@ -63,6 +63,8 @@ export function appComposeOf({ template, image, settings, unmeasured, keyProvide
   for (const name of Object.keys(settings)) {
     if (![...MEASURED, ...OPTIONAL].includes(name)) refuse(PREFIX + name, 'no value: it is fixed, secret or unknown');
   }
+  if (namesOperator(settings['MANIFEST']))
+    refuse(`${PREFIX}MANIFEST`, 'a manifest without operator, which is for wallets');
   const measured = Object.entries({ ...FIXED, ...settings }).filter(([name]) => !unmeasured.includes(name));
   const passed = [...SECRET, ...unmeasured].toSorted();
   const lines = [
@@ -88,6 +90,10 @@ export function appComposeOf({ template, image, settings, unmeasured, keyProvide
     secure_time: true,
   };
   return JSON.stringify(appCompose, Object.keys(appCompose).toSorted());
+}
+
+function namesOperator(manifest: string | undefined): boolean {
+  return manifest !== undefined && Object.hasOwn(JSON.parse(manifest) as object, 'operator');
 }
 
 /** The JSON of the manifest that an app-compose.json gives its enclave. Throws `USAGE` where there is none. */

@@ -67,6 +67,7 @@ await runTool(USAGE, () => {
       output: { type: 'string' },
     },
   });
+  if (values.settings === '') throw new BitcloakError('USAGE', '--settings: expected a FILE');
   const settings = readOperatorSettings(resolve(USER_DIRECTORY, values.settings));
   const unmeasured = values.unmeasured?.split(',') ?? [];
   const template = read(join(ROOT, 'enclave/image/docker-compose.yaml')).toString();

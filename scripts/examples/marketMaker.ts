@@ -30,6 +30,7 @@ export type MarketMakerOptions = {
 const WHOLE = 10_000;
 /** A quote is made larger when so large a part of its size is missing and can be paid for. */
 const REFILL_PART = 10;
+const DEAD_MAN_PARTS = 3;
 
 /** Quotes both sides of a market around a reference price until the signal, and leaves no order behind. */
 export async function marketMaker(
@@ -39,10 +40,12 @@ export async function marketMaker(
 ): Promise<void> {
   const market = await client.market(options.pair);
   const stream = await client.stream({ cancelOnDisconnect: true }).ready();
-  await client.deadMan(options.deadManSeconds);
+  const deadMan = new DeadMan(client, options.deadManSeconds);
   const quotes = new Map<Side, OrderRecord>();
   try {
     while (!signal.aborted) {
+      // Here, and not in a timer: it is this loop that must be alive.
+      await deadMan.alive();
       const prices = quotePrices(market, options, stream, await options.reference());
       for (const side of inOrder(prices, quotes)) {
         const before = quotes.get(side);
@@ -52,14 +55,37 @@ export async function marketMaker(
         else quotes.set(side, order);
         if (order !== undefined && (order.id !== before?.id || order.price !== before.price)) options.onQuote?.(order);
       }
-      // Here, and not in a timer: it is this loop that must be alive.
-      stream.alive();
       await sleep(options.everyMs, undefined, { signal }).catch(() => undefined);
     }
   } finally {
     stream.close();
     await client.cancelAll(options.pair);
     await client.deadMan(0);
+  }
+}
+
+/** Set anew long before its time is over: it ends when it has cancelled, and an enclave that was started again knows of none. */
+class DeadMan {
+  readonly #client: TradingClient;
+  readonly #seconds: number;
+  #next = 0;
+
+  constructor(client: TradingClient, seconds: number) {
+    this.#client = client;
+    this.#seconds = seconds;
+  }
+
+  async alive(): Promise<void> {
+    const now = performance.now();
+    if (now < this.#next) return;
+    try {
+      await this.#client.deadMan(this.#seconds);
+      this.#next = now + (this.#seconds * 1_000) / DEAD_MAN_PARTS;
+    } catch (error) {
+      const isForNow = error instanceof OperatorRefusal || error instanceof OutcomeUnknown;
+      // Without it nothing is quoted in the first place.
+      if (this.#next === 0 || !isForNow) throw error;
+    }
   }
 }
 

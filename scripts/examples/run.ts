@@ -6,6 +6,7 @@ import type { Side } from '@bitcloak/protocol/orders';
 import { BitcloakError, ERROR_EXIT_CODES } from '@bitcloak/protocol/errors';
 import { LocalProver, terminateProver } from '@bitcloak/prover/prover';
 import { formatPrice, formatQuantity } from '@bitcloak/trading/steps';
+import { onStop } from '@bitcloak/service/run';
 import type { TradingClient } from '@bitcloak/trading/client';
 import { connectAccount } from '@bitcloak/wallet/tradingAccount';
 import { Wallet } from '@bitcloak/wallet/wallet';
@@ -70,7 +71,9 @@ async function run<Option extends string>(options: Readonly<Record<Option, strin
   const wallet = await Wallet.open(directory, passphrase);
   const session = await wallet.openSession(manifest, new LocalProver());
   const stop = new AbortController();
-  process.once('SIGINT', () => stop.abort()).once('SIGTERM', () => stop.abort());
+  onStop(() => {
+    stop.abort();
+  });
   try {
     await session.sync();
     const end = session.lockEnd(account.operatorId, account.index);

@@ -684,12 +684,12 @@ describe('streams of the API', function () {
       assert.equal(openOrders().length, 1, 'frames are heard');
       await until('the cancellation', () => openOrders().length === 0);
       assert.equal(records().orders(bob.key.keys.owner).at(-1)?.status, 'open');
-      // It stays set.
-      await place(session, alice, 'sell', 60, 1);
-      await until('the cancellation', () => openOrders().length === 0);
       stream.close();
-      assert.equal((await session.call('POST', '/deadman', { seconds: 0 })).status, 200);
       await place(session, alice, 'sell', 60, 1);
+      await pause(1_300);
+      assert.equal(openOrders().length, 1, 'it is over');
+      assert.equal((await session.call('POST', '/deadman', { seconds: 1 })).status, 200);
+      assert.equal((await session.call('POST', '/deadman', { seconds: 0 })).status, 200);
       await pause(1_300);
       assert.equal(openOrders().length, 1, 'it is off');
     });

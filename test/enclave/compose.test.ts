@@ -59,6 +59,13 @@ describe('the compose file of the enclave', () => {
     assert.deepEqual(placed.toSorted(), all.toSorted());
   });
 
+  it('takes no manifest that is for wallets', () => {
+    refused(
+      { settings: { ...options.settings, MANIFEST: '{"operator":{"number":1}}' } },
+      /MANIFEST: expected a manifest without operator/,
+    );
+  });
+
   it('is in the normal form of dstack, the same for the same input', () => {
     const { text, json } = composed();
     const keys = Object.keys(json);

@@ -70,6 +70,7 @@ describe('the enclave as a process', function () {
   let manifest: Manifest;
   let operatorId: bigint;
   let environment: Record<string, string>;
+  let rules: Record<string, unknown>;
 
   before(async () => {
     const served = await serveChain();
@@ -104,7 +105,7 @@ describe('the enclave as a process', function () {
       noteMins: [{ asset: 'ETH', value: '5' }],
       ordersMax: 32,
     };
-    const rules = {
+    rules = {
       settleSeconds: 3_600,
       roundSeconds: 56,
       orderSecondsMax: 86_400,
@@ -188,6 +189,8 @@ describe('the enclave as a process', function () {
     const placed = await (await open(first.url)).place(order(20));
     assert.equal(placed.status, 201, placed.text);
     first.child.kill('SIGTERM');
+    // By npm, which the same signal has reached.
+    first.child.kill('SIGTERM');
     assert.deepEqual(await first.ended, [0, null], first.lines.join('\n'));
 
     const second = await serve();
@@ -250,6 +253,7 @@ describe('the enclave as a process', function () {
       ['MARKETS', 'USAGE', () => json('asset.json', [{ ...market, base: 'BTC' }])],
       ['MARKETS', 'USAGE', () => json('url.json', [{ ...market, reference: 'file:///etc/passwd' }])],
       ['RULES', 'USAGE', () => json('rules2.json', { settleSeconds: 1 })],
+      ['RULES', 'USAGE', () => json('rules3.json', { ...rules, ordersMax: 33 })],
       ['TREASURY', 'USAGE', () => 'cloak1nobody'],
       ['GAS_KEY_FILE', 'USAGE', () => file('gas2', gasKey, 0o644)],
       ['GAS_KEY_FILE', 'USAGE', () => file('gas3', 'secret words')],

@@ -83,6 +83,24 @@ describe('examples of bots', function () {
     assert.deepEqual(await client.orders(), []);
   });
 
+  it('sets its dead man again and again, and also after he had to cancel', async () => {
+    let waiting = Promise.withResolvers<void>();
+    waiting.resolve();
+    const hang = async () => {
+      await waiting.promise;
+      return reference;
+    };
+    await make({ deadManSeconds: 1, reference: hang });
+    for (let time = 0; time < 2; time++) {
+      await quoted(['buy', 995, 10], ['sell', 1005, 10]);
+      await sleep(1_300);
+      await quoted(['buy', 995, 10], ['sell', 1005, 10]);
+      waiting = Promise.withResolvers<void>();
+      await quoted();
+      waiting.resolve();
+    }
+  });
+
   it('leans against what it holds, and refills what was taken', async () => {
     await make({ target: '500' });
     // It holds 1,000, twice as much as it wants: two per cent lower.

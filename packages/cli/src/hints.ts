@@ -2,6 +2,9 @@ import { COMMAND } from './invocation.ts';
 
 const LOOK_AT_ENCLAVE = `${COMMAND} enclave verify shows each check of the enclave, and what fails.`;
 
+const OPERATOR_HINT =
+  'Another URL can be named: --operator-url URL, or the argument of enclave verify. Without the operator your funds come home when their lock ends.';
+
 const HINTS: Readonly<Record<string, string>> = {
   ENDPOINT_UNREACHABLE:
     'The endpoint is that of the manifest, or --endpoint URL; for the devnet, npm start must be running.',
@@ -11,8 +14,6 @@ const HINTS: Readonly<Record<string, string>> = {
   GAS_INSUFFICIENT: `${COMMAND} wallet account shows what is there; on a development chain ${COMMAND} faucet gives some.`,
   RELAYER_UNREACHABLE:
     'Another relayer can be named with --relayer URL; --direct needs none, and shows your public account.',
-  OPERATOR_UNREACHABLE:
-    'Another URL can be named: --operator-url URL, or the argument of enclave verify. Without the operator your funds come home when their lock ends.',
   SESSION_REFUSED: `An operator knows an account once it has seen a deposit to it: ${COMMAND} trade open makes one, and a few blocks must pass.`,
   OUTCOME_UNKNOWN: `${COMMAND} trade orders --all shows what became of it.`,
   OPERATOR_MISMATCH: LOOK_AT_ENCLAVE,
@@ -44,6 +45,10 @@ export function hintFor(code: string, { command, wallet }: Typed): string | unde
       return wallet === undefined
         ? `Make one with ${COMMAND} wallet new, or name another with --wallet.`
         : `Make one there with ${COMMAND} --wallet ${quoted(wallet)} wallet new, or name another place.`;
+    case 'OPERATOR_UNREACHABLE':
+      return /^trade (cancel|amend)$/.test(command)
+        ? `${COMMAND} trade cancel ID --on-chain takes an order back without the operator.`
+        : OPERATOR_HINT;
     case 'WALLET_BUSY':
       return `Stop it (a bot with Ctrl-C, or kill with its number), or use another wallet with --wallet. ${COMMAND} trade orders, fills, balances, cancel and watch work beside it.`;
     default:

@@ -5,10 +5,16 @@ export function print(line: object): void {
   console.log(JSON.stringify(line));
 }
 
-/** Calls back once, when the process is told to stop. */
+/** Whoever ends a whole process group has a process told by npm, too, which passes signals on. */
+const SAME_SIGNAL_MS = 1_000;
+
+/** Calls back once, when the process is told to stop. What tells it later again ends it at once. */
 export function onStop(stop: () => void): void {
+  let isTold = false;
   const told = () => {
-    process.off('SIGINT', told).off('SIGTERM', told);
+    if (isTold) return;
+    isTold = true;
+    setTimeout(() => process.off('SIGINT', told).off('SIGTERM', told), SAME_SIGNAL_MS).unref();
     stop();
   };
   process.on('SIGINT', told).on('SIGTERM', told);

@@ -413,7 +413,10 @@ export class TradingClient {
     throw forged('it is about another withdrawal');
   }
 
-  /** Has all orders cancelled when nothing is heard of this account for so long; 0 for never. */
+  /**
+   * Has all orders cancelled when nothing is heard of this account for so long; 0 for never. It does so once, and an enclave that is started again has
+   * forgotten it: to be called again and again by what decides.
+   */
   async deadMan(seconds: number): Promise<void> {
     await this.#change('POST', '/deadman', JSON.stringify({ seconds }), undefined);
   }

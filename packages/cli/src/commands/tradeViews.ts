@@ -233,7 +233,7 @@ export async function verify(context: Context, options: OperatorOptions & { offl
         `NOT AS TOLD: ${kind}${id === undefined ? '' : ` ${id}`} of order ${clientOrderId}: ${WHY[why]}`,
     ),
     ...summary(check, told),
-    isRight ? 'Everything on the chain is as it was signed.' : 'Something is not as it was signed or told.',
+    verdict(isRight, rows.length, check),
   ];
   return {
     json: {
@@ -263,10 +263,18 @@ const WHY = {
 
 function summary({ unknown, waiting }: FillsCheck, told: Answer | undefined): string[] {
   return [
-    ...(unknown.length === 0 ? [] : [`${unknown.length} settlements are of orders that were signed elsewhere.`]),
+    ...(unknown.length === 0
+      ? []
+      : [`${unknown.length} settlements are of orders that were signed elsewhere, and cannot be compared here.`]),
     ...(waiting === 0 ? [] : [`${waiting} matches wait for their settlement.`]),
     ...(told === undefined ? ['The operator was not asked.'] : []),
   ];
+}
+
+function verdict(isRight: boolean, compared: number, { unknown }: FillsCheck): string {
+  if (!isRight) return 'Something is not as it was signed or told.';
+  if (unknown.length === 0) return 'Everything on the chain is as it was signed.';
+  return compared === 0 ? 'Nothing could be compared.' : 'What was signed here is on the chain as it was signed.';
 }
 
 type Answer = Omit<Told, 'index' | 'block'>;
