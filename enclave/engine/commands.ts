@@ -30,7 +30,14 @@ export type DropReason = Extract<Reason, 'funds' | 'takenBack' | 'unsettleable' 
 export type Command =
   | ({ readonly kind: 'addMarket' } & MarketRules & { readonly trading: boolean })
   | { readonly kind: 'setTrading'; readonly market: number; readonly trading: boolean }
-  | { readonly kind: 'setReference'; readonly market: number; readonly ticks: number; readonly time: number }
+  /** `matching`: false where no pegged orders are to meet by it that rest. */
+  | {
+      readonly kind: 'setReference';
+      readonly market: number;
+      readonly ticks: number;
+      readonly time: number;
+      readonly matching?: boolean;
+    }
   | { readonly kind: 'setTime'; readonly time: number }
   | ({ readonly kind: 'submit' } & NewOrder)
   | { readonly kind: 'cancel'; readonly account: number; readonly order: number }

@@ -61,7 +61,7 @@ export class Engine {
         this.setTrading(command.market, command.trading);
         break;
       case 'setReference':
-        this.setReference(command.market, command.ticks, command.time);
+        this.setReference(command.market, command.ticks, command.time, command.matching);
         break;
       case 'setTime':
         this.setTime(command.time);
@@ -103,7 +103,7 @@ export class Engine {
     if (trading) this.#matcher.takePegged(market);
   }
 
-  setReference(number: number, ticks: number, time: number): void {
+  setReference(number: number, ticks: number, time: number, matching = true): void {
     this.events.clear();
     const market = this.#markets[number];
     if (market === undefined) return this.events.rejected(REJECTION.marketUnknown);
@@ -113,7 +113,7 @@ export class Engine {
     if (!isTimeValid) return this.events.rejected(REJECTION.timeInvalid);
     this.#change(market, () => market.setReference(ticks, time));
     this.events.referenceSet(number, ticks, time, market.referenceAt(now) !== 0);
-    if (market.trading) this.#matcher.takePegged(market);
+    if (market.trading && matching) this.#matcher.takePegged(market);
   }
 
   /** Moves the time. Orders expire in the order of their expiries, and of their ids where those are equal. */

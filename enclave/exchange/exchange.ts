@@ -257,9 +257,7 @@ export class Exchange {
         return this.#follow(events);
       }
       case 'setReference':
-        // It matches pegged orders.
-        if (!this.#canTrade) return refuse('eraEnding');
-        return this.#follow(this.#engine.apply(command));
+        return this.#setReference(command);
       case 'setTrading':
         return this.#follow(this.#engine.apply(command));
       case 'setActiveUntil':
@@ -363,11 +361,27 @@ export class Exchange {
     return this.#time + this.#rules.settleSeconds < this.#activeUntil;
   }
 
+  /**
+   * It matches pegged orders, which were let in before: where as much waits already as may, those wait too. The price counts all the same, since
+   * whoever could keep it as it was would trade at an old one.
+   */
+  #setReference(command: ExchangeCommand & { kind: 'setReference' }): ExchangeEvent[] {
+    if (!this.#canTrade) return refuse('eraEnding');
+    return this.#follow(this.#engine.apply({ ...command, matching: !this.#isBusy('trade') }));
+  }
+
   /** What speaks against one more signed order, beside so many, whoever's it is. */
   #tooMuch(kind: Match['kind'], tickets: number): Refusal | undefined {
     if (tickets >= this.#limits.tickets) return 'engineFull';
-    const isBusy = this.#unsettled[kind].size >= capacityOf(this.#rules) || this.#matches.size >= this.#limits.matches;
-    return isBusy ? 'settlementBusy' : undefined;
+    return this.#isBusy(kind) ? 'settlementBusy' : undefined;
+  }
+
+  /** Whether as much waits to be settled as may. Trades and withdrawals count apart, so that neither keep the others out. */
+  #isBusy(kind: Match['kind']): boolean {
+    const { withdrawal } = this.#unsettled;
+    // A withdrawal is one match.
+    const matches = kind === 'withdrawal' ? withdrawal.size : this.#matches.size - withdrawal.size;
+    return this.#unsettled[kind].size >= capacityOf(this.#rules) || matches >= this.#limits.matches;
   }
 
   #noteMin(asset: bigint): bigint {

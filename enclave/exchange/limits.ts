@@ -2,7 +2,7 @@
 export type ExchangeLimits = {
   /** Signed orders that are open or unsettled. */
   readonly tickets: number;
-  /** Matches and withdrawals that wait to be settled. An order that is let in may bring as many more as it may meet. */
+  /** Matches that wait to be settled, and as many withdrawals. An order that is let in, or a reference, may bring as many more as may meet by it. */
   readonly matches: number;
   /** Signed orders that are remembered until they expire. */
   readonly remembered: number;

@@ -4,7 +4,7 @@ import { AMOUNT_MAX, FIELD_MODULUS, TIME_MAX } from '@bitcloak/protocol/paramete
 import type { FillRecord, OrderRecord, Report, WithdrawalRecord } from '@bitcloak/trading/records';
 import type { Match, Ticket, Working } from '../../enclave/exchange/commands.ts';
 import type { OrderState } from '../../enclave/engine/snapshot.ts';
-import { MATCHES_MAX } from '../../enclave/engine/limits.ts';
+import { PEGGED_MATCHES_MAX } from '../../enclave/engine/limits.ts';
 import { EXCHANGE_LIMITS } from '../../enclave/exchange/limits.ts';
 import { BATCH_SECONDS } from '../../enclave/exchange/rules.ts';
 import { STATE_BYTES_MAX } from '../../enclave/journal/snapshotFile.ts';
@@ -153,12 +153,62 @@ describe('what all owners have together', () => {
     assert.deepEqual(kinds(pit.order(BOB, 'buy', 100, 2)).slice(0, 2), ['accepted', 'traded']);
     assert.deepEqual(kinds(pit.order(BOB, 'buy', 100, 1)).slice(0, 2), ['accepted', 'traded']);
     assert.equal(pit.refused({ kind: 'order', ...pit.request(BOB, 'buy', 90, 1) }), 'settlementBusy');
-    assert.equal(pit.refused({ kind: 'withdraw', ...pit.withdrawal(ALICE, COIN, 1_000n, 7n) }), 'settlementBusy');
     const dearer = { price: 110, lots: 10, ...pit.signed(ALICE, 'sell', 110, 7) };
     assert.equal(pit.refused({ kind: 'amend', owner: ALICE, order: 1, amendment: dearer }), 'settlementBusy');
     assert.deepEqual(kinds(pit.amend(ALICE, 1, { price: 100, lots: 9 })), ['amended'], 'nothing new can come of it');
     pit.settleAll();
     assert.deepEqual(kinds(pit.order(BOB, 'buy', 90, 1)), ['accepted']);
+  });
+
+  it('is bounded in withdrawals that wait, which trades do not keep out, nor they the trades', () => {
+    const pit = new Pit({}, { ...EXCHANGE_LIMITS, matches: 3 });
+    pit.credit(ALICE, COIN, 100_000n);
+    pit.credit(BOB, DOLLAR, 1_000_000n);
+    for (let match = 0; match < 2; match++) {
+      pit.order(ALICE, 'sell', 100, 1);
+      pit.order(BOB, 'buy', 100, 1);
+    }
+    const withdrawn = () => kinds(pit.withdraw(ALICE, COIN, 1_000n, 7n));
+    const refused = () => pit.refused({ kind: 'withdraw', ...pit.withdrawal(ALICE, COIN, 1_000n, 7n) });
+    for (let withdrawal = 0; withdrawal < 2; withdrawal++) assert.deepEqual(withdrawn(), ['withdrawing']);
+    pit.order(ALICE, 'sell', 100, 1);
+    assert.deepEqual(kinds(pit.order(BOB, 'buy', 100, 1)), ['accepted', 'traded']);
+    assert.equal(pit.refused({ kind: 'order', ...pit.request(BOB, 'buy', 90, 1) }), 'settlementBusy');
+    assert.deepEqual(withdrawn(), ['withdrawing']);
+    assert.equal(refused(), 'settlementBusy');
+    pit.restart();
+    assert.equal(refused(), 'settlementBusy');
+    pit.settleAll();
+    assert.deepEqual(withdrawn(), ['withdrawing']);
+  });
+
+  it('is bounded in matches that a reference brings', () => {
+    const pit = new Pit({}, { ...EXCHANGE_LIMITS, matches: 3 });
+    pit.credit(ALICE, COIN, 100_000n);
+    pit.credit(BOB, DOLLAR, 1_000_000n);
+    const reference = (ticks: number) => pit.apply({ kind: 'setReference', market: 1, ticks, time: pit.exchange.time });
+    for (const seconds of [0, 1]) {
+      pit.at(NOW + seconds);
+      reference(1_000);
+    }
+    for (const price of [995, 990]) {
+      pit.order(ALICE, 'sell', 900, 4, { type: 'pegged', display: 1 });
+      assert.deepEqual(
+        kinds(pit.order(BOB, 'buy', price, 4, { type: 'pegged' })),
+        ['accepted'],
+        'not at this reference',
+      );
+    }
+    const tradedAt = (seconds: number, ticks: number) => {
+      pit.at(NOW + seconds);
+      return kinds(reference(ticks)).filter((kind) => kind === 'traded').length;
+    };
+    assert.equal(tradedAt(2, 995), 4);
+    assert.equal(tradedAt(3, 990), 0, 'orders that rest would bring more');
+    assert.deepEqual(pit.exchange.markets()[0]?.state.reference, 990, 'nobody can keep an old price');
+    pit.restart();
+    pit.settleAll();
+    assert.equal(tradedAt(4, 990), 4);
   });
 
   it('fits a snapshot, whatever its numbers', () => {
@@ -205,7 +255,7 @@ describe('what all owners have together', () => {
     const { tickets, matches, remembered, records: recordsMax, reports } = EXCHANGE_LIMITS;
     const total =
       tickets * (bytes(ticket) + bytes(working) + bytes(resting)) +
-      (matches + MATCHES_MAX) * bytes(match) +
+      (2 * matches + PEGGED_MATCHES_MAX) * bytes(match) +
       remembered * (bytes(used) + bytes(new Map([[clientOrderId, count]]))) +
       recordsMax * records +
       reports * bytes(report);
