@@ -14,6 +14,9 @@ export const RECORDS_KEPT = 1_000;
 /** An owner may have so large a part of what is left for orders to be remembered: few owners cannot take it from all others. */
 const REMEMBERED_SHARE = 5;
 
+/** And so many whatever others have: else some eighty owners could keep everybody from ordering, and from withdrawing too. */
+const REMEMBERED_MIN = 8;
+
 /** What is let go of where there is too much is more than what is too much: a tenth. */
 const TRIMMED = 0.9;
 
@@ -137,13 +140,15 @@ export class Blotter {
   /** What a client order id, or a signed order, stands for already. */
   used(owner: bigint, clientOrderId: string, orderHash: bigint, expiry: bigint): UsedBefore {
     const account = this.#accounts.get(owner);
-    if (account === undefined) return { kind: this.#remembered < this.#limits.remembered ? 'unused' : 'ordersTooMany' };
+    if (account === undefined) return { kind: 'unused' };
     const known = account.used.get(hourOf(expiry))?.get(orderHash);
     if (known?.clientOrderId === clientOrderId) return { kind: 'same', ...known };
     if (known !== undefined) return { kind: 'orderRepeated' };
     if (account.clientOrderIds.has(clientOrderId)) return { kind: 'clientOrderIdTaken' };
-    const left = this.#limits.remembered - this.#remembered;
-    return { kind: rememberedOf(account) * REMEMBERED_SHARE < left ? 'unused' : 'ordersTooMany' };
+    const remembered = rememberedOf(account);
+    const isLittle =
+      remembered < REMEMBERED_MIN || remembered * REMEMBERED_SHARE < this.#limits.remembered - this.#remembered;
+    return { kind: isLittle ? 'unused' : 'ordersTooMany' };
   }
 
   remember(owner: bigint, orderHash: bigint, expiry: bigint, used: Used): void {

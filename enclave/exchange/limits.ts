@@ -11,7 +11,7 @@ export type ExchangeLimits = {
   readonly reports: number;
 };
 
-/** With all of it at its largest a state takes 650 MB, of the 1 GiB that a snapshot may have: notes and the names of owners, which cost gas, have the rest. */
+/** With all of it at its largest a state takes 650 MB, of the 1 GiB that a snapshot may have: notes and owners, which cost gas, have the rest. */
 export const EXCHANGE_LIMITS: ExchangeLimits = {
   tickets: 100_000,
   matches: 20_000,
