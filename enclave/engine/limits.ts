@@ -29,6 +29,9 @@ export const OPEN_ORDERS_MAX = 2 ** 20;
 export const MATCHES_MAX = 1_000;
 export const PEGGED_MATCHES_MAX = 10_000;
 
+/** So many are passed over by one command, because of minimums: by one order each that rests, by all pegged orders together no more. */
+export const PASSED_MAX = OPEN_ORDERS_MAX;
+
 export function isIntegerWithin(value: number, low: number, high: number): boolean {
   return value >= low && value <= high && Number.isInteger(value);
 }

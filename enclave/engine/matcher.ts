@@ -2,7 +2,7 @@ import { REASON, SELF_TRADE, SIDE } from './codes.ts';
 import type { Book } from './book.ts';
 import type { Events } from './events.ts';
 import { BEFORE_ALL, keyOf, ladderOf, marketOf, PEGGED_BIT, SELL_BIT } from './levels.ts';
-import { MATCHES_MAX, PEGGED_MATCHES_MAX } from './limits.ts';
+import { MATCHES_MAX, PASSED_MAX, PEGGED_MATCHES_MAX } from './limits.ts';
 import type { Market } from './market.ts';
 
 const NONE = 0;
@@ -50,6 +50,8 @@ export class Matcher {
   readonly #stretches = [new Stretch(), new Stretch(), new Stretch()] as const;
   /** Matches that may still be made. */
   #left = 0;
+  /** Orders that may still be passed over; then no match is made any more. */
+  #passes = 0;
 
   constructor(book: Book, markets: readonly (Market | undefined)[], events: Events) {
     this.#book = book;
@@ -64,6 +66,7 @@ export class Matcher {
    */
   take(taker: number): boolean {
     this.#left = MATCHES_MAX;
+    this.#passes = PASSED_MAX;
     this.#take(taker);
     return this.#left === 0;
   }
@@ -114,13 +117,14 @@ export class Matcher {
   /**
    * After a new reference and when trading begins: pegged orders take as though each arrived anew, by limit and rank. Where buyers' limit
    * orders stand at the reference or beyond, pegged sells go first, since those come before pegged buys; otherwise pegged buys do. After
-   * PEGGED_MATCHES_MAX matches the others wait for the next reference.
+   * PEGGED_MATCHES_MAX matches, or where PASSED_MAX orders were passed over, the others wait for the next reference.
    */
   takePegged(market: Market): void {
     const { counters, levels } = this.#book;
     const reference = market.referenceAt(counters.now);
     if (reference === 0) return;
     this.#left = PEGGED_MATCHES_MAX;
+    this.#passes = PASSED_MAX;
     const buys = ladderOf(market.rules.market, false, SIDE.buy);
     const best = levels.best(buys);
     const sellsFirst = best !== NONE && levels.key(best) <= keyOf(buys, reference);
@@ -207,6 +211,8 @@ export class Matcher {
             orders.account(maker) === account
               ? this.#preventSelfTrade(taker, maker, lots)
               : this.#trade(taker, maker, price, lots, stretch.referenceTime);
+        } else if (--this.#passes === 0) {
+          this.#left = 0;
         }
         // Who was last in the queue and shows a new slice is last again.
         maker = next === NONE && isRefreshed ? maker : next;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Engine } from '../../enclave/engine/engine.ts';
 import type { NewOrder } from '../../enclave/engine/commands.ts';
 import type { EngineEvent } from '../../enclave/engine/events.ts';
-import { MATCHES_MAX, OPEN_ORDERS_MAX } from '../../enclave/engine/limits.ts';
+import { MATCHES_MAX, OPEN_ORDERS_MAX, PASSED_MAX, PEGGED_MATCHES_MAX } from '../../enclave/engine/limits.ts';
 import { requestOf } from '../../enclave/engine/request.ts';
 import { Desk, RULES, say } from '../support/engine/desk.ts';
 import { QuickDice } from '../support/engine/randomCommands.ts';
@@ -455,6 +455,56 @@ describe('what the engine rejects', () => {
     assert.deepEqual(end?.kind === 'cancelled' && [end.order, end.reason, end.lots], [id, 'matchesMax', 9]);
     assert.equal(engine.order(id), undefined);
     assert.equal(Engine.restore(engine.snapshot()).hash(), engine.hash());
+  });
+
+  describe('more at once by a reference', () => {
+    const pegged = { market: 0, type: 'pegged', timeInForce: 'gtc', selfTrade: 'cancelNewest', price: 100 } as const;
+    let engine: Engine;
+    let time: number;
+
+    beforeEach(() => {
+      engine = new Engine();
+      engine.apply({ kind: 'addMarket', ...RULES, trading: true });
+      time = 0;
+    });
+
+    const rest = (side: 'buy' | 'sell', lots: number, changes: Partial<NewOrder> = {}) => {
+      const account = side === 'buy' ? 1 : 2;
+      const events = engine.apply({ kind: 'submit', ...pegged, account, side, lots, ...changes });
+      assert.deepEqual(
+        events.map(({ kind }) => kind),
+        ['accepted'],
+      );
+    };
+    /** @returns how many matches one brought that is used. */
+    const reference = () => {
+      engine.apply({ kind: 'setTime', time: ++time });
+      const events = engine.apply({ kind: 'setReference', market: 0, ticks: 100, time });
+      return events.filter(({ kind }) => kind === 'traded').length;
+    };
+
+    it('than so many matches: the others wait for the next', () => {
+      for (let count = 0; count < 12; count++) {
+        rest('sell', 1_000, { display: 1 });
+        rest('buy', 1_000);
+      }
+      assert.equal(reference(), 0, 'the first waits for a second');
+      assert.equal(reference(), PEGGED_MATCHES_MAX);
+      assert.equal(Engine.restore(engine.snapshot()).hash(), engine.hash());
+      assert.equal(reference(), 12_000 - PEGGED_MATCHES_MAX);
+    });
+
+    it('than so many that are passed over, be it those that would trade', () => {
+      for (let count = 0; count ** 2 < PASSED_MAX; count++) {
+        rest('sell', 1);
+        rest('buy', 10, { minimumMatch: 10 });
+      }
+      rest('buy', 1);
+      reference();
+      assert.equal(reference(), 0);
+      engine.apply({ kind: 'cancel', account: 1, order: 2 });
+      assert.equal(reference(), 1, 'with one less that passes over all the others');
+    });
   });
 
   it('more open orders than there is room for', function () {
