@@ -239,7 +239,9 @@ export class Streams {
     const isAlive = frame.length === SEALED_ALIVE_BYTES && stream.heard <= SEQUENCE_MAX;
     const opened = isAlive ? session.open(KIND.alive, sequence, frame, stream.heard++) : undefined;
     if (opened === undefined || !isAliveText(opened.plaintext)) this.#end(stream, STREAM_CLOSE.unexpected, 'USAGE');
-    else if (rates.take(owner, performance.now()) && !sessions.isLate(session, opened.marks)) deadMan.touch(owner);
+    // A client whose clock stood, or runs slower, would say so in vain from now on: it comes back in another session.
+    else if (sessions.isLate(session, opened.marks)) this.#end(stream, STREAM_CLOSE.refused, 'REQUEST_REFUSED');
+    else if (rates.take(owner, performance.now())) deadMan.touch(owner);
   }
 
   #send(stream: Stream, padded: Uint8Array): void {

@@ -139,7 +139,8 @@ describe('a host that holds back what a client says', function () {
     it('opens no stream, and keeps no dead man quiet', async () => {
       const session = await bench.session(alice);
       const stream = await session.stream();
-      await stream.until(({ bodies }) => bodies.length > 0);
+      const other = await session.stream();
+      for (const each of [stream, other]) await each.until(({ bodies }) => bodies.length > 0);
       const hello = await session.sealed.sealHello(++session.sequence, '{"cancelOnDisconnect":true}');
       const reading = await hold(session, 'GET', '/balances');
       assert.equal((await session.place(await bench.order(alice, 'sell', 20, 1))).status, 201);
@@ -157,9 +158,10 @@ describe('a host that holds back what a client says', function () {
       assert.deepEqual(await ended.promise, [STREAM_CLOSE.refused, 'REQUEST_REFUSED']);
       stream.send(alive);
       const quiet = setInterval(() => void bring(session, reading).catch(() => undefined), 200);
-      await stream.until(({ reports }) => reports.some(({ kind }) => kind === 'cancelled'));
+      assert.deepEqual(await stream.closed, { code: STREAM_CLOSE.refused, reason: 'REQUEST_REFUSED' });
+      await other.until(({ reports }) => reports.some(({ kind }) => kind === 'cancelled'));
       clearInterval(quiet);
-      stream.close();
+      other.close();
       assert.equal(open().length, 0);
     });
   });
@@ -209,6 +211,26 @@ describe('a host that holds back what a client says', function () {
       assert.equal((await client.place(wish)).order.status, 'open');
       bench.uptimeAhead = 4 * HEARD_MS_MAX;
       assert.equal((await client.orders()).length, 1);
+    });
+
+    it('is heard where its clock has stood still, on another stream', async () => {
+      const client = await clientWith(fetch);
+      const [ended, heard] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
+      const stream = client.stream({
+        onEvent: (event) => {
+          if (event.kind === 'disconnected') ended.resolve(undefined);
+          if (event.kind === 'report' && event.report.kind === 'accepted') heard.resolve(undefined);
+        },
+      });
+      await stream.ready();
+      bench.uptimeAhead = 2 * HEARD_MS_MAX;
+      stream.alive();
+      await ended.promise;
+      await client.place(wish);
+      await heard.promise;
+      assert.equal(stream.alive(), true);
+      stream.close();
+      await stream.closed();
     });
 
     it('sends as much at once as it likes', async () => {

@@ -236,7 +236,7 @@ export const STREAM_REQUEST_SCHEMA = strictObject({}, { after: integer(0), cance
 export const STREAM_CLOSE = {
   /** It shuts down. */
   goingAway: 1001,
-  /** The first frame is none of an open session, or came too late. */
+  /** The first frame is none of an open session, or a frame came too late. */
   refused: 4001,
   /** A frame that is not one of those that a client may send. */
   unexpected: 4003,
