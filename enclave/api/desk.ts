@@ -26,6 +26,11 @@ export class Desk {
     return this.#operator.machine.state;
   }
 
+  /** Resolves when the state has what was asked for before. */
+  caughtUp(): Promise<void> {
+    return this.#operator.machine.caughtUp();
+  }
+
   /** Lets nothing more in but cancellations, and resolves when what was under way has had its effect. */
   async stop(): Promise<void> {
     this.#isStopping = true;

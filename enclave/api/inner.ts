@@ -43,6 +43,11 @@ export class InnerApi {
         done(error ?? undefined);
       });
     });
+    app.addHook('preHandler', (request, _reply, done) => {
+      // Who reads finds out what became of all that he asked for, however long a host keeps the disk from writing it.
+      if (request.method === 'GET') void desk.caughtUp().then(() => done());
+      else done();
+    });
     await app.register(
       async (scope) => {
         addOrderRoutes(scope, desk);

@@ -87,6 +87,11 @@ export class Machine {
     return done;
   }
 
+  /** Resolves when every command that was given before has had its effect, or failed. */
+  async caughtUp(): Promise<void> {
+    await this.#last;
+  }
+
   /** Bounds what a restart replays. */
   async snapshot(): Promise<void> {
     await this.#last;

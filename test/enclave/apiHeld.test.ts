@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { open as openFile, type FileHandle } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { TradingClient, takenAtItsWord } from '@bitcloak/trading/client';
 import { REQUEST_MS_MAX } from '@bitcloak/trading/http';
@@ -6,7 +7,7 @@ import { HEARD_MS_MAX } from '@bitcloak/trading/session';
 import { SEQUENCE_WINDOW } from '@bitcloak/trading/sealing';
 import { API, STREAM_CLOSE, toJson } from '@bitcloak/trading/wire';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import { ApiBench, jsonOf, sendSealed, wireOrder, type Reply, type TestSession } from '../support/api.ts';
+import { ApiBench, jsonOf, send, sendSealed, wireOrder, type Reply, type TestSession } from '../support/api.ts';
 import { Dice } from '../support/dice.ts';
 import type { Trader } from '../support/settlement.ts';
 
@@ -120,6 +121,36 @@ describe('a host that holds back what a client says', function () {
     });
     assert.ok(answers.length > 0);
     assert.deepEqual([records().length, open().length], [before + 1, 0]);
+  });
+
+  it('cannot have what is read tell nothing of an order that it keeps from its disk', async () => {
+    const session = await bench.session(alice);
+    const file = await openFile(import.meta.filename);
+    const prototype = Object.getPrototypeOf(file) as FileHandle;
+    await file.close();
+    const whole = Object.getOwnPropertyDescriptor(prototype, 'datasync') as { value: FileHandle['datasync'] };
+    const [stalled, released] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
+    prototype.datasync = async function (this: FileHandle) {
+      stalled.resolve(undefined);
+      await released.promise;
+      return whole.value.call(this);
+    };
+    try {
+      const placing = session.place(await bench.order(alice, 'sell', 20, 1));
+      await stalled.promise;
+      const reading = session.call('GET', '/orders?status=open');
+      for (let count = 0; count < 20; count++) await send(bench.url, { method: 'GET', path: `${API}/health` });
+      released.resolve(undefined);
+      const { id } = jsonOf<{ order: { id: number } }>(await placing).order;
+      const { orders } = jsonOf<{ orders: { id: number }[] }>(await reading);
+      assert.deepEqual(
+        orders.map((order) => order.id),
+        [id],
+      );
+    } finally {
+      released.resolve(undefined);
+      Object.defineProperty(prototype, 'datasync', whole);
+    }
   });
 
   describe('for too long', () => {
