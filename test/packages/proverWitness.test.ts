@@ -109,6 +109,12 @@ describe('programs for witnesses', function () {
           'other constants first': program({ constants: [1n, 2n], steps: SQUARE }),
           'no constants': program({ constants: [], steps: SQUARE }),
           'a sum that ends early': program({ steps: [...SQUARE, 0, 3, 0xffffffff] }),
+          // Its length in words is 3 modulo 2^32, and what lies behind it in memory looks like terms.
+          'a sum of more terms than can be counted': program({
+            counts: { wires: 2, slots: 500 },
+            constants: [...ONES, ...new Array<bigint>(600).fill(5n)],
+            steps: [5, 0, 0, 5, 0, 0, 0, 2, 2 ** 31],
+          }),
           'a step that ends early': program({ steps: [...SQUARE, 1, 3] }),
           'too many bits': program({ steps: [3, 1, 255, 2, ...new Array<number>(254).fill(0xffffffff)] }),
           'a comparison with nothing': program({ steps: [...SQUARE, 5, 1, 3] }),

@@ -48,7 +48,7 @@ class WitnessProgram {
     for (size_t at = 0; at < steps.size();) {
       const u32* words = steps.data() + at;
       if (!run(words, values.data())) return STATEMENT_FALSE;
-      at += sizeOf(words);
+      at += static_cast<size_t>(sizeOf(words));
     }
     for (u32 wire = 0; wire < wires; wire++) {
       const Words number = Scalar::toNumber(values[wire]);
@@ -83,12 +83,13 @@ class WitnessProgram {
     return words;
   }
 
-  static size_t sizeOf(const u32* words) {
+  /** Of a step, whatever it says: where addresses have 32 bits, two words for each term may be more than those can count. */
+  static u64 sizeOf(const u32* words) {
     switch (words[0]) {
       case SUM:
-        return 3 + 2 * size_t{words[2]};
+        return 3 + 2 * u64{words[2]};
       case BITS:
-        return 3 + size_t{words[2]};
+        return 3 + u64{words[2]};
       case PRODUCT:
       case QUOTIENT:
         return 4;
@@ -170,9 +171,9 @@ class WitnessProgram {
     for (size_t at = 0; at < steps.size();) {
       const u32* words = steps.data() + at;
       if (steps.size() - at < 3) return false;
-      const size_t size = sizeOf(words);
+      const u64 size = sizeOf(words);
       if (steps.size() - at < size || !isStep(words, has, make)) return false;
-      at += size;
+      at += static_cast<size_t>(size);
     }
     for (u32 wire = 0; wire < wires; wire++) {
       if (made[wire] == 0) return false;
