@@ -10,6 +10,7 @@ import { signOrder, type OrderTerms } from '@bitcloak/trading/orders';
 import type { TradedMarket } from '@bitcloak/trading/steps';
 import { API, encodeSigned } from '@bitcloak/trading/wire';
 import type { ChannelCosts } from './channelWork.ts';
+import { leanFetch } from './leanFetch.ts';
 import { accountsOf, type ChildMessage, type ParentMessage } from './ordersChild.ts';
 
 const CHILD = fileURLToPath(import.meta.resolve('./ordersChild.ts'));
@@ -95,7 +96,9 @@ export class Load {
     const info = await client.info();
     const load = new Load(served, keys, market as TradedMarket, BigInt(info.time + 6 * 86_400), name);
     for (const own of keys) {
-      load.#channels.push(new Channel({ base: new URL(url), key: own, peer: async () => info, fetch, msMax: 30_000 }));
+      load.#channels.push(
+        new Channel({ base: new URL(url), key: own, peer: async () => info, fetch: leanFetch, msMax: 30_000 }),
+      );
     }
     // The first request of an account is not like the others.
     for (const account of accounts) await (load.#channels[account] as Channel).session();
