@@ -154,6 +154,7 @@ export type MatchLeg = Leg & { readonly ticket: number; readonly owner: bigint; 
 export type Match = {
   readonly id: number;
   readonly kind: 'trade' | 'withdrawal';
+  /** Of the order that came, last. */
   readonly legs: readonly MatchLeg[];
 };
 

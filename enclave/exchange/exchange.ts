@@ -34,6 +34,9 @@ export const ORDER_FILLS_MAX = 8;
 /** Post-only orders of one owner that are refused, because they would trade, in an hour; then all are until the next. */
 export const POST_ONLY_REFUSALS_PER_HOUR = 16;
 
+/** Once half of what may wait to be settled does, an owner's orders bring more only while they brought less than this part of what is left. */
+const WAITING_SHARE = 5;
+
 /** Of the heads that settlements were signed with so many are known: the newest that is on the chain is among them. */
 const ANCHORS_KEPT = 64;
 
@@ -367,21 +370,42 @@ export class Exchange {
    */
   #setReference(command: ExchangeCommand & { kind: 'setReference' }): ExchangeEvent[] {
     if (!this.#canTrade) return refuse('eraEnding');
-    return this.#follow(this.#engine.apply({ ...command, matching: !this.#isBusy('trade') }));
+    return this.#follow(this.#engine.apply({ ...command, matching: this.#room('trade').isThere }));
   }
 
-  /** What speaks against one more signed order, beside so many, whoever's it is. */
-  #tooMuch(kind: Match['kind'], tickets: number): Refusal | undefined {
+  /** What speaks against one more signed order of an owner, beside so many of all. */
+  #tooMuch(kind: Match['kind'], owner: bigint, tickets: number): Refusal | undefined {
     if (tickets >= this.#limits.tickets) return 'engineFull';
-    return this.#isBusy(kind) ? 'settlementBusy' : undefined;
+    const { isThere, orders, matches, isPlenty } = this.#room(kind);
+    if (!isThere) return 'settlementBusy';
+    if (isPlenty) return undefined;
+    const own = this.#brought(kind, owner);
+    const isLittle = own.orders * WAITING_SHARE < orders && own.matches * WAITING_SHARE < matches;
+    return isLittle ? undefined : 'settlementBusy';
   }
 
-  /** Whether as much waits to be settled as may. Trades and withdrawals count apart, so that neither keep the others out. */
-  #isBusy(kind: Match['kind']): boolean {
+  /** How much more may wait to be settled. Trades and withdrawals count apart, so that neither keep the others out. */
+  #room(kind: Match['kind']): { isThere: boolean; isPlenty: boolean; orders: number; matches: number } {
+    const capacity = capacityOf(this.#rules);
     const { withdrawal } = this.#unsettled;
     // A withdrawal is one match.
-    const matches = kind === 'withdrawal' ? withdrawal.size : this.#matches.size - withdrawal.size;
-    return this.#unsettled[kind].size >= capacityOf(this.#rules) || matches >= this.#limits.matches;
+    const waiting = kind === 'withdrawal' ? withdrawal.size : this.#matches.size - withdrawal.size;
+    const orders = capacity - this.#unsettled[kind].size;
+    const matches = this.#limits.matches - waiting;
+    const isPlenty = 2 * orders > capacity && 2 * matches > this.#limits.matches;
+    return { isThere: orders > 0 && matches > 0, isPlenty, orders, matches };
+  }
+
+  /**
+   * The matches that wait because an owner's orders came, and how many signed orders they are of: his own and those that they met. Whoever rests
+   * cannot help being met, and has none of them count.
+   */
+  #brought(kind: Match['kind'], owner: bigint): { orders: number; matches: number } {
+    const brought = [...this.#matches.values()].filter(
+      (match) => match.kind === kind && match.legs.at(-1)?.owner === owner,
+    );
+    const orders = new Set(brought.flatMap(({ legs }) => legs.map(({ ticket }) => ticket)));
+    return { orders: orders.size, matches: brought.length };
   }
 
   #noteMin(asset: bigint): bigint {
@@ -449,7 +473,7 @@ export class Exchange {
     const lotsSigned = signedLots(terms, side, order) as bigint;
     if (this.#funds.orders(owner, order.sellAsset) >= this.#rules.ordersMax) return refuse('ordersTooMany');
     if (this.available(owner, order.sellAsset) < shareOf(order, lots, lotsSigned)) return refuse('fundsInsufficient');
-    const tooMuch = this.#tooMuch('trade', this.#tickets.size);
+    const tooMuch = this.#tooMuch('trade', owner, this.#tickets.size);
     if (tooMuch !== undefined) return refuse(tooMuch);
     if (!this.#canTrade) return refuse('eraEnding');
 
@@ -534,7 +558,7 @@ export class Exchange {
     // The signature of before counts on only where it has something to settle.
     const others = this.#funds.orders(owner, order.sellAsset) - (unsettled === 0n ? 1 : 0);
     if (others >= this.#rules.ordersMax) return refuse('ordersTooMany');
-    const tooMuch = this.#tooMuch('trade', this.#tickets.size - (unsettled === 0n ? 1 : 0));
+    const tooMuch = this.#tooMuch('trade', owner, this.#tickets.size - (unsettled === 0n ? 1 : 0));
     if (tooMuch !== undefined) return refuse(tooMuch);
     const freed = before.held - unsettled;
     if (this.available(owner, order.sellAsset) + freed < shareOf(order, open, lotsSigned)) {
@@ -582,7 +606,7 @@ export class Exchange {
     if (available < amount) return refuse('fundsInsufficient');
     // Less than a note that would be credited is worth a fill only where it is all.
     if (amount < this.#noteMin(asset) && amount < available) return refuse('withdrawalInvalid');
-    const tooMuch = this.#tooMuch('withdrawal', this.#tickets.size);
+    const tooMuch = this.#tooMuch('withdrawal', owner, this.#tickets.size);
     if (tooMuch !== undefined) return refuse(tooMuch);
     if (this.#time + BATCH_SECONDS >= this.#activeUntil) return refuse('eraEnding');
     const ticket = this.#open({ order, signature }, orderHash);

@@ -2,13 +2,15 @@ import assert from 'node:assert/strict';
 import { serialize } from 'node:v8';
 import { AMOUNT_MAX, FIELD_MODULUS, TIME_MAX } from '@bitcloak/protocol/parameters';
 import type { FillRecord, OrderRecord, Report, WithdrawalRecord } from '@bitcloak/trading/records';
-import type { Match, Ticket, Working } from '../../enclave/exchange/commands.ts';
+import type { ExchangeRules, Match, Ticket, Working } from '../../enclave/exchange/commands.ts';
 import type { OrderState } from '../../enclave/engine/snapshot.ts';
 import { PEGGED_MATCHES_MAX } from '../../enclave/engine/limits.ts';
-import { EXCHANGE_LIMITS } from '../../enclave/exchange/limits.ts';
+import { EXCHANGE_LIMITS, type ExchangeLimits } from '../../enclave/exchange/limits.ts';
 import { BATCH_SECONDS } from '../../enclave/exchange/rules.ts';
 import { STATE_BYTES_MAX } from '../../enclave/journal/snapshotFile.ts';
 import { ALICE, BOB, COIN, DOLLAR, EXCHANGE_RULES, kinds, NOW, Pit } from '../support/exchange.ts';
+
+const STRANGERS = [0x511n, 0x512n, 0x513n] as const;
 
 describe('an owner who has many orders', () => {
   function opened(): Pit {
@@ -148,38 +150,108 @@ describe('what all owners have together', () => {
   it('is bounded in matches that wait', () => {
     const pit = new Pit({}, { ...EXCHANGE_LIMITS, matches: 3 });
     pit.credit(ALICE, COIN, 100_000n);
-    pit.credit(BOB, DOLLAR, 1_000_000n);
+    for (const owner of [BOB, ...STRANGERS]) pit.credit(owner, DOLLAR, 1_000_000n);
+    const [second, third] = STRANGERS;
     pit.order(ALICE, 'sell', 100, 10, { display: 1 });
     assert.deepEqual(kinds(pit.order(BOB, 'buy', 100, 2)).slice(0, 2), ['accepted', 'traded']);
-    assert.deepEqual(kinds(pit.order(BOB, 'buy', 100, 1)).slice(0, 2), ['accepted', 'traded']);
-    assert.equal(pit.refused({ kind: 'order', ...pit.request(BOB, 'buy', 90, 1) }), 'settlementBusy');
+    assert.deepEqual(kinds(pit.order(second, 'buy', 100, 1)).slice(0, 2), ['accepted', 'traded']);
+    assert.equal(pit.refused({ kind: 'order', ...pit.request(third, 'buy', 90, 1) }), 'settlementBusy');
     const dearer = { price: 110, lots: 10, ...pit.signed(ALICE, 'sell', 110, 7) };
     assert.equal(pit.refused({ kind: 'amend', owner: ALICE, order: 1, amendment: dearer }), 'settlementBusy');
     assert.deepEqual(kinds(pit.amend(ALICE, 1, { price: 100, lots: 9 })), ['amended'], 'nothing new can come of it');
     pit.settleAll();
-    assert.deepEqual(kinds(pit.order(BOB, 'buy', 90, 1)), ['accepted']);
+    assert.deepEqual(kinds(pit.order(third, 'buy', 90, 1)), ['accepted']);
   });
 
   it('is bounded in withdrawals that wait, which trades do not keep out, nor they the trades', () => {
     const pit = new Pit({}, { ...EXCHANGE_LIMITS, matches: 3 });
     pit.credit(ALICE, COIN, 100_000n);
-    pit.credit(BOB, DOLLAR, 1_000_000n);
-    for (let match = 0; match < 2; match++) {
-      pit.order(ALICE, 'sell', 100, 1);
-      pit.order(BOB, 'buy', 100, 1);
+    for (const owner of [BOB, ...STRANGERS]) {
+      pit.credit(owner, COIN, 100_000n);
+      pit.credit(owner, DOLLAR, 1_000_000n);
     }
-    const withdrawn = () => kinds(pit.withdraw(ALICE, COIN, 1_000n, 7n));
-    const refused = () => pit.refused({ kind: 'withdraw', ...pit.withdrawal(ALICE, COIN, 1_000n, 7n) });
-    for (let withdrawal = 0; withdrawal < 2; withdrawal++) assert.deepEqual(withdrawn(), ['withdrawing']);
-    pit.order(ALICE, 'sell', 100, 1);
-    assert.deepEqual(kinds(pit.order(BOB, 'buy', 100, 1)), ['accepted', 'traded']);
-    assert.equal(pit.refused({ kind: 'order', ...pit.request(BOB, 'buy', 90, 1) }), 'settlementBusy');
-    assert.deepEqual(withdrawn(), ['withdrawing']);
+    const owners = [BOB, ...STRANGERS] as const;
+    const [, , third, last] = owners;
+    const traded = (owner: bigint) => {
+      pit.order(ALICE, 'sell', 100, 1);
+      return kinds(pit.order(owner, 'buy', 100, 1));
+    };
+    const withdrawn = (owner: bigint) => kinds(pit.withdraw(owner, COIN, 1_000n, 7n));
+    const refused = () => pit.refused({ kind: 'withdraw', ...pit.withdrawal(last, COIN, 1_000n, 7n) });
+    for (const owner of owners.slice(0, 2)) assert.deepEqual(traded(owner), ['accepted', 'traded']);
+    for (const owner of owners.slice(0, 2)) assert.deepEqual(withdrawn(owner), ['withdrawing']);
+    assert.deepEqual(traded(third), ['accepted', 'traded']);
+    assert.equal(pit.refused({ kind: 'order', ...pit.request(last, 'buy', 90, 1) }), 'settlementBusy');
+    assert.deepEqual(withdrawn(third), ['withdrawing']);
     assert.equal(refused(), 'settlementBusy');
     pit.restart();
     assert.equal(refused(), 'settlementBusy');
     pit.settleAll();
-    assert.deepEqual(withdrawn(), ['withdrawing']);
+    assert.deepEqual(withdrawn(last), ['withdrawing']);
+  });
+
+  describe('leaves some of what may wait to be settled for others', () => {
+    const [taker, slicer, other] = STRANGERS;
+    function opened(rules: Partial<ExchangeRules>, limits: Partial<ExchangeLimits> = {}): Pit {
+      const pit = new Pit(rules, { ...EXCHANGE_LIMITS, ...limits });
+      for (const owner of [ALICE, BOB, ...STRANGERS]) {
+        pit.credit(owner, COIN, 10_000_000n);
+        pit.credit(owner, DOLLAR, 100_000_000n);
+      }
+      return pit;
+    }
+    const buying = (pit: Pit, owner: bigint) => pit.request(owner, 'buy', 90, 1);
+
+    it('however many slices two owners trade with each other', () => {
+      const pit = opened({}, { matches: 100 });
+      const churned = () => {
+        pit.order(slicer, 'sell', 100, 40, { display: 1 });
+        return kinds(pit.order(taker, 'buy', 100, 40)).filter((kind) => kind === 'traded').length;
+      };
+      assert.deepEqual([churned(), churned()], [40, 40], 'as much as he likes while half of it is free');
+      assert.equal(pit.refused({ kind: 'order', ...buying(pit, taker) }), 'settlementBusy');
+      const signed = { price: 95, lots: 40, ...pit.signed(slicer, 'sell', 95, 40) };
+      pit.order(slicer, 'sell', 100, 40);
+      assert.deepEqual(kinds(pit.amend(slicer, 3, signed)), ['amended'], 'who was met is not kept from anything');
+      pit.restart();
+      assert.equal(pit.refused({ kind: 'order', ...buying(pit, taker) }), 'settlementBusy');
+      assert.deepEqual(kinds(pit.submit(pit.request(other, 'buy', 95, 3))), ['accepted', 'traded']);
+      assert.deepEqual(kinds(pit.order(other, 'buy', 90, 1)), ['accepted'], 'one of twenty is less than a fifth');
+      assert.deepEqual(kinds(pit.withdraw(taker, COIN, 1_000n, 7n)), ['withdrawing'], 'withdrawals count apart');
+      pit.settleAll();
+      assert.deepEqual(kinds(pit.submit(buying(pit, taker))), ['accepted']);
+    });
+
+    // Twenty signed orders that wait: as many rounds as an owner may have orders on an asset, of two fills each.
+    const narrow = { settleSeconds: BATCH_SECONDS + 600, roundSeconds: 60, fills: 2, ordersMax: 10 };
+
+    it('however many resting orders one of his meets', () => {
+      const pit = opened(narrow);
+      for (let order = 0; order < 10; order++) pit.order(slicer, 'sell', 100, 1);
+      pit.order(taker, 'buy', 100, 10);
+      assert.equal(pit.refused({ kind: 'order', ...buying(pit, taker) }), 'settlementBusy');
+      assert.deepEqual(kinds(pit.order(other, 'sell', 200, 1)), ['accepted']);
+      assert.deepEqual(kinds(pit.order(BOB, 'buy', 200, 1)), ['accepted', 'traded']);
+      assert.equal(pit.refused({ kind: 'order', ...buying(pit, BOB) }), 'settlementBusy', 'two of seven');
+      assert.deepEqual(kinds(pit.order(ALICE, 'buy', 90, 1)), ['accepted']);
+      pit.settleAll();
+      for (const owner of [taker, BOB]) assert.deepEqual(kinds(pit.order(owner, 'buy', 90, 1)), ['accepted']);
+    });
+
+    it('however much one owner withdraws', () => {
+      const pit = opened(narrow);
+      const [coins, dollars] = [
+        [COIN, 1_000n, 7n],
+        [DOLLAR, 1_000n, 7n],
+      ] as const;
+      for (let count = 0; count < 5; count++) {
+        assert.deepEqual(kinds(pit.withdraw(taker, ...coins)), ['withdrawing']);
+        assert.deepEqual(kinds(pit.withdraw(taker, ...dollars)), ['withdrawing']);
+      }
+      assert.equal(pit.refused({ kind: 'withdraw', ...pit.withdrawal(taker, ...coins) }), 'settlementBusy');
+      for (const owner of [ALICE, BOB]) assert.deepEqual(kinds(pit.withdraw(owner, ...coins)), ['withdrawing']);
+      assert.deepEqual(kinds(pit.order(taker, 'buy', 90, 1)), ['accepted'], 'trades count apart');
+    });
   });
 
   it('is bounded in matches that a reference brings', () => {
