@@ -7,6 +7,7 @@ import {
   HEAD_REPLY_SCHEMA,
   HEAD_SCHEMA,
   listSchema,
+  RECORDS_FROM_SCHEMA,
   WITHDRAWAL_RECORD_SCHEMA,
   WITHDRAWAL_REPLY_SCHEMA,
   WITHDRAWAL_SCHEMA,
@@ -48,6 +49,10 @@ export function addAccountRoutes(scope: FastifyInstance, desk: Desk, deadMan: De
     '/withdrawals',
     { schema: { response: answers(listSchema('withdrawals', WITHDRAWAL_RECORD_SCHEMA)) } },
     async ({ owner }) => ({ withdrawals: desk.state.records.withdrawals(owner) }),
+  );
+
+  scope.get('/records', { schema: { response: answers(RECORDS_FROM_SCHEMA) } }, async ({ owner }) =>
+    desk.state.records.wholeFrom(owner),
   );
 
   scope.get<{ Params: { head: string } }>(

@@ -1,7 +1,7 @@
 import {
-  RECORDS_KEPT_MIN,
   type FillRecord,
   type OrderRecord,
+  type RecordsFrom,
   type Report,
   type ReportBody,
   type WithdrawalRecord,
@@ -10,6 +10,9 @@ import { EXCHANGE_LIMITS, type ExchangeLimits } from './limits.ts';
 
 /** Of what is done with, so many of the newest orders, fills, withdrawals and reports are kept for their owner to ask for. */
 export const RECORDS_KEPT = 1_000;
+
+/** At least so many where there are too many records of all owners; fewer, of those to whom nothing has happened for longest, where there are too many owners for that. */
+const RECORDS_KEPT_MIN = 100;
 
 /** An owner may have so large a part of what is left for orders to be remembered: few owners cannot take it from all others. */
 const REMEMBERED_SHARE = 5;
@@ -20,8 +23,10 @@ const REMEMBERED_MIN = 8;
 /** What is let go of where there is too much is more than what is too much: a tenth. */
 const TRIMMED = 0.9;
 
-const isOpen = ({ status }: OrderRecord) => status === 'open';
-const isWaiting = ({ status }: FillRecord | WithdrawalRecord) => status === 'waiting';
+const KINDS = ['orders', 'fills', 'withdrawals'] as const;
+type Kind = (typeof KINDS)[number];
+
+const NOTHING_GONE = { orders: 0, fills: 0, withdrawals: 0 };
 
 const HOUR_SECONDS = 3_600n;
 
@@ -34,6 +39,8 @@ type Account = {
   orderNumber: number;
   fillNumber: number;
   withdrawalNumber: number;
+  /** Of each kind the newest number that is gone. */
+  readonly gone: { orders: number; fills: number; withdrawals: number };
   readonly orders: Map<number, OrderRecord>;
   readonly fills: Map<number, FillRecord>;
   readonly withdrawals: Map<number, WithdrawalRecord>;
@@ -117,6 +124,12 @@ export class Blotter {
     return this.#accounts.get(owner)?.withdrawals.get(number);
   }
 
+  /** From which numbers on all records are there. */
+  wholeFrom(owner: bigint): RecordsFrom {
+    const { orders, fills, withdrawals } = this.#accounts.get(owner)?.gone ?? NOTHING_GONE;
+    return { orders: orders + 1, fills: fills + 1, withdrawals: withdrawals + 1 };
+  }
+
   /** The reports after a sequence; undefined where some of them are no longer there, or it is not reached yet. */
   reportsAfter(owner: bigint, sequence: number): Report[] | undefined {
     const account = this.#accounts.get(owner);
@@ -179,7 +192,7 @@ export class Blotter {
     const account = this.#account(owner);
     const id = ++account.orderNumber;
     account.orders.set(id, { id, ...record });
-    this.#countRecord(account.orders, isOpen);
+    this.#countRecord(account, 'orders');
     return id;
   }
 
@@ -188,7 +201,7 @@ export class Blotter {
     const id = ++account.fillNumber;
     const fill: FillRecord = { id, ...record };
     account.fills.set(id, fill);
-    this.#countRecord(account.fills, isWaiting);
+    this.#countRecord(account, 'fills');
     return fill;
   }
 
@@ -197,7 +210,7 @@ export class Blotter {
     const id = ++account.withdrawalNumber;
     const withdrawal: WithdrawalRecord = { id, ...record };
     account.withdrawals.set(id, withdrawal);
-    this.#countRecord(account.withdrawals, isWaiting);
+    this.#countRecord(account, 'withdrawals');
     return withdrawal;
   }
 
@@ -227,19 +240,18 @@ export class Blotter {
     this.#written.push({ owner, report });
   }
 
-  #countRecord<R>(records: Map<number, R>, isAlive: (record: R) => boolean): void {
+  #countRecord(account: Account, kind: Kind): void {
     this.#records++;
     // Now and then, since it looks at all of them.
-    if (records.size % RECORDS_KEPT === 0) this.#records -= dropDone(records, isAlive, RECORDS_KEPT);
+    if (account[kind].size % RECORDS_KEPT === 0) this.#records -= dropDone(account, kind, RECORDS_KEPT);
     if (this.#records > this.#limits.records) this.#trimRecords();
   }
 
   /** Of owners to whom nothing has happened for longest: down to what is promised to everybody, and where there are very many of them below that. */
   #trimRecords(): void {
     for (const keep of [RECORDS_KEPT_MIN, 0]) {
-      for (const { orders, fills, withdrawals } of this.#accounts.values()) {
-        this.#records -= dropDone(orders, isOpen, keep);
-        this.#records -= dropDone(fills, isWaiting, keep) + dropDone(withdrawals, isWaiting, keep);
+      for (const account of this.#accounts.values()) {
+        for (const kind of KINDS) this.#records -= dropDone(account, kind, keep);
         if (this.#records <= TRIMMED * this.#limits.records) return;
       }
     }
@@ -262,6 +274,7 @@ export class Blotter {
       orderNumber: 0,
       fillNumber: 0,
       withdrawalNumber: 0,
+      gone: { ...NOTHING_GONE },
       orders: new Map(),
       fills: new Map(),
       withdrawals: new Map(),
@@ -289,11 +302,14 @@ function change<R>(records: Map<number, R>, number: number, changes: Partial<R>)
 }
 
 /** Lets go of the oldest that is done with, but for so many. What is not stays, however old. @returns how many went. */
-function dropDone<R>(records: Map<number, R>, isAlive: (record: R) => boolean, keep: number): number {
+function dropDone(account: Account, kind: Kind, keep: number): number {
+  const records = account[kind];
   if (records.size <= keep) return 0;
-  const done = [...records].filter(([, record]) => !isAlive(record));
+  const done = [...records.values()].filter(({ status }) => status !== 'open' && status !== 'waiting');
   const dropped = done.slice(0, Math.max(0, done.length - keep));
-  for (const [number] of dropped) records.delete(number);
+  for (const { id } of dropped) records.delete(id);
+  // What was done with late can be older than what went before.
+  account.gone[kind] = Math.max(account.gone[kind], dropped.at(-1)?.id ?? 0);
   return dropped.length;
 }
 

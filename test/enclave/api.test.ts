@@ -100,6 +100,7 @@ describe('the API of an enclave', function () {
         'get /openapi.json',
         'post /sessions',
         'post /sealed',
+        'get /records',
         'get /stream',
         'post /orders',
         'get /orders',
@@ -426,7 +427,7 @@ describe('the API of an enclave', function () {
       const { order, head } = await place(ofAlice, alice, 'sell', 96, 10);
       const signed = await bench.order(alice, 'sell', 97, 10);
       const second = decodeOrderReply(jsonOf(done(await ofAlice.place(signed), 201)));
-      const looks = ['/orders?status=all', '/fills', '/balances', '/withdrawals', `/journal/${head}`];
+      const looks = ['/orders?status=all', '/fills', '/balances', '/withdrawals', '/records', `/journal/${head}`];
       const look = async () => Promise.all(looks.map(async (path) => done(await ofAlice.call('GET', path)).text));
       const before = await look();
       await bench.restart();

@@ -123,6 +123,17 @@ describe('the blotter', () => {
       assert.ok(newest.every((id) => ids.includes(id)));
       assert.ok(ids.length <= alive.size + 2 * RECORDS_KEPT);
     }
+    const from = blotter.wholeFrom(ALICE);
+    assert.ok(from.orders > 1 && from.orders === from.fills && from.orders === from.withdrawals);
+    const gone = Array.from({ length: total }, (_, index) => index + 1).filter((id) => !blotter.fill(ALICE, id));
+    assert.equal(from.fills, Math.max(...gone) + 1, 'all from there on are there');
+    blotter.changeFill(ALICE, 50, { status: 'settled' });
+    while (blotter.fill(ALICE, 50) !== undefined) {
+      const { id } = blotter.addFill(ALICE, FILL);
+      blotter.changeFill(ALICE, id, { status: 'settled' });
+    }
+    assert.ok(blotter.wholeFrom(ALICE).fills >= from.fills, 'an older one that goes later does not make it less');
+    assert.deepEqual(blotter.wholeFrom(BOB), { orders: 1, fills: 1, withdrawals: 1 });
     assert.equal(blotter.order(ALICE, 1), undefined);
     assert.equal(blotter.changeOrder(ALICE, 1, { open: 3 }), undefined, 'what is not kept does not come back');
     assert.equal(blotter.changeFill(ALICE, 1, { status: 'busted' }), undefined);
@@ -178,6 +189,7 @@ describe('the blotter', () => {
     assert.deepEqual([blotter.order(0n, 400), blotter.order(0n, 401)?.id], [undefined, 401]);
     for (const owner of owners.slice(1)) assert.equal(blotter.reportsAfter(owner, 0) === undefined, owner < 2n);
     assert.deepEqual([blotter.sequence(0n), blotter.reportsAfter(0n, 499)], [499, []]);
+    assert.deepEqual(blotter.wholeFrom(0n), { orders: 401, fills: 401, withdrawals: 1 });
     trade(0n);
     for (let count = 0; count < 700; count++) trade(2n);
     assert.deepEqual(sizes().slice(0, 2), [102, 101], 'what is promised goes last');
@@ -194,6 +206,7 @@ describe('the blotter', () => {
     for (const [, { orders, fills, withdrawals }] of blotter.save())
       total += orders.size + fills.size + withdrawals.size;
     assert.ok(total <= limits.records, 'nor do many owners who have few come to more');
+    assert.deepEqual([blotter.fills(100n).length, blotter.wholeFrom(100n).fills], [1, 51], 'nor is it told otherwise');
   });
 
   it('is the same from a snapshot, and apart from it', () => {

@@ -6,11 +6,10 @@ import { Keyring } from '@bitcloak/notes/keys';
 import { orderHashOf } from '@bitcloak/notes/order';
 import { SETTLE_SECONDS_MAX, type SentOrder } from '@bitcloak/trading/client';
 import { signOrder } from '@bitcloak/trading/orders';
-import { RECORDS_KEPT_MIN, type FillRecord } from '@bitcloak/trading/records';
+import type { FillRecord } from '@bitcloak/trading/records';
 import { TradeBook, type KeptOrder } from '@bitcloak/wallet/tradingBook';
 import { betterThanSigned, checkFills, stateNullifier, type Told } from '@bitcloak/wallet/tradingChecks';
 import type { HistoryEntry } from '@bitcloak/wallet/types';
-import { RECORDS_KEPT } from '../../enclave/exchange/blotter.ts';
 import { seededBytes } from '../support/random.ts';
 
 const OPERATOR_ID = 77n;
@@ -187,6 +186,7 @@ describe('what an operator told, against the chain', () => {
     settlement,
     ...changes,
   });
+  const WHOLE = { orders: 1, fills: 1, withdrawals: 1 };
   const told = (fills: FillRecord[], withdrawals: Told['withdrawals'] = [], changes: Partial<Told> = {}): Told => ({
     index: 3,
     block: 1_000,
@@ -196,6 +196,7 @@ describe('what an operator told, against the chain', () => {
     ],
     fills,
     withdrawals,
+    from: WHOLE,
     ...changes,
   });
   const check = (history: HistoryEntry[], orders: KeptOrder[], says?: Told, now = 1_000n) =>
@@ -311,30 +312,34 @@ describe('what an operator told, against the chain', () => {
       );
     });
 
-    it('unless it may be so old that an operator has let go of it', () => {
-      assert.equal(Math.min(RECORDS_KEPT_MIN, RECORDS_KEPT), RECORDS_KEPT_MIN, 'what an enclave keeps');
+    it('unless it may be so old that the operator has let go of it, as it says', () => {
       const day = SETTLE_SECONDS_MAX;
-      const many = (count: number, time: number, settlement: number) =>
-        Array.from({ length: count }, (_, index) => fill(index + 10, 1n, 2n, settlement, { order: 2, time }));
-      const later = fill(5_000, 1n, 2n, 5, { order: 2, time: day + 1 });
-      const old = fill(5, 1n, 2n, 5, { order: 2 });
-      const seqs = (fills: FillRecord[]) => found(fills).map(([, , , sold]) => sold);
-      assert.deepEqual(
-        seqs(many(RECORDS_KEPT_MIN - 1, 0, 1)),
-        [100n, 50n],
-        'nothing is let go of before there are so many',
-      );
-      assert.deepEqual(seqs(many(RECORDS_KEPT_MIN, 0, 1)), []);
-      assert.deepEqual(
-        seqs([...many(RECORDS_KEPT_MIN, 0, 1), later]),
-        [50n],
-        'the second was settled later than anything that is gone',
-      );
-      assert.deepEqual(
-        seqs([old, ...many(RECORDS_KEPT_MIN - 1, day, 1), { ...later, time: day }]),
-        [],
-        'and no sooner',
-      );
+      const of = (id: number, time: number, settlement: number) => fill(id, 1n, 2n, settlement, { order: 9, time });
+      const says = (fills: FillRecord[], from: number) => {
+        const answer = told(fills, [], { from: { ...WHOLE, fills: from } });
+        const { contradictions, gone } = check(history, [first, second], answer);
+        return { untold: contradictions.map(({ sold }) => sold), gone };
+      };
+      const nothing = { untold: [], gone: 2 };
+      assert.deepEqual(says([], 1), { untold: [100n, 50n], gone: 0 }, 'it says that all is there');
+      assert.deepEqual(says([], 5), nothing, 'it says that it has nothing');
+      assert.deepEqual(says([of(5, 0, 5)], 5), nothing);
+      const later = { untold: [50n], gone: 1 };
+      const before = of(5, 0, 1);
+      assert.deepEqual(says([before, of(6, day + 1, 5)], 5), later, 'settled later than anything that is gone');
+      assert.deepEqual(says([before, of(6, day, 5)], 5), nothing, 'and no sooner');
+      assert.deepEqual(says([of(2, 0, 1), of(5, 1, 1), of(6, day + 1, 5)], 5), nothing, 'an older one may be there');
+    });
+
+    it('and is told in part, where the rest of that settlement may be gone', () => {
+      const says = (fills: FillRecord[], from: number) =>
+        check(history, [first, second], told(fills, [], { from: { ...WHOLE, fills: from } })).contradictions.map(
+          ({ id, why }) => [id, why],
+        );
+      const [part, other] = [fill(5, 60n, 120n, 2), fill(6, 50n, 120n, 7)];
+      assert.deepEqual(says([part, other], 5), []);
+      assert.deepEqual(says([part, other], 1), [[5, 'differs']]);
+      assert.deepEqual(says([fill(5, 60n, 201n, 2), other], 5), [[5, 'differs']], 'more than there is');
     });
   });
 });

@@ -9,7 +9,7 @@ import { Channel, checked, isLate, parseChecked, type Reply } from './channel.ts
 import { operatorUrl, REQUEST_MS_MAX, type Fetch } from './http.ts';
 import { limitOf } from './market.ts';
 import { signOrder, withdrawalLimit, type OrderTerms, type SignedOrder } from './orders.ts';
-import type { BalanceRecord, FillRecord, OrderRecord, WithdrawalRecord } from './records.ts';
+import type { BalanceRecord, FillRecord, OrderRecord, RecordsFrom, WithdrawalRecord } from './records.ts';
 import { forged, OperatorRefusal, OutcomeUnknown } from './refusals.ts';
 import { checkWorth, formatQuantity, lotsOf, partOf, ticksOf, type TradedMarket, type TradedToken } from './steps.ts';
 import { AccountStream, type Socket, type StreamOptions } from './stream.ts';
@@ -32,6 +32,7 @@ import {
   ORDER_RECORD_SCHEMA,
   ORDER_REPLY_SCHEMA,
   PAGE_MAX,
+  RECORDS_FROM_SCHEMA,
   WITHDRAWAL_RECORD_SCHEMA,
   WITHDRAWAL_REPLY_SCHEMA,
   type CancelAllReply,
@@ -280,6 +281,11 @@ export class TradingClient {
 
   async withdrawals(): Promise<WithdrawalRecord[]> {
     return this.#list('/withdrawals', 'withdrawals', WITHDRAWAL_RECORD_SCHEMA, decodeWithdrawalRecord);
+  }
+
+  /** From which numbers on the operator has every record. It never becomes less: asked after the lists it holds for them. */
+  async recordsFrom(): Promise<RecordsFrom> {
+    return checked(RECORDS_FROM_SCHEMA, await this.#channel.read(`${API}/records`)) as RecordsFrom;
   }
 
   /**

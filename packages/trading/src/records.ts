@@ -5,11 +5,8 @@ import type { OrderType, Reason, SelfTrade, Side, TimeInForce } from '@bitcloak/
  * shared would tell everybody how much the others do. Prices are ticks, quantities lots, amounts base units, times unix seconds of block time.
  */
 
-/**
- * Of what is done with, an operator keeps at least the newest so many of each kind, and ten times as many while it has room; fewer only of owners to
- * whom nothing has happened for long, where it has too many owners for that. What is not done with stays.
- */
-export const RECORDS_KEPT_MIN = 100;
+/** Of each kind the number from which on an owner's records are all there; 1 where none is gone. An operator lets go of old ones that are done with. */
+export type RecordsFrom = { readonly orders: number; readonly fills: number; readonly withdrawals: number };
 
 export type OrderRecord = {
   readonly id: number;

@@ -2,7 +2,7 @@ import type { Nullifier } from '@bitcloak/notes/note';
 import { cancelKeyOf, orderNullifierOf } from '@bitcloak/notes/order';
 import { BASIS_POINTS } from '@bitcloak/protocol/orders';
 import { SETTLE_SECONDS_MAX } from '@bitcloak/trading/client';
-import { RECORDS_KEPT_MIN, type FillRecord, type OrderRecord, type WithdrawalRecord } from '@bitcloak/trading/records';
+import type { FillRecord, OrderRecord, RecordsFrom, WithdrawalRecord } from '@bitcloak/trading/records';
 import type { KeptOrder } from './tradingBook.ts';
 import type { HistoryEntry } from './types.ts';
 
@@ -34,6 +34,8 @@ export type Told = {
   readonly orders: readonly Pick<OrderRecord, 'id' | 'clientOrderId'>[];
   readonly fills: readonly FillRecord[];
   readonly withdrawals: readonly WithdrawalRecord[];
+  /** From which numbers on that is all. */
+  readonly from: RecordsFrom;
 };
 
 /** Something that was told, and is not on the chain as it was told, or that is on the chain and was told otherwise. */
@@ -58,6 +60,8 @@ export type FillsCheck = {
   readonly contradictions: readonly Contradiction[];
   /** What was told and is to be settled still: fills and withdrawals. */
   readonly waiting: number;
+  /** Parts of settlements of which nothing was told, and that may be of what the operator says it let go of. */
+  readonly gone: number;
 };
 
 /** What marks the state of an order after `k` fills as spent. */
@@ -119,7 +123,7 @@ export function checkFills(
     return checkOrder(order, entries.map(chainFill));
   });
   const unknown = [...left.values()];
-  const compared = told === undefined ? { contradictions: [], waiting: 0 } : compare(orders, told, blockTime);
+  const compared = told === undefined ? { contradictions: [], waiting: 0, gone: 0 } : compare(orders, told, blockTime);
   return { orders, unknown, ...compared };
 }
 
@@ -130,10 +134,14 @@ function compare(
   checks: readonly OrderCheck[],
   told: Told,
   blockTime: bigint,
-): Pick<FillsCheck, 'contradictions' | 'waiting'> {
+): Pick<FillsCheck, 'contradictions' | 'waiting' | 'gone'> {
   const orders = checks.filter(({ kept }) => kept.index === told.index);
   const { groups, isElsewhere } = groupsOf(orders, told);
-  let waiting = 0;
+  const wholeFrom = {
+    fill: firstWhole(told.fills, told.from.fills),
+    withdrawal: firstWhole(told.withdrawals, told.from.withdrawals),
+  };
+  let [waiting, gone] = [0, 0];
   const contradictions: Contradiction[] = [];
   for (const clientOrderId of new Set(orders.map(({ kept }) => kept.clientOrderId))) {
     // An order that was amended was signed more than once, and its matches may be of any of them.
@@ -142,20 +150,22 @@ function compare(
     const isOver = own.every(({ kept }) => kept.order.expiry <= blockTime);
     const matches = groups.get(clientOrderId) ?? [];
     const fills = own.flatMap((check) => check.fills);
+    const from = wholeFrom[kind];
+    const isWhole = (sequence: bigint) => from !== undefined && sequence >= from;
     for (const match of matches) {
-      const why = contradictionOf(match, matches, fills, isOver);
+      const why = contradictionOf(match, matches, fills, isOver, isWhole);
       if (why !== undefined) {
         const { id, sold, bought } = match;
         contradictions.push({ clientOrderId, kind, id, sold, bought, why });
       } else if (match.status === 'waiting') waiting++;
     }
-    const from = wholeFrom(kind === 'fill' ? told.fills : told.withdrawals);
-    const expected = fills.filter(({ sequence, block }) => {
-      return block <= told.block && from !== undefined && sequence >= from && !isElsewhere(sequence);
-    });
-    contradictions.push(...untold(expected, matches).map((found) => ({ clientOrderId, kind, ...found })));
+    const known = fills.filter(({ sequence, block }) => block <= told.block && !isElsewhere(sequence));
+    for (const { sequence, ...found } of untold(known, matches)) {
+      if (isWhole(sequence)) contradictions.push({ clientOrderId, kind, ...found });
+      else gone++;
+    }
   }
-  return { contradictions, waiting };
+  return { contradictions, waiting, gone };
 }
 
 /** Matches by the names of their orders, and whether some of a settlement may be of any order. */
@@ -173,7 +183,7 @@ function groupsOf(
     const name = names.get(fill.order);
     if (name !== undefined) add(name, fill);
     // Records of old orders go, and then nobody can say whose fill it is.
-    else if (told.orders.length >= RECORDS_KEPT_MIN) elsewhere.add(BigInt(fill.settlement));
+    else if (fill.order < told.from.orders) elsewhere.add(BigInt(fill.settlement));
   }
   for (const { clientOrderId, amount, fee, ...match } of told.withdrawals) {
     add(clientOrderId, { ...match, sold: amount, bought: amount - fee });
@@ -182,14 +192,18 @@ function groupsOf(
 }
 
 /**
- * The first settlement of which an operator must still have every match of a kind; undefined where there is none. It may let go of old ones, once it
- * has RECORDS_KEPT_MIN that are newer and done with.
+ * The first settlement of which an operator must still have every match of a kind; undefined where there is none.
  *
  * @param matches the oldest first.
+ * @param from number from which on they are all there.
  */
-function wholeFrom(matches: readonly Pick<Match, 'status' | 'time' | 'settlement'>[]): bigint | undefined {
-  const oldest = matches.filter(({ status }) => status !== 'waiting').at(-RECORDS_KEPT_MIN);
-  if (oldest === undefined) return 0n;
+function firstWhole(
+  matches: readonly Pick<Match, 'id' | 'status' | 'time' | 'settlement'>[],
+  from: number,
+): bigint | undefined {
+  if (from === 1) return 0n;
+  const oldest = matches.find(({ id }) => id >= from);
+  if (oldest === undefined) return undefined;
   // What is gone was matched before the oldest of them, so it was settled before anything that was matched so much later.
   const later = matches.filter(({ status, time }) => status === 'settled' && time > oldest.time + SETTLE_SECONDS_MAX);
   return later.length === 0 ? undefined : BigInt(Math.min(...later.map(({ settlement }) => settlement)));
@@ -199,7 +213,7 @@ function wholeFrom(matches: readonly Pick<Match, 'status' | 'time' | 'settlement
 function untold(
   fills: readonly ChainFill[],
   matches: readonly Match[],
-): Pick<Contradiction, 'id' | 'sold' | 'bought' | 'why'>[] {
+): (Pick<Contradiction, 'id' | 'sold' | 'bought' | 'why'> & { sequence: bigint })[] {
   const isTold = ({ sequence }: ChainFill) =>
     matches.some(({ status, settlement }) => status === 'settled' && BigInt(settlement) === sequence);
   const left = fills.filter((fill) => !isTold(fill));
@@ -210,7 +224,7 @@ function untold(
     const [sold, bought] = [sum(there.map((fill) => fill.sold)), sum(there.map((fill) => fill.bought))];
     if (sold <= waiting) return [];
     const busted = matches.find((match) => match.status === 'busted' && match.sold === sold && match.bought === bought);
-    return [{ id: busted?.id, sold, bought, why: busted === undefined ? 'notTold' : 'settled' }];
+    return [{ sequence: settlement, id: busted?.id, sold, bought, why: busted === undefined ? 'notTold' : 'settled' }];
   });
 }
 
@@ -219,6 +233,7 @@ function contradictionOf(
   matches: readonly Match[],
   fills: readonly ChainFill[],
   isOver: boolean,
+  isWhole: (sequence: bigint) => boolean,
 ): Contradiction['why'] | undefined {
   if (status === 'busted') return undefined;
   if (status === 'waiting') return isOver ? 'notSettled' : undefined;
@@ -226,9 +241,12 @@ function contradictionOf(
   if (there.length === 0) return 'notThere';
   // One settlement has all matches of an order that were due, in one fill for each time that it was signed.
   const together = matches.filter((match) => match.status === 'settled' && match.settlement === settlement);
-  const isSame = (side: 'sold' | 'bought') =>
-    sum(there.map((fill) => fill[side])) === sum(together.map((match) => match[side]));
-  return isSame('sold') && isSame('bought') ? undefined : 'differs';
+  const missing = (side: 'sold' | 'bought') =>
+    sum(there.map((fill) => fill[side])) - sum(together.map((match) => match[side]));
+  const sides = [missing('sold'), missing('bought')];
+  // Some of them may be gone, and others not.
+  const isSame = sides.every((amount) => amount === 0n || (amount > 0n && !isWhole(BigInt(settlement))));
+  return isSame ? undefined : 'differs';
 }
 
 /** By how many basis points, rounded down, an order brought more than was signed; 0 for one that nothing was sold of. */

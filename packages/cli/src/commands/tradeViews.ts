@@ -242,6 +242,7 @@ export async function verify(context: Context, options: OperatorOptions & { offl
       orders: rows.map(({ json }) => json),
       unknown: check.unknown.length,
       waiting: check.waiting,
+      gone: check.gone,
       contradictions: check.contradictions.map(({ id, sold, bought, ...rest }) => ({
         ...rest,
         id: id ?? null,
@@ -261,12 +262,17 @@ const WHY = {
   notTold: 'it is on the chain, and was not told to be',
 } as const;
 
-function summary({ unknown, waiting }: FillsCheck, told: Answer | undefined): string[] {
+function summary({ unknown, waiting, gone }: FillsCheck, told: Answer | undefined): string[] {
   return [
     ...(unknown.length === 0
       ? []
       : [`${unknown.length} settlements are of orders that were signed elsewhere, and cannot be compared here.`]),
     ...(waiting === 0 ? [] : [`${waiting} matches wait for their settlement.`]),
+    ...(gone === 0
+      ? []
+      : [
+          `${gone} settlements are within what was signed; the operator says that it no longer has what it told of them.`,
+        ]),
     ...(told === undefined ? ['The operator was not asked.'] : []),
   ];
 }
@@ -284,7 +290,8 @@ async function ask(context: Context, options: OperatorOptions): Promise<Answer |
     const client = await connectOperator(context, options);
     // In this order: a match between the questions must not seem to be of an order that is not told.
     const fills = await client.allFills();
-    return { fills, withdrawals: await client.withdrawals(), orders: await client.orders('all') };
+    const lists = { fills, withdrawals: await client.withdrawals(), orders: await client.orders('all') };
+    return { ...lists, from: await client.recordsFrom() };
   } catch (error) {
     if (!(error instanceof BitcloakError) || error.code !== 'OPERATOR_UNREACHABLE') throw error;
     context.progress.warn(`${error.message}: only what was signed is compared with the chain.`);
