@@ -29,6 +29,7 @@ const COMMON = {
   pair: { type: 'string', default: 'ETH-DUSD' },
   /** A price, or a URL that answers {"bid": "…", "ask": "…"}. */
   reference: { type: 'string' },
+  help: { type: 'boolean' },
 } as const;
 
 /**
@@ -55,7 +56,18 @@ async function run<Option extends string>(options: Readonly<Record<Option, strin
   );
   const all = { ...COMMON, ...Object.fromEntries(own) };
   const { values } = parseWords(all);
-  const { wallet: directory, network, index, reference } = values as { [Name in keyof typeof COMMON]?: string };
+  if (values['help'] === true) {
+    console.log(usage(options));
+    return;
+  }
+  const {
+    wallet: directory,
+    network,
+    index,
+    reference,
+  } = values as {
+    [Name in Exclude<keyof typeof COMMON, 'help'>]?: string;
+  };
   const passphrase = process.env['BITCLOAK_PASSPHRASE'];
   if (directory === undefined || reference === undefined || passphrase === undefined) {
     throw new BitcloakError('USAGE', '--wallet DIRECTORY, --reference PRICE|URL and BITCLOAK_PASSPHRASE are needed');
@@ -105,6 +117,20 @@ export function describe(
   const market = client.marketOf(record);
   if (market === undefined) throw new Error('a record of a market that is not known');
   return `${record.side} ${formatQuantity(market, lots)} ${market.pair} at ${formatPrice(market, record.price)}`;
+}
+
+function usage(own: Readonly<Record<string, string>>): string {
+  const options = Object.entries(own).map(([name, value]) => `--${name} ${value}`);
+  return `Trades as a trading account of a wallet, whose passphrase is in BITCLOAK_PASSPHRASE, until Ctrl-C.
+
+  --wallet DIRECTORY         needed
+  --reference PRICE|URL      needed; a URL answers {"bid": "…", "ask": "…"}
+  --network FILE             manifest; that of the devnet unless given
+  --operator-url URL         that of the manifest unless given
+  --index N                  of the trading account; 0 unless given
+  --pair PAIR                ETH-DUSD unless given
+
+Its own, and what they are unless given: ${options.join(' ')}`;
 }
 
 /** As `parseArgs`; what it does not know is a mistake of whoever typed it. */

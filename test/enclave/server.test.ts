@@ -283,6 +283,19 @@ describe('the enclave as a process', function () {
       });
     }
 
+    it('and takes those that the documents show', () => {
+      const document = readFileSync(fileURLToPath(new URL('../../docs/operating.md', import.meta.url)), 'utf8');
+      const text = document.replaceAll('DUSD', 'TEST');
+      const [shownMarkets = '', shownRules = ''] = [...text.matchAll(/```json\n([^]*?)```/g)].map(([, block]) => block);
+      const shown = { BITCLOAK_ENCLAVE_MARKETS: file('shown1.json', shownMarkets.replace('https://…', 'https://a.b')) };
+      const BITCLOAK_ENCLAVE_RULES = file('shown2.json', shownRules);
+      const settings = readSettings({ ...environment, ...shown, BITCLOAK_ENCLAVE_RULES });
+      assert.equal(settings.markets[0]?.terms.lotBase, 10n ** 15n);
+      const { settleSeconds, roundSeconds, ordersMax } = settings.rules;
+      assert.ok(roundSeconds >= Number(/CADENCE=interval:(\d+)/.exec(text)?.[1]), 'a settlement comes every round');
+      assert.ok(ordersMax <= (70 * 60 - 30 * 60) / roundSeconds && settleSeconds <= 70 * 60, 'as is advised');
+    });
+
     it('and knows where keys can be from', () => {
       const { BITCLOAK_ENCLAVE_SEED_FILE: _none, ...others } = environment;
       const of = (tee: string) => readSettings({ ...others, BITCLOAK_ENCLAVE_TEE: tee }).keySource;

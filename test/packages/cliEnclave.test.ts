@@ -10,7 +10,7 @@ import { CHECKS } from '@bitcloak/attestation/verify';
 import { formatAccount, formatManifest, type Manifest } from '@bitcloak/chain/manifest';
 import { openAccount, placeOrder, type OrderOptions } from '@bitcloak/cli/commands/trade';
 import { showTradingBalances } from '@bitcloak/cli/commands/tradeViews';
-import { deposit, lock, merge, withdraw } from '@bitcloak/cli/commands/transfers';
+import { deposit, lock, merge, reclaim, withdraw } from '@bitcloak/cli/commands/transfers';
 import { Context } from '@bitcloak/cli/context';
 import type { Result } from '@bitcloak/cli/output';
 import { sendCall } from '@bitcloak/chain/pool';
@@ -422,6 +422,8 @@ describe('the command that looks at an enclave', function () {
           const { text } = await ran((context) => showTradingBalances(context, {}));
           assert.match(text, words);
         }
+        const early = await ran((context) => reclaim(context, 'ETH', {}));
+        assert.match(early.text, /^Nothing can be taken home yet\.\n2 ETH locked to .*reclaim from/);
         const release = takeLock(join(directory, 'wallet', 'lock'));
         try {
           const { json } = await ran((context) => showTradingBalances(context, {}));

@@ -7,6 +7,7 @@ import { parseAccount, parseOperatorId, parseOperatorKey } from '@bitcloak/cli/p
 import { syncLine } from '@bitcloak/cli/progress';
 import { formatDuration, formatTime, parseDuration, parseTime } from '@bitcloak/cli/time';
 import { TokenBook } from '@bitcloak/cli/tokens';
+import { beyondLines } from '@bitcloak/cli/tradeFormat';
 import { SELF_TRADE_WORDS, selfTradeOf } from '@bitcloak/cli/words';
 import type { Endpoint } from '@bitcloak/chain/endpoint';
 import type { Manifest } from '@bitcloak/chain/manifest';
@@ -88,6 +89,21 @@ describe('cli: what is shown', () => {
     assert.equal(waitText({ ...open, closableInSeconds: 0n }), 'bucket 3, 3 of 64 leaves, closable now');
     assert.equal(waitText({ ...open, closed: true }), 'bucket 3, closed, inserted next');
     assert.equal(waitText({ ...open, closed: true, bucketsBefore: 2 }), 'bucket 3, closed, 2 inserted before it');
+  });
+
+  it('tells what a token has in more notes than a fill spends', () => {
+    const [eth, dollar] = ['ETH', 'DUSD'].map((symbol, asset) => ({ symbol, asset: BigInt(asset), decimals: 1 }));
+    const note = (token: typeof eth, value: bigint, expiry: bigint) => {
+      assert.ok(token);
+      return { token, value, lock: { operatorId: 1n, expiry } };
+    };
+    const [two, other] = [[note(eth, 10n, 200n), note(eth, 30n, 200n)], note(dollar, 50n, 200n)];
+    const lines = (...more: ReturnType<typeof note>[]) => beyondLines([...two, other, ...more], 90n, 100n);
+    assert.deepEqual(lines(), []);
+    assert.deepEqual(lines(note(eth, 99n, 190n)), [], 'what is locked for too short a time is not used anyway');
+    const [line, ...others] = lines(note(eth, 20n, 191n), note(eth, 5n, 300n));
+    assert.match(line ?? '', /^1\.5 ETH are in smaller notes: .*the two largest/);
+    assert.deepEqual(others, []);
   });
 
   it('tells a lock in block time, and the full hour that ends it', () => {

@@ -151,6 +151,7 @@ describe('examples of bots', function () {
       const run = (...words: string[]) => spawnSync(process.execPath, [program, ...words], { encoding: 'utf8' });
       const { status, stderr } = run('--reference', '2000');
       assert.equal(status, 2);
+      assert.match(run('--help').stdout, /--wallet DIRECTORY +needed\n[^]* --every \d/);
       assert.match(run('--sizes', '3').stderr, /^USAGE: Unknown option '--sizes'.*there are .*--size/);
       assert.match(stderr, /^USAGE: --wallet DIRECTORY, .*BITCLOAK_PASSPHRASE are needed\n$/);
     }

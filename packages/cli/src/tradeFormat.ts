@@ -3,6 +3,7 @@ import type { TradingClient } from '@bitcloak/trading/client';
 import type { BalanceRecord, FillRecord, OrderRecord, WithdrawalRecord } from '@bitcloak/trading/records';
 import { formatPrice, formatQuantity, priceStep, quantityStep, type TradedMarket } from '@bitcloak/trading/steps';
 import { formatAmount } from '@bitcloak/protocol/amounts';
+import { FILL_INPUTS } from '@bitcloak/protocol/parameters';
 import { amountJson, amountText, groupLocks, tokenJson, type LockedNotes } from './format.ts';
 import { COMMAND } from './invocation.ts';
 import { table, type Json } from './output.ts';
@@ -199,6 +200,27 @@ export function tradableLines(notes: readonly Omit<LockedNotes, 'count'>[], now:
     const end = `its lock ends ${formatTime(expiry)}, in ${formatDuration(expiry - now)}`;
     if (expiry <= now + secondsMin) return `${amount}: ${end}, too soon for new orders`;
     return `${amount}: ${end}; new orders use it for ${formatDuration(expiry - secondsMin - now)} more`;
+  });
+}
+
+/** What new orders cannot use of each token though its locks last, as `tradableLines` has them. */
+export function beyondLines(notes: readonly Omit<LockedNotes, 'count'>[], now: bigint, secondsMin: bigint): string[] {
+  const usable = Map.groupBy(
+    notes.filter(({ lock }) => lock.expiry > now + secondsMin),
+    ({ token }) => token.asset,
+  );
+  return [...usable.values()].flatMap((group) => {
+    const [{ token }] = group as [(typeof group)[number]];
+    const all = group.map(({ value }) => value);
+    const beyond = all.toSorted((left, right) => (left < right ? 1 : -1)).slice(FILL_INPUTS);
+    const amount = amountText(
+      beyond.reduce((sum, value) => sum + value, 0n),
+      token,
+    );
+    const joining = `${COMMAND} trade withdraw --relock joins two into one`;
+    return beyond.length === 0
+      ? []
+      : [`${amount} are in smaller notes: a fill spends two, so new orders use the two largest of a token. ${joining}`];
   });
 }
 

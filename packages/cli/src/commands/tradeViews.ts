@@ -13,6 +13,7 @@ import type { TokenBook } from '../tokens.ts';
 import {
   balanceJson,
   balancesTable,
+  beyondLines,
   fillJson,
   fillsTable,
   marketJson,
@@ -90,7 +91,7 @@ export async function showTradingBalances(context: Context, options: OperatorOpt
         tradable: lock.expiry > now + secondsMin,
       })),
     },
-    text: [shown, ...tradableLines(notes, now, secondsMin)].join('\n'),
+    text: [shown, ...tradableLines(notes, now, secondsMin), ...beyondLines(notes, now, secondsMin)].join('\n'),
   };
 }
 

@@ -12,7 +12,7 @@ import { parseAccount, parseOperatorId, parseOperatorKey, parseShielded } from '
 import { chooseRoute, readRoute, type RouteChoice, type RouteOptions } from '../routes.ts';
 import { parseDuration, parseTime } from '../time.ts';
 import { publicBalance } from '../tokens.ts';
-import { nameAll, waitingJson, waitLines } from './holdings.ts';
+import { lockLines, nameAll, waitingJson, waitLines } from './holdings.ts';
 
 export type LockOptions = {
   readonly operator?: string;
@@ -138,7 +138,14 @@ export async function reclaim(context: Context, tokenName: string | undefined, o
   const due = balances.filter(
     ({ asset, reclaimable }) => reclaimable > 0n && (only === undefined || only.asset === asset),
   );
-  if (due.length === 0) return { json: { reclaimed: [] }, text: 'Nothing can be taken home yet.' };
+  if (due.length === 0) {
+    const notes = await nameAll(tokens, await session.notes());
+    const locks = lockLines(
+      only === undefined ? notes : notes.filter(({ asset }) => asset === only.asset),
+      session.blockTime,
+    );
+    return { json: { reclaimed: [] }, text: ['Nothing can be taken home yet.', ...locks].join('\n') };
+  }
   const results: Result[] = [];
   for (const { token, reclaimable } of due) {
     const choice = readRoute(session.manifest, options, token);
