@@ -63,7 +63,7 @@ async function limitsOf(
     case 'relockInvalid':
       return `it takes locks of at most ${formatDuration(BigInt((await client.info()).lockSecondsMax))} from now`;
     case 'ordersTooMany':
-      return `open are ${(await client.orders('open')).length}`;
+      return `open are ${(await client.orders('open')).length}, and others count until they are settled, or have expired`;
     default:
       return undefined;
   }
