@@ -36,7 +36,7 @@ export function catchUp(exchange: Exchange, wallet: EnclaveWallet, time: number)
     credits.push({ kind: 'credit', note: { leaf, owner, asset, value, expiry, inserted }, told });
   }
   for (const { leaf } of known.values()) if (!present.has(leaf)) commands.push({ kind: 'remove', leaf });
-  commands.push(...credits);
+  for (const credit of credits) commands.push(credit);
   const outcome = batch === undefined ? undefined : outcomeOf(batch, wallet, time);
   if (batch !== undefined && outcome !== undefined) commands.push({ kind: outcome, sequence: batch.sequence });
   const states = exchange

@@ -96,6 +96,14 @@ function makeEvents(wished: readonly Step[]): EventMaker {
   return maker;
 }
 
+describe('a ledger of very many buckets', () => {
+  it('can be saved and restored', () => {
+    const bucketRoots = new Array<bigint>(130_000).fill(1n);
+    const ledger = Ledger.restore({ bucketRoots, pending: [[]] });
+    assert.deepEqual([ledger.nextInsertion, ledger.save().bucketRoots.length], [130_000, 130_000]);
+  });
+});
+
 describe('the ledger', () => {
   it('stands where the pool stands after every event', () => {
     fc.assert(

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
-import { callError, sendCall } from '@bitcloak/chain/pool';
+import { setTimeout } from 'node:timers/promises';
+import { callError, PoolClient, sendCall } from '@bitcloak/chain/pool';
 import { sendReplacing } from '@bitcloak/chain/replacement';
 import { BitcloakError } from '@bitcloak/protocol/errors';
+import { BUCKET_LEAVES, DEPOSIT_CIPHERTEXT_BYTES, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import type { HDNodeWallet } from 'ethers';
 import { Wallet } from 'ethers';
 import { openChain, type Chain } from '../support/chain.ts';
+import { deployNetwork } from '../support/network.ts';
 
 const GWEI = 10n ** 9n;
 
@@ -61,7 +64,10 @@ describe('a call that takes the place of what waits', () => {
     const most = 5n * (maxFeePerGas ?? 0n);
     await wallet.sendTransaction({ ...call(1n), nonce: 0, maxFeePerGas: most, maxPriorityFeePerGas: most });
     await assert.rejects(sendReplacing(wallet, call(2n)), { code: 'REPLACEMENT_UNDERPRICED' });
-    await assert.rejects(sendCall(wallet, call(2n), 1_000), { code: 'ENDPOINT_UNREACHABLE' });
+    await assert.rejects(sendCall(wallet, call(2n), 1_000), {
+      code: 'ENDPOINT_UNREACHABLE',
+      message: /may land all the same$/,
+    });
     await chain.mine();
     assert.equal(await received(), 1n);
   });
@@ -71,5 +77,41 @@ describe('a call that takes the place of what waits', () => {
     assert.ok(failure instanceof BitcloakError);
     assert.equal(failure.code, 'GAS_INSUFFICIENT');
     assert.equal(await wallet.getNonce('pending'), 0);
+  });
+});
+
+describe('a call that others come before', () => {
+  let chain: Chain;
+  before(async () => {
+    chain = await openChain();
+  });
+  after(() => chain.close());
+
+  it('lands though it has to close the bucket that they filled', async () => {
+    const pool = new PoolClient((await deployNetwork(chain)).pool, chain.provider);
+    const ciphertext = new Uint8Array(DEPOSIT_CIPHERTEXT_BYTES);
+    const deposit = pool.depositCall(NATIVE_ASSET, 1n, 5n, ciphertext);
+    const other = chain.signer(3);
+    for (const msMax of [undefined, 60_000]) {
+      const { openBucket } = await pool.queue();
+      for (let leaf = 0; leaf < BUCKET_LEAVES - 2; leaf++) await (await other.sendTransaction(deposit)).wait();
+      await chain.provider.send('evm_setAutomine', [false]);
+      const sent = sendCall(chain.signer(4), deposit, msMax);
+      const pending = async () =>
+        (await chain.provider.send('eth_getBlockTransactionCountByNumber', ['pending'])) as string;
+      while ((await pending()) === '0x0') await setTimeout(5);
+      await other.sendTransaction({
+        ...deposit,
+        gasLimit: 200_000n,
+        maxPriorityFeePerGas: 9n * GWEI,
+        maxFeePerGas: 99n * GWEI,
+      });
+      await chain.mine();
+      const { status, index } = await sent;
+      assert.deepEqual([status, index], [1, 1]);
+      const { openBucket: next, openLeaves } = await pool.queue();
+      assert.deepEqual([next, openLeaves], [openBucket + 1, 0]);
+      await chain.provider.send('evm_setAutomine', [true]);
+    }
   });
 });

@@ -16,7 +16,7 @@ export type LedgerSnapshot = {
  */
 export class Ledger {
   readonly #trees: BucketTree[] = [new BucketTree()];
-  readonly #bucketRoots: bigint[] = [];
+  #bucketRoots: bigint[] = [];
   #pending: bigint[][] = [[]];
 
   static restore(snapshot: LedgerSnapshot): Ledger {
@@ -24,7 +24,7 @@ export class Ledger {
     for (let first = 0; first < snapshot.bucketRoots.length; first += TREE_BUCKETS) {
       ledger.#treeOf(first).append(snapshot.bucketRoots.slice(first, first + TREE_BUCKETS));
     }
-    ledger.#bucketRoots.push(...snapshot.bucketRoots);
+    ledger.#bucketRoots = [...snapshot.bucketRoots];
     ledger.#pending = snapshot.pending.map((leaves) => [...leaves]);
     return ledger;
   }

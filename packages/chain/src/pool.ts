@@ -15,6 +15,7 @@ import {
   type Signer,
 } from 'ethers';
 import { failureText } from './endpoint.ts';
+import { gasLimitFor } from './gas.ts';
 import { decodeEvent, POOL_TOPICS, type PoolEvent } from './events.ts';
 import { POOL_ABI, REGISTRY_ABI, VERIFIER_ABI } from './generated/abi.ts';
 import { formatAccount } from './manifest.ts';
@@ -211,12 +212,15 @@ export class PoolClient {
 export async function sendCall(signer: Signer, call: Call, msMax?: number): Promise<ContractTransactionReceipt> {
   let response: ContractTransactionResponse;
   try {
-    const send = msMax === undefined ? signer.sendTransaction(call) : sendReplacing(signer, call);
-    response = (await send) as ContractTransactionResponse;
+    const send = async () => signer.sendTransaction({ ...call, gasLimit: gasLimitFor(await signer.estimateGas(call)) });
+    response = (await (msMax === undefined ? send() : sendReplacing(signer, call))) as ContractTransactionResponse;
     const receipt = await response.wait(1, msMax);
     if (receipt !== null) return receipt;
   } catch (error) {
-    throw callError(error);
+    const { code, message } = callError(error);
+    // Nodes refuse in words of their own also what they have, or have mined.
+    const open = code === 'ENDPOINT_UNREACHABLE' ? '; what was sent may land all the same' : '';
+    throw new BitcloakError(code, `${message}${open}`);
   }
   throw new BitcloakError('TRANSACTION_FAILED', `transaction ${response.hash} was dropped`);
 }

@@ -1,4 +1,5 @@
 import { isError, type Signer, type TransactionRequest, type TransactionResponse } from 'ethers';
+import { gasLimitFor } from './gas.ts';
 
 /** Nodes take a transaction in the place of another where it pays at least a tenth more. */
 const RAISE = { times: 9n, over: 8n } as const;
@@ -14,11 +15,12 @@ const PERCENT_MAX = 400n;
 export async function sendReplacing(signer: Signer, call: TransactionRequest): Promise<TransactionResponse> {
   const { provider } = signer;
   if (provider === null) throw new Error('the signer has no endpoint');
-  const [nonce, gasLimit, asked] = await Promise.all([
+  const [nonce, estimate, asked] = await Promise.all([
     signer.getNonce('latest'),
     signer.estimateGas(call),
     provider.getFeeData(),
   ]);
+  const gasLimit = gasLimitFor(estimate);
   for (let percent = 100n; ; percent = (percent * RAISE.times) / RAISE.over) {
     const raised = (fee: bigint) => (fee * percent) / 100n;
     const { gasPrice, maxFeePerGas, maxPriorityFeePerGas } = asked;

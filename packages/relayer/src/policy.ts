@@ -1,5 +1,6 @@
 import { isField } from '@bitcloak/crypto/field';
 import { openSlots } from '@bitcloak/crypto/noteEncryption';
+import { gasLimitFor } from '@bitcloak/chain/gas';
 import { formatAccount } from '@bitcloak/chain/manifest';
 import { callError, type Call, type PoolClient, type ProvenTransfer } from '@bitcloak/chain/pool';
 import type { RelayFee } from '@bitcloak/chain/relayWire';
@@ -127,7 +128,7 @@ export class Policy {
       throw reason.code === 'TRANSACTION_FAILED' ? new Refusal(422, reason.code, reason.message) : reason;
     });
     if (gas > gasMax) throw new Refusal(422, 'RELAYER_REFUSED', `gas: expected at most ${gasMax}, estimated ${gas}`);
-    const withMargin = gas + gas / 5n;
+    const withMargin = gasLimitFor(gas);
     return withMargin > gasMax ? gasMax : withMargin;
   }
 }
