@@ -52,7 +52,7 @@ export function addAccountRoutes(scope: FastifyInstance, desk: Desk, deadMan: De
   );
 
   scope.get('/records', { schema: { response: answers(RECORDS_FROM_SCHEMA) } }, async ({ owner }) =>
-    desk.state.records.wholeFrom(owner),
+    desk.state.recordsFrom(owner),
   );
 
   scope.get<{ Params: { head: string } }>(

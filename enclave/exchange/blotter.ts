@@ -125,7 +125,7 @@ export class Blotter {
   }
 
   /** From which numbers on all records are there. */
-  wholeFrom(owner: bigint): RecordsFrom {
+  wholeFrom(owner: bigint): Omit<RecordsFrom, 'settlement'> {
     const { orders, fills, withdrawals } = this.#accounts.get(owner)?.gone ?? NOTHING_GONE;
     return { orders: orders + 1, fills: fills + 1, withdrawals: withdrawals + 1 };
   }

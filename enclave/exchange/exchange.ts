@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { orderHashOf, orderStateOf, type Order } from '@bitcloak/notes/order';
 import { feeOf, isCovered, legOf, signedLots, type MarketTerms } from '@bitcloak/trading/market';
 import type { NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/trading/orders';
-import type { BalanceRecord, OrderRecord } from '@bitcloak/trading/records';
+import type { BalanceRecord, OrderRecord, RecordsFrom } from '@bitcloak/trading/records';
 import type { DropReason, NewOrder as EngineOrder } from '../engine/commands.ts';
 import { Engine } from '../engine/engine.ts';
 import type { EngineEvent } from '../engine/events.ts';
@@ -186,6 +186,13 @@ export class Exchange {
   /** What happened to each owner. */
   get records(): Omit<Blotter, 'takeWritten'> {
     return this.#blotter;
+  }
+
+  /** From where on an owner's records are whole. */
+  recordsFrom(owner: bigint): RecordsFrom {
+    const { sequence } = this.#begun;
+    // After the settlement that the journal begins with one more may have been on its way, of the journal before.
+    return { ...this.#blotter.wholeFrom(owner), settlement: sequence === 0 ? 1 : sequence + 2 };
   }
 
   /** The reports of the commands since it was asked last. */

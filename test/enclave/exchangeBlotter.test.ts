@@ -298,6 +298,14 @@ describe('an owner is told', () => {
     assert.deepEqual(pit.exchange.records.fills(CAROL), []);
   });
 
+  it('from which settlement on they are whole, after a journal that was lost', () => {
+    const whole = { orders: 1, fills: 1, withdrawals: 1 };
+    const pit = new Pit();
+    assert.deepEqual(pit.exchange.recordsFrom(ALICE), { ...whole, settlement: 1 });
+    pit.apply({ kind: 'begin', sequence: 6, time: NOW });
+    assert.deepEqual(pit.exchange.recordsFrom(ALICE), { ...whole, settlement: 8 }, 'the seventh was on its way');
+  });
+
   it('what adds up to his records, wherever he begins to listen', () => {
     const pit = new Pit();
     for (const owner of [ALICE, BOB]) for (const asset of [COIN, DOLLAR]) pit.credit(owner, asset, 90_000n);

@@ -118,7 +118,11 @@ describe('a trading client of a real enclave', function () {
     assert.deepEqual(await seller.orders(), []);
     assert.equal((await seller.orders('all')).length, 2);
     assert.deepEqual(await seller.allFills(), await seller.fills({ limit: 1_000 }));
-    assert.deepEqual(await seller.recordsFrom(), { orders: 1, fills: 1, withdrawals: 1 }, 'nothing of it is gone');
+    assert.deepEqual(
+      await seller.recordsFrom(),
+      { orders: 1, fills: 1, withdrawals: 1, settlement: 1 },
+      'nothing of it is gone',
+    );
     assert.ok(await seller.isAcknowledged(seller.head ?? ''));
     assert.equal(await seller.isAcknowledged('00'.repeat(32)), false);
   });

@@ -186,7 +186,7 @@ describe('what an operator told, against the chain', () => {
     settlement,
     ...changes,
   });
-  const WHOLE = { orders: 1, fills: 1, withdrawals: 1 };
+  const WHOLE = { orders: 1, fills: 1, withdrawals: 1, settlement: 1 };
   const told = (fills: FillRecord[], withdrawals: Told['withdrawals'] = [], changes: Partial<Told> = {}): Told => ({
     index: 3,
     block: 1_000,
@@ -329,6 +329,20 @@ describe('what an operator told, against the chain', () => {
       assert.deepEqual(says([before, of(6, day + 1, 5)], 5), later, 'settled later than anything that is gone');
       assert.deepEqual(says([before, of(6, day, 5)], 5), nothing, 'and no sooner');
       assert.deepEqual(says([of(2, 0, 1), of(5, 1, 1), of(6, day + 1, 5)], 5), nothing, 'an older one may be there');
+    });
+
+    it('unless it was settled before the journal of the operator begins', () => {
+      const says = (settlement: number) => {
+        const { contradictions, gone } = check(
+          history,
+          [first, second],
+          told([], [], { orders: [], from: { ...WHOLE, settlement } }),
+        );
+        return [contradictions.map(({ sold }) => sold), gone];
+      };
+      assert.deepEqual(says(1), [[100n, 50n], 0]);
+      assert.deepEqual(says(7), [[50n], 1]);
+      assert.deepEqual(says(8), [[], 2]);
     });
 
     it('and is told in part, where the rest of that settlement may be gone', () => {

@@ -6,7 +6,13 @@ import type { OrderType, Reason, SelfTrade, Side, TimeInForce } from '@bitcloak/
  */
 
 /** Of each kind the number from which on an owner's records are all there; 1 where none is gone. An operator lets go of old ones that are done with. */
-export type RecordsFrom = { readonly orders: number; readonly fills: number; readonly withdrawals: number };
+export type RecordsFrom = {
+  readonly orders: number;
+  readonly fills: number;
+  readonly withdrawals: number;
+  /** Sequence of the first settlement whose matches were recorded: a journal that is lost takes those before it along. */
+  readonly settlement: number;
+};
 
 export type OrderRecord = {
   readonly id: number;

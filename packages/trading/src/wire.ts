@@ -162,7 +162,12 @@ export const INFO_SCHEMA = strictObject({
 });
 export const listSchema = (name: string, items: object) => strictObject({ [name]: listOf(items) });
 
-export const RECORDS_FROM_SCHEMA = strictObject({ orders: integer(1), fills: integer(1), withdrawals: integer(1) });
+export const RECORDS_FROM_SCHEMA = strictObject({
+  orders: integer(1),
+  fills: integer(1),
+  withdrawals: integer(1),
+  settlement: integer(1),
+});
 
 /** To an order that is let in or amended: `fills` are those that it made at once, `head` is a head of the journal that has it. */
 export const ORDER_REPLY_SCHEMA = strictObject({

@@ -151,7 +151,8 @@ function compare(
     const matches = groups.get(clientOrderId) ?? [];
     const fills = own.flatMap((check) => check.fills);
     const from = wholeFrom[kind];
-    const isWhole = (sequence: bigint) => from !== undefined && sequence >= from;
+    const isWhole = (sequence: bigint) =>
+      from !== undefined && sequence >= from && sequence >= BigInt(told.from.settlement);
     for (const match of matches) {
       const why = contradictionOf(match, matches, fills, isOver, isWhole);
       if (why !== undefined) {
