@@ -776,7 +776,8 @@ export class Exchange {
 
   #plan({ validUntil, sequence, always }: ExchangeCommand & { kind: 'plan' }): ExchangeEvent[] {
     if (this.#batch !== undefined) return refuse('batchPending');
-    const events = this.#bust(({ legs }) => legs.some((leg) => this.#isDead(leg, validUntil)));
+    const payable = new Map<number, bigint>();
+    const events = this.#bust(({ legs }) => legs.some((leg) => this.#isDead(leg, validUntil, payable)));
     const untilOf = ({ legs }: Match) => Math.min(...legs.map(({ ticket }) => this.#ticket(ticket).until));
     const matches = inTurn(this.#matches.values(), untilOf, sequence);
     const { fills } = this.#rules;
@@ -786,9 +787,11 @@ export class Exchange {
   }
 
   /** Whether the signed order ends too soon, or no lock is left on what was to pay for it: neither this settlement nor a later one can have it. */
-  #isDead({ ticket, sold }: MatchLeg, validUntil: number): boolean {
+  #isDead({ ticket, sold }: MatchLeg, validUntil: number, payable: Map<number, bigint>): boolean {
     const { order, until } = this.#ticket(ticket);
-    return until < validUntil || this.#funds.payable(order.owner, order.sellAsset, validUntil) < sold;
+    const most = payable.get(ticket) ?? this.#funds.payable(order.owner, order.sellAsset, validUntil);
+    payable.set(ticket, most);
+    return until < validUntil || most < sold;
   }
 
   #batchOf(sequence: number): Batch | undefined {

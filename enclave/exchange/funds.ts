@@ -130,26 +130,9 @@ export class Funds {
     return found.sort((left, right) => (isBelow(left, right) ? -1 : 1));
   }
 
-  /**
-   * The notes for a fill that sells `amount`: the smallest that is enough alone, else the two largest.
-   *
-   * @param taken leaves that another fill of the batch spends.
-   * @returns undefined where two notes in the tree are not enough.
-   */
-  choose(
-    owner: bigint,
-    asset: bigint,
-    amount: bigint,
-    expiry: number,
-    taken: ReadonlySet<number>,
-  ): FundNote[] | undefined {
-    const free = this.notesOf(owner, asset).filter(
-      (note) => note.expiry >= expiry && note.inserted && !taken.has(note.leaf),
-    );
-    const single = free.filter(({ value }) => value >= amount).at(-1);
-    if (single !== undefined) return [single];
-    const largest = free.slice(0, FILL_INPUTS);
-    return sum(largest) >= amount ? largest : undefined;
+  /** What fills can spend whose locks last until `expiry` or later, the largest first: notes in the tree. */
+  spendable(owner: bigint, asset: bigint, expiry: number): FundNote[] {
+    return this.notesOf(owner, asset).filter((note) => note.expiry >= expiry && note.inserted);
   }
 
   #holding(owner: bigint, asset: bigint): Holding {
@@ -166,4 +149,39 @@ export class Funds {
     assets?.delete(asset);
     if (assets?.size === 0) this.#holdings.delete(owner);
   }
+}
+
+/**
+ * The notes for a fill that sells `amount`: the smallest that is enough alone, else the two largest.
+ *
+ * @param notes the largest first. They may be very many.
+ * @param taken leaves that another fill of the batch spends.
+ * @returns undefined where two notes are not enough.
+ */
+export function chooseNotes(
+  notes: readonly FundNote[],
+  amount: bigint,
+  taken: ReadonlySet<number>,
+): FundNote[] | undefined {
+  for (let at = enoughAlone(notes, amount) - 1; at >= 0; at--) {
+    const note = notes[at] as FundNote;
+    if (!taken.has(note.leaf)) return [note];
+  }
+  const largest: FundNote[] = [];
+  for (const note of notes) {
+    if (largest.length === FILL_INPUTS) break;
+    if (!taken.has(note.leaf)) largest.push(note);
+  }
+  return sum(largest) >= amount ? largest : undefined;
+}
+
+/** How many of the notes, of which the largest come first, are enough alone. */
+function enoughAlone(notes: readonly FundNote[], amount: bigint): number {
+  let [low, high] = [0, notes.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((notes[middle] as FundNote).value >= amount) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -1,7 +1,8 @@
 import { SETTLEMENT_RESIDUALS } from '@bitcloak/protocol/parameters';
+import type { Order } from '@bitcloak/notes/order';
 import type { Leg } from '@bitcloak/trading/market';
 import type { Batch, Match, PlannedFill, Ticket } from './commands.ts';
-import type { Funds } from './funds.ts';
+import { chooseNotes, type FundNote, type Funds } from './funds.ts';
 
 /** What is chosen for a batch. */
 export type Choice = Pick<Batch, 'fills' | 'matches'>;
@@ -46,6 +47,14 @@ export function chooseBatch(
   validUntil: number,
   fillsMax: number,
 ): Choice {
+  // Of each owner and asset once: an owner can have very many notes, and matches.
+  const notes = new Map<string, readonly FundNote[]>();
+  const notesFor = ({ owner, sellAsset }: Order) => {
+    const key = `${owner} ${sellAsset}`;
+    const spendable = notes.get(key) ?? funds.spendable(owner, sellAsset, validUntil);
+    notes.set(key, spendable);
+    return spendable;
+  };
   let sums: ReadonlyMap<number, Leg> = new Map();
   let fills: readonly PlannedFill[] = [];
   const chosen: number[] = [];
@@ -55,7 +64,7 @@ export function chooseBatch(
       const before = next.get(ticket);
       next.set(ticket, { sold: sold + (before?.sold ?? 0n), bought: bought + (before?.bought ?? 0n) });
     }
-    const funded = next.size > fillsMax ? undefined : fund(next, ticketOf, funds, validUntil);
+    const funded = next.size > fillsMax ? undefined : fund(next, ticketOf, notesFor, validUntil);
     if (funded === undefined) continue;
     sums = next;
     fills = funded;
@@ -68,7 +77,7 @@ export function chooseBatch(
 function fund(
   sums: ReadonlyMap<number, Leg>,
   ticketOf: (id: number) => Ticket,
-  funds: Funds,
+  notesFor: (order: Order) => readonly FundNote[],
   validUntil: number,
 ): PlannedFill[] | undefined {
   const taken = new Set<number>();
@@ -79,7 +88,7 @@ function fund(
     left.set(order.sellAsset, (left.get(order.sellAsset) ?? 0n) + sold);
     left.set(order.buyAsset, (left.get(order.buyAsset) ?? 0n) - bought);
     if (until < validUntil || (k > 0n && !stateInserted)) return undefined;
-    const notes = funds.choose(order.owner, order.sellAsset, sold, validUntil, taken);
+    const notes = chooseNotes(notesFor(order), sold, taken);
     if (notes === undefined) return undefined;
     for (const { leaf } of notes) taken.add(leaf);
     fills.push({ ticket: id, order, signature, filled, k, leaves: notes.map(({ leaf }) => leaf), sold, bought });
