@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { orderHashOf } from '@bitcloak/notes/order';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import type { SentOrder } from '@bitcloak/trading/client';
@@ -95,9 +94,14 @@ export class TradeBook {
 
   #append(record: object): void {
     this.#read();
-    mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
     const bytes = this.#seal(record);
-    const file = openSync(this.#path, this.#bytes === 0 ? 'w' : 'r+', 0o600);
+    if (this.#bytes === 0) writeFileWhole(this.#path, bytes);
+    else this.#writeBehind(bytes);
+    this.#bytes += bytes.length;
+  }
+
+  #writeBehind(bytes: Uint8Array): void {
+    const file = openSync(this.#path, 'r+');
     try {
       // What a crash left behind the last whole record goes.
       ftruncateSync(file, this.#bytes);
@@ -108,7 +112,6 @@ export class TradeBook {
     } finally {
       closeSync(file);
     }
-    this.#bytes += bytes.length;
   }
 
   #read(): Map<bigint, KeptOrder> {
