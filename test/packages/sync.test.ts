@@ -19,13 +19,14 @@ import {
   limitingRange,
   RpcError,
   standingAt,
+  tellingTime,
   withoutLogsAfter,
   type Accident,
   type Behaviour,
   type HostileEndpoint,
   type RpcLog,
 } from '../support/hostileEndpoint.ts';
-import { DIRECT, seenBy, SyncBench, type Seen, type TestWallet } from '../support/syncBench.ts';
+import { DIRECT, seenBy, SyncBench, type Seen, type SessionOptions, type TestWallet } from '../support/syncBench.ts';
 
 const asset = NATIVE_ASSET;
 const PHRASE = 'test test test test test test test test test test test junk';
@@ -85,8 +86,7 @@ describe('synchronisation', function () {
     hostile.repent();
   });
 
-  const fresh = async (options: { url?: string; msMax?: number } = {}) =>
-    bench.session(await bench.wallet(ALICE), options);
+  const fresh = async (options: SessionOptions = {}) => bench.session(await bench.wallet(ALICE), options);
 
   it('finds everything from the recovery phrase alone, as the wallet has it that did it', async () => {
     const restored = await fresh();
@@ -435,6 +435,25 @@ describe('synchronisation', function () {
       hostile.repent();
       await shows(await bench.session(wallet), expected);
       await shows(session, expected);
+    });
+
+    it('about the time locks nothing for years, but on chains whose time is moved', async () => {
+      const wallet = await bench.wallet(ALICE);
+      const session = await bench.session(wallet, { chainId: 1n });
+      hostile.behaviour = tellingTime(74 * 365 * 86_400);
+      const week = { operatorId: OPERATOR, expiry: BigInt(Math.floor(Date.now() / 1000)) + 7n * 86_400n };
+      const future = { code: 'ENDPOINT_INCONSISTENT', message: /far ahead of this machine's clock/ };
+      await assert.rejects(session.sync(), future);
+      await assert.rejects(session.deposit({ asset, amount: 1n, lock: week }), future);
+      assert.throws(() => session.blockTime, { code: 'USAGE' });
+      assert.equal(wallet.stateFile.read(), undefined);
+      const elsewhere = await fresh();
+      await elsewhere.sync();
+      assert.ok(elsewhere.blockTime > week.expiry);
+      // Clocks differ, and blocks may be mined some minutes ahead.
+      hostile.behaviour = tellingTime(300);
+      await session.sync();
+      assert.equal(session.blockTime, (await bench.chain.now()) + 300n);
     });
 
     it('can be made up for by forgetting what it said', async () => {

@@ -190,6 +190,13 @@ describe('the enclave that a wallet trades with', function () {
     assert.throws(() => options().keep?.(order), { code: 'USAGE' }, 'nothing is signed where nothing is kept');
   });
 
+  it('is told no time that is far ahead of the machine, but on chains whose time is moved', async () => {
+    const clockOf = (chainId: bigint) => options({ manifest: { ...manifest(), chainId } }).clock;
+    await desk.bench.chain.setTime(BigInt(Math.floor(Date.now() / 1000)) + 3_600n);
+    assert.equal(await clockOf(31337n)?.(), Number(await desk.bench.chain.now()));
+    await assert.rejects(async () => clockOf(1n)?.(), { code: 'ENDPOINT_INCONSISTENT', message: /far ahead/ });
+  });
+
   it('is none that the registry has revoked', async () => {
     await desk.asAdmin(desk.registry.revokeSignerCall(1, era.signer));
     await refuses('OPERATOR_MISMATCH', /^era 2: the registry holds no active keys of it$/);

@@ -170,3 +170,13 @@ export function limitingRange(blocks: number): Behaviour {
     return ask(call);
   };
 }
+
+/** Tells blocks of a later time than they are of. */
+export function tellingTime(secondsAhead: number): Behaviour {
+  return async (call, ask) => {
+    const result = await ask(call);
+    if (call.method !== 'eth_getBlockByNumber' || result === null) return result;
+    const block = result as { timestamp: string };
+    return { ...block, timestamp: toQuantity(Number(block.timestamp) + secondsAhead) };
+  };
+}

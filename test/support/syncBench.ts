@@ -27,6 +27,8 @@ export async function seenBy(session: Session): Promise<Seen> {
 /** A wallet without its key file: the half second that opening one costs is not what these tests are about. */
 export type TestWallet = { readonly keys: WalletKeys; readonly stateFile: StateFile };
 
+export type SessionOptions = { readonly url?: string; readonly msMax?: number; readonly chainId?: bigint };
+
 /** A pool on a served chain, with an endpoint before it that can misbehave. Proofs are doubled. */
 export class SyncBench {
   readonly chain: Chain;
@@ -90,12 +92,12 @@ export class SyncBench {
     return endpoint;
   }
 
-  /** @param url which endpoint it asks: the hostile one unless given. `msMax` limits each request. */
+  /** @param url which endpoint it asks: the hostile one unless given. `msMax` limits each request, and `chainId` is what the session takes the chain for. */
   async session(
     { keys, stateFile }: TestWallet,
-    { url = this.hostile.url, msMax }: { url?: string; msMax?: number } = {},
+    { url = this.hostile.url, msMax, chainId = this.manifest.chainId }: SessionOptions = {},
   ): Promise<Session> {
-    const manifest = { ...this.manifest, endpoint: url };
+    const manifest = { ...this.manifest, endpoint: url, chainId };
     const endpoint = msMax === undefined ? await openEndpoint(url) : impatient(url, msMax);
     const session: Session = new Session({
       keys,

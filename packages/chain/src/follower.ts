@@ -27,6 +27,8 @@ export type FollowerOptions<Snapshot, F extends Fold<Snapshot>> = {
   readonly startBlock: number;
   /** Blocks that must stand on one before it counts; 0 unless given, which is to follow the newest. */
   readonly confirmations?: number;
+  /** Throws where the newest block cannot be believed; called before anything is read of it. */
+  checkHead?(head: Block): void;
   /** A new fold, from a snapshot where there is one. */
   create(snapshot?: Snapshot): F;
   /** The newest anchor that an earlier run kept. */
@@ -107,6 +109,7 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
 
   async #head(): Promise<Block> {
     const newest = await this.#block('latest');
+    this.#options.checkHead?.(newest);
     const { confirmations = 0, startBlock } = this.#options;
     return confirmations === 0 ? newest : this.#block(Math.max(startBlock, newest.number - confirmations));
   }

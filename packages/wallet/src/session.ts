@@ -1,3 +1,4 @@
+import { checkBlockTime } from '@bitcloak/chain/clock';
 import type { Endpoint } from '@bitcloak/chain/endpoint';
 import { Follower } from '@bitcloak/chain/follower';
 import { formatAccount, type Manifest } from '@bitcloak/chain/manifest';
@@ -71,6 +72,9 @@ export class Session {
       pool: this.pool,
       provider: parts.endpoint,
       startBlock: parts.manifest.startBlock,
+      checkHead: ({ timestamp }) => {
+        checkBlockTime(parts.manifest.chainId, timestamp);
+      },
       create: (snapshot) => new WalletState(parts.keys.viewing, snapshot),
       anchor: parts.stateFile.read(),
       keep: (anchor) => {
@@ -85,7 +89,10 @@ export class Session {
     this.#parts.release();
   }
 
-  /** Reads the chain up to its newest block; what an earlier run read is not read again. */
+  /**
+   * Reads the chain up to its newest block; what an earlier run read is not read again. Throws `ENDPOINT_INCONSISTENT` where the endpoint contradicts
+   * itself, or tells a time that is far ahead of this machine's.
+   */
   async sync(onProgress?: (progress: SyncProgress) => void): Promise<void> {
     // What is read goes into the state at once: where reading fails, that is a state of no block.
     this.#synced = undefined;

@@ -1,4 +1,5 @@
 import { readTrust, type Trust } from '@bitcloak/attestation/trust';
+import { checkBlockTime } from '@bitcloak/chain/clock';
 import type { Endpoint } from '@bitcloak/chain/endpoint';
 import type { Manifest } from '@bitcloak/chain/manifest';
 import { callError } from '@bitcloak/chain/pool';
@@ -46,7 +47,7 @@ export function accountOptions(access: AccountAccess): ClientOptions {
       era: (number) => registry.activeEra(account.number, number, manifest.startBlock),
     }),
     tokens: manifest.tokens,
-    clock: () => blockTime(endpoint),
+    clock: () => blockTime(manifest.chainId, endpoint),
     payee,
     ...(proceeds === undefined ? {} : { proceeds }),
     keep: (order) => {
@@ -60,11 +61,13 @@ export function connectAccount(access: AccountAccess): Promise<TradingClient> {
   return TradingClient.connect(accountOptions(access));
 }
 
-async function blockTime(endpoint: Endpoint): Promise<number> {
+async function blockTime(chainId: bigint, endpoint: Endpoint): Promise<number> {
   const block = await endpoint.getBlock('latest').catch((error: unknown) => {
     throw callError(error);
   });
-  return block?.timestamp ?? 0;
+  const timestamp = block?.timestamp ?? 0;
+  checkBlockTime(chainId, timestamp);
+  return timestamp;
 }
 
 /** Which enclaves a network's manifest trusts. Throws `USAGE` where it says nothing of that, or nothing that can be meant. */
