@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { Nullifier } from '@bitcloak/notes/note';
 import { placeOf } from '@bitcloak/notes/tree';
 import { AMOUNT_MAX, NATIVE_ASSET, TREE_LEAVES } from '@bitcloak/protocol/parameters';
+import type { HandedTransfer } from '@bitcloak/wallet/handedOver';
 import { selectForMerge, selectForReclaim, selectNotes } from '@bitcloak/wallet/selection';
 import type { OwnedNote } from '@bitcloak/wallet/walletState';
 import fc from 'fast-check';
@@ -123,6 +124,72 @@ describe('the choice of notes for an amount', () => {
       assert.throws(() => selectNotes(notes, amount, { waiting, locked }), { code, message });
     }
     assert.throws(() => selectNotes([], 1n, NONE), { code: 'BALANCE_INSUFFICIENT' });
+  });
+});
+
+describe('the choice of notes beside transfers that may still land', () => {
+  const transferOf = (notes: readonly OwnedNote[]): HandedTransfer => ({
+    kind: 'payment',
+    asset: NATIVE_ASSET,
+    amount: 1n,
+    nullifiers: notes.map(({ nullifier }) => nullifier),
+    time: 0n,
+  });
+  const shares = (notes: readonly OwnedNote[], { nullifiers }: HandedTransfer) =>
+    notes.some(({ nullifier }) => nullifiers.includes(nullifier));
+  /** Notes, and transfers of some of them as a wallet hands them over: each was chosen beside those before it. */
+  const someHanded = fc
+    .tuple(someNotes, fc.array(fc.bigInt({ min: 1n, max: 40n }), { minLength: 1, maxLength: 4 }))
+    .map(([notes, amounts]) => {
+      const pending: HandedTransfer[] = [];
+      for (const amount of amounts) {
+        try {
+          pending.push(transferOf(selectNotes(notes, amount, NONE, pending)));
+        } catch {
+          continue;
+        }
+      }
+      return { notes, pending };
+    })
+    .filter(({ pending }) => pending.length > 0);
+
+  it('is the cheapest that excludes them all, and there is one', () => {
+    fc.assert(
+      fc.property(someHanded, fc.bigInt({ min: 1n, max: 45n }), ({ notes, pending }, amount) => {
+        const excluding = groups(notes).filter((group) => pending.every((transfer) => shares(group, transfer)));
+        assert.ok(excluding.length > 0);
+        const able = excluding.filter((group) => sum(group) >= amount);
+        if (able.length > 0) {
+          const chosen = selectNotes(notes, amount, NONE, pending);
+          assert.ok(pending.every((transfer) => shares(chosen, transfer)));
+          assert.equal(sum(chosen), smallest(able, sum));
+          return;
+        }
+        const isEnough = groups(notes).some((group) => sum(group) >= amount);
+        const code = isEnough ? 'TRANSFER_PENDING' : sum(notes) >= amount ? 'NOTES_SCATTERED' : 'BALANCE_INSUFFICIENT';
+        assert.throws(() => selectNotes(notes, amount, NONE, pending), { code });
+      }),
+      PROPERTY,
+    );
+  });
+
+  it('voids them all by one merge', () => {
+    fc.assert(
+      fc.property(someHanded, ({ notes, pending }) => {
+        const chosen = selectForMerge(notes, 0n, pending);
+        assert.ok(pending.every((transfer) => shares(chosen, transfer)));
+      }),
+      PROPERTY,
+    );
+  });
+
+  it('voids what it can by a merge where a reorganisation brought back one that shares no note with the others', () => {
+    const notes = [owned(5n, 0), owned(6n, TREE_LEAVES), owned(7n, TREE_LEAVES + 1)];
+    const pending = [[0], [1], [1, 2]].map((which) => transferOf(which.map((index) => notes[index] as OwnedNote)));
+    assert.deepEqual(values(selectForMerge(notes, 0n, pending)), [6n]);
+    assert.throws(() => selectNotes(notes, 1n, NONE, pending), { code: 'TRANSFER_PENDING' });
+    // The fee would eat up the one note.
+    assert.deepEqual(values(selectForMerge(notes, 6n, pending)), [6n, 7n]);
   });
 });
 

@@ -526,7 +526,8 @@ describe('synchronisation', function () {
       const expected = await bench.truth(ALICE);
       const path = join(bench.directory, 'damaged.bin');
       const { StateFile } = await import('@bitcloak/wallet/stateFile');
-      const wallet: TestWallet = { keys: ALICE, stateFile: new StateFile(path, new Uint8Array(32), 'test') };
+      const stateFile = new StateFile(path, new Uint8Array(32), 'test');
+      const wallet: TestWallet = { ...(await bench.wallet(ALICE)), stateFile };
       await (await bench.session(wallet)).sync();
       const whole = readFileSync(path);
       const damages = [whole.subarray(0, whole.length >> 1), Buffer.concat([whole, Buffer.of(0)]), Buffer.alloc(0)];

@@ -1,4 +1,7 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { PoolClient, type ProvenTransfer } from '@bitcloak/chain/pool';
+import { decodeTransfer, encodeInfo, type RelayerInfo, type WireTransfer } from '@bitcloak/chain/relayWire';
 import type { ShieldedAddress } from '@bitcloak/notes/address';
 import { Keyring, type SpendingKey } from '@bitcloak/notes/keys';
 import { OutputMaker } from '@bitcloak/notes/outputs';
@@ -99,4 +102,46 @@ export async function provenSend(
   const fee = { ...maker.plain(FEE.transfer, addressOf(relayerKeys)), value };
   const outputs = [payment, nothing, fee];
   return bench.prove({ key: input.key, inputs: [input], outputs, extData: { ciphertext: maker.ciphertext() } });
+}
+
+/** A relayer that answers what it is told to, and keeps every transfer that it is handed. */
+export class KeepingRelayer {
+  readonly kept: ProvenTransfer[] = [];
+  /** Answers a transfer; a refusal that means nothing unless it is changed. */
+  answer: (transfer: ProvenTransfer) => Promise<{ status: number; body: object }> = async () => ({
+    status: 503,
+    body: { code: 'ENDPOINT_UNREACHABLE', message: 'try again later' },
+  });
+  readonly #server = createServer((request, response) => {
+    void (async () => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      if (request.url === '/v1/info') return response.end(JSON.stringify(encodeInfo(this.#info)));
+      const transfer = decodeTransfer(JSON.parse(Buffer.concat(chunks).toString()) as WireTransfer);
+      this.kept.push(transfer);
+      const { status, body } = await this.answer(transfer);
+      return response.writeHead(status).end(JSON.stringify(body));
+    })();
+  });
+  readonly #info: RelayerInfo;
+
+  private constructor(info: RelayerInfo) {
+    this.#info = info;
+  }
+
+  static async open({ chainId, pool }: Pick<RelayerInfo, 'chainId' | 'pool'>): Promise<KeepingRelayer> {
+    const fees = new Map([[NATIVE_ASSET, FEE]]);
+    const relayer = new KeepingRelayer({ chainId, pool, account: 0xdefn, address: addressOf(relayerKeys), fees });
+    await new Promise<void>((done) => relayer.#server.listen(0, '127.0.0.1', done));
+    return relayer;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((done) => this.#server.close(done));
+  }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Endpoint, openEndpoint } from '@bitcloak/chain/endpoint';
 import type { Manifest } from '@bitcloak/chain/manifest';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
+import { HandedOver } from '@bitcloak/wallet/handedOver';
 import { runKeeper } from '@bitcloak/wallet/keeper';
 import { Session } from '@bitcloak/wallet/session';
 import { StateFile } from '@bitcloak/wallet/stateFile';
@@ -25,7 +26,12 @@ export async function seenBy(session: Session): Promise<Seen> {
 }
 
 /** A wallet without its key file: the half second that opening one costs is not what these tests are about. */
-export type TestWallet = { readonly keys: WalletKeys; readonly stateFile: StateFile };
+export type TestWallet = {
+  readonly keys: WalletKeys;
+  readonly stateFile: StateFile;
+  /** Of the file with what it handed over, which every session reads for itself. */
+  readonly handedPath: string;
+};
 
 export type SessionOptions = { readonly url?: string; readonly msMax?: number; readonly chainId?: bigint };
 
@@ -81,8 +87,9 @@ export class SyncBench {
     if (!keys.watchOnly) {
       await this.chain.provider.send('hardhat_setBalance', [keys.account().address, toQuantity(parseEther('1000'))]);
     }
-    const path = join(this.#directory, `${this.#wallets++}.bin`);
-    return { keys, stateFile: new StateFile(path, new Uint8Array(32), 'test') };
+    const path = join(this.#directory, `${this.#wallets++}`);
+    const stateFile = new StateFile(`${path}.bin`, new Uint8Array(32), 'test');
+    return { keys, stateFile, handedPath: `${path}.handed` };
   }
 
   /** Another hostile endpoint, for a session that shall suffer from it alone. */
@@ -94,7 +101,7 @@ export class SyncBench {
 
   /** @param url which endpoint it asks: the hostile one unless given. `msMax` limits each request, and `chainId` is what the session takes the chain for. */
   async session(
-    { keys, stateFile }: TestWallet,
+    { keys, stateFile, handedPath }: TestWallet,
     { url = this.hostile.url, msMax, chainId = this.manifest.chainId }: SessionOptions = {},
   ): Promise<Session> {
     const manifest = { ...this.manifest, endpoint: url, chainId };
@@ -104,6 +111,7 @@ export class SyncBench {
       manifest,
       endpoint,
       stateFile,
+      handedOver: new HandedOver(handedPath, new Uint8Array(32), 'test'),
       prover: this.prover,
       release: () => {
         this.#sessions.delete(session);

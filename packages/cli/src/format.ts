@@ -3,6 +3,7 @@ import { formatAddress, type ShieldedAddress } from '@bitcloak/notes/address';
 import type { Lock } from '@bitcloak/notes/note';
 import { BUCKET_LEAVES, VALID_AFTER_GRID_SECONDS } from '@bitcloak/protocol/parameters';
 import { formatAmount } from '@bitcloak/protocol/amounts';
+import type { HandedTransfer } from '@bitcloak/wallet/handedOver';
 import type { Outcome, Wait } from '@bitcloak/wallet/types';
 import type { Json } from './output.ts';
 import { formatDuration, formatTime, isoTime } from './time.ts';
@@ -89,6 +90,15 @@ export function waitText({ bucket, leaves, closed, bucketsBefore, closableInSeco
 export function waitJson({ bucket, leaves, closed, bucketsBefore, closableInSeconds }: Wait): Json {
   const closableIn = Number(closableInSeconds);
   return { bucket, leaves, leavesMax: BUCKET_LEAVES, closed, bucketsBefore, closableInSeconds: closableIn };
+}
+
+/** What may still land. */
+export function pendingText({ kind, amount, time }: HandedTransfer, token: Token): string {
+  return `a ${kind} of ${amountText(amount, token)}, handed over at ${formatTime(time)}`;
+}
+
+export function pendingJson({ kind, amount, time }: HandedTransfer, token: Token): Json {
+  return { kind, token: tokenJson(token), amount: amountJson(amount, token), time: Number(time) };
 }
 
 export function outcomeText({ transaction, block, gasUsed, fee, proofMs }: Outcome, token: Token): string {

@@ -11,6 +11,7 @@ const HINTS: Readonly<Record<string, string>> = {
   NOTES_WAITING: `${COMMAND} wallet balance shows the wait; ${COMMAND} keeper --once ends it where the bucket can be closed.`,
   NOTES_SCATTERED: `A payment spends at most two notes: ${COMMAND} merge TOKEN joins small ones.`,
   NOTE_LOCKED: `${COMMAND} wallet notes shows the locks; ${COMMAND} reclaim takes home what has expired.`,
+  TRANSFER_PENDING: `${COMMAND} merge TOKEN --direct spends its notes to this wallet itself, so that it can never land; once that is inserted, anything can be paid again.`,
   GAS_INSUFFICIENT: `${COMMAND} wallet account shows what is there; on a development chain ${COMMAND} faucet gives some.`,
   RELAYER_UNREACHABLE:
     'Another relayer can be named with --relayer URL; --direct needs none, and shows your public account.',

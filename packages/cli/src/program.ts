@@ -199,7 +199,10 @@ function addTransferCommands(program: Command, run: Run): void {
     );
   const merge = program
     .command('merge')
-    .description('join the two smallest notes of a token; a payment spends at most two notes')
+    .summary('join the two smallest notes of a token; a payment spends at most two notes')
+    .description(
+      'join the two smallest notes of a token; a payment spends at most two notes. Where an earlier transfer may still land, spend its notes to this wallet itself: it cannot land then.',
+    )
     .argument('<token>', 'symbol or 0x address');
   addRouteOptions(merge)
     .addHelpText('after', examples('merge ETH', 'merge ETH --direct --yes'))

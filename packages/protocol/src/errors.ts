@@ -30,6 +30,8 @@ export const ERROR_EXIT_CODES = {
   NOTES_WAITING: 5,
   NOTES_SCATTERED: 5,
   NOTE_LOCKED: 5,
+  // An earlier transfer may still land, and what is asked for does not exclude it.
+  TRANSFER_PENDING: 5,
   DEPOSITS_PAUSED: 5,
   GAS_INSUFFICIENT: 5,
   // The relayer.

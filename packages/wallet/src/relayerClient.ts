@@ -13,6 +13,7 @@ const RELAY_MS_MAX = 45_000;
 const ANSWER_BYTES_MAX = 65_536;
 const CONFIRMED_MS_MAX = 300_000;
 const POLL_MS = 500;
+const MAY_LAND = 'the transfer may still land, and whatever you pay next takes its place';
 
 /**
  * Asks a relayer for its fees and whom to pay. Nothing in the answer is to be trusted: the caller compares chain and pool, and its fee
@@ -27,9 +28,18 @@ export async function relayerInfo(url: string): Promise<RelayerInfo> {
   return info;
 }
 
-/** Has a relayer send a transfer. @returns what it says is the transaction's hash; `waitForRelayed` finds out whether that is so. */
+/**
+ * Has a relayer send a transfer. Whatever it answers, it has the transfer then, and may send it.
+ *
+ * @returns what it says is the transaction's hash; `waitForRelayed` finds out whether that is so.
+ */
 export async function relay(url: string, transfer: ProvenTransfer): Promise<string> {
-  return decode(await exchange(url, 'v1/relay', RELAY_MS_MAX, encodeTransfer(transfer)), decodeRelayed);
+  try {
+    return decode(await exchange(url, 'v1/relay', RELAY_MS_MAX, encodeTransfer(transfer)), decodeRelayed);
+  } catch (error) {
+    if (!(error instanceof BitcloakError) || error.code === 'USAGE') throw error;
+    throw new BitcloakError(error.code, `${error.message}; ${MAY_LAND}`, { cause: error.cause });
+  }
 }
 
 /** Waits until the chain shows that a relayer's transaction is this transfer. */
@@ -49,14 +59,14 @@ export async function waitForRelayed(
       continue;
     }
     if (receipt.status !== 1)
-      throw new BitcloakError('TRANSACTION_FAILED', `the relayer's transaction ${transaction} reverted`);
+      throw new BitcloakError('TRANSACTION_FAILED', `the relayer's transaction ${transaction} reverted; ${MAY_LAND}`);
     if (!showsTransfer(receipt, pool, transfer)) {
-      const message = `the relayer named transaction ${transaction}, which is not this transfer; synchronise before trying again`;
+      const message = `the relayer named transaction ${transaction}, which is not this transfer; ${MAY_LAND}`;
       throw new BitcloakError('RELAYER_REFUSED', message);
     }
     return { block: receipt.blockNumber, gasUsed: receipt.gasUsed };
   }
-  const message = `the relayer's transaction ${transaction} is not on the chain yet; synchronise before trying again`;
+  const message = `the relayer's transaction ${transaction} is not on the chain yet; ${MAY_LAND}`;
   throw new BitcloakError('TRANSACTION_FAILED', message);
 }
 
@@ -85,9 +95,7 @@ async function exchange(base: string, path: string, msMax: number, body?: object
     const response = await fetch(url, options);
     answer = { ok: response.ok, status: response.status, text: await readText(response, ANSWER_BYTES_MAX) };
   } catch (error) {
-    const sent =
-      body === undefined ? '' : '; it may have sent the transfer all the same, so synchronise before trying again';
-    throw new BitcloakError('RELAYER_UNREACHABLE', `no answer from the relayer ${url.host}${sent}`, { cause: error });
+    throw new BitcloakError('RELAYER_UNREACHABLE', `no answer from the relayer ${url.host}`, { cause: error });
   }
   const json = parseJson(answer.text);
   if (answer.ok) return json;

@@ -15,6 +15,7 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import { ASSET_BITS, VALID_AFTER_GRID_SECONDS } from '@bitcloak/protocol/parameters';
 import type { Block, HDNodeWallet } from 'ethers';
 import { deposit, type DepositRequest } from './deposits.ts';
+import type { HandedOver, HandedTransfer } from './handedOver.ts';
 import { relay, relayerInfo, waitForRelayed } from './relayerClient.ts';
 import { selectForMerge, selectForReclaim, selectNotes } from './selection.ts';
 import type { StateFile } from './stateFile.ts';
@@ -45,6 +46,8 @@ type SessionParts = {
   manifest: Manifest;
   endpoint: Endpoint;
   stateFile: StateFile;
+  /** What others have of this wallet on this network and may still have land. */
+  handedOver: HandedOver;
   prover: Prover;
   /** The orders that the wallet signed on this network; a session without one trades nothing. */
   tradeBook?: TradeBook;
@@ -96,7 +99,9 @@ export class Session {
   async sync(onProgress?: (progress: SyncProgress) => void): Promise<void> {
     // What is read goes into the state at once: where reading fails, that is a state of no block.
     this.#synced = undefined;
-    this.#synced = await this.#follower.advance(onProgress);
+    const synced = await this.#follower.advance(onProgress);
+    this.#parts.handedOver.follow(synced.fold.notes(), synced.head.number);
+    this.#synced = synced;
   }
 
   /** Forgets what was found on this network, in this run and on the disk: the next sync reads the chain from the pool's first block on. */
@@ -155,6 +160,14 @@ export class Session {
     return this.#state().fold.history();
   }
 
+  /**
+   * Payments, withdrawals and locks of an asset that a relayer or an endpoint was given and that have not landed, the oldest first. They may at any time:
+   * whatever else pays takes their place, so that of all of them one can land.
+   */
+  pending(asset: bigint): HandedTransfer[] {
+    return this.#parts.handedOver.pending(asset);
+  }
+
   /** Throws what spending so much would throw where the notes do not do; what was last read of the chain counts. */
   checkSpendable(asset: bigint, amount: bigint): void {
     checkAmount(amount);
@@ -163,7 +176,7 @@ export class Session {
 
   /** Throws what `merge` would throw at that fee. */
   checkMergeable(asset: bigint, fee: bigint): void {
-    selectForMerge(this.#spendable(asset), fee);
+    selectForMerge(this.#spendable(asset), fee, this.pending(asset));
   }
 
   /** Throws `LOCK_INVALID` or `OPERATOR_ID_INVALID` for a lock that no note of the wallet can have. */
@@ -231,11 +244,11 @@ export class Session {
     return this.#transfer({ asset, inputs, output: { kind: 'locked', value: amount, locked } }, relaying, onStage);
   }
 
-  /** Joins the two smallest notes of an asset. */
+  /** Joins the two smallest notes of an asset, or spends to the wallet itself what pending transfers were to spend, which voids them. */
   async merge({ asset, route }: { asset: bigint; route: Route }, onStage?: OnStage): Promise<Outcome> {
     const relaying = await this.#relaying(route, asset, 'transfer');
     await this.sync();
-    const inputs = selectForMerge(this.#spendable(asset), relaying.fee);
+    const inputs = selectForMerge(this.#spendable(asset), relaying.fee, this.pending(asset));
     return this.#transfer({ asset, inputs }, relaying, onStage);
   }
 
@@ -378,7 +391,8 @@ export class Session {
     );
     const sum = (isLocked: boolean) =>
       others.reduce((total, { note }) => ((note.lock !== undefined) === isLocked ? total + note.value : total), 0n);
-    return selectNotes(this.#spendable(asset), amount, { waiting: sum(false), locked: sum(true) });
+    const other = { waiting: sum(false), locked: sum(true) };
+    return selectNotes(this.#spendable(asset), amount, other, this.pending(asset));
   }
 
   #signer(): HDNodeWallet {
@@ -416,8 +430,8 @@ export class Session {
     relaying: Partial<Relaying> & { fee: bigint },
     onStage?: OnStage,
   ): Promise<Outcome> {
-    const { fold } = this.#state();
-    const { keys, prover, manifest } = this.#parts;
+    const { fold, head } = this.#state();
+    const { keys, prover, manifest, handedOver } = this.#parts;
     const fee = relaying.info === undefined ? undefined : { amount: relaying.fee, ...relaying.info };
     onStage?.('witness and proof');
     const started = performance.now();
@@ -433,7 +447,14 @@ export class Session {
       { ...intent, fee },
     );
     const proofMs = performance.now() - started;
+    const nullifiers = intent.inputs.map(({ nullifier }) => nullifier);
+    const paid = paidBy(intent);
+    // An endpoint that simulates it has it too.
+    if (paid !== undefined) {
+      handedOver.add({ ...paid, asset: intent.asset, nullifiers, time: this.blockTime }, head.number);
+    }
     const outcome = await this.#submit(proven, relaying, onStage);
+    handedOver.spent(nullifiers, outcome.block);
     return { ...outcome, fee: relaying.fee, proofMs };
   }
 
@@ -468,4 +489,11 @@ export class Session {
     const spent = await Promise.all(shown.nullifiers.map((nullifier) => this.pool.isSpent(nullifier)));
     if (spent.includes(true) || !(await this.pool.isKnownRoot(shown.root))) this.forget();
   }
+}
+
+/** What a transfer takes from the wallet; undefined where it only moves notes to the wallet itself. */
+function paidBy({ output, withdrawal }: Omit<Intent, 'fee'>): Pick<HandedTransfer, 'kind' | 'amount'> | undefined {
+  if (withdrawal !== undefined) return { kind: 'withdrawal', amount: withdrawal.amount };
+  if (output === undefined) return undefined;
+  return { kind: output.kind === 'locked' ? 'lock' : 'payment', amount: output.value };
 }

@@ -3,6 +3,7 @@ import { connect, formatAccount, type Manifest } from '@bitcloak/chain/manifest'
 import type { Prover } from '@bitcloak/prover/proof';
 import { readFileIfPresent, takeLock } from './files.ts';
 import { createKeyFile, openKeyFile, type OpenedKeys, type WalletSecret } from './keystore.ts';
+import { HandedOver } from './handedOver.ts';
 import { Session } from './session.ts';
 import { StateFile } from './stateFile.ts';
 import { TradeBook } from './tradingBook.ts';
@@ -41,9 +42,11 @@ export class Wallet extends WalletKeys {
     try {
       const endpoint = await connect(manifest);
       const network = `${manifest.chainId}-${manifest.genesisHash.slice(2, 18)}-${formatAccount(manifest.pool)}`;
-      const stateFile = new StateFile(join(this.#directory, 'state', `${network}.bin`), this.#dataKey, network);
-      const tradeBook = new TradeBook(join(this.#directory, 'state', `${network}.orders`), this.#dataKey, network);
-      return new Session({ keys: this, manifest, endpoint, stateFile, prover, tradeBook, release });
+      const path = (kind: string) => join(this.#directory, 'state', `${network}.${kind}`);
+      const stateFile = new StateFile(path('bin'), this.#dataKey, network);
+      const handedOver = new HandedOver(path('handed'), this.#dataKey, network);
+      const tradeBook = new TradeBook(path('orders'), this.#dataKey, network);
+      return new Session({ keys: this, manifest, endpoint, stateFile, handedOver, prover, tradeBook, release });
     } catch (error) {
       release();
       throw error;

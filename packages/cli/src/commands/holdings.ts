@@ -11,6 +11,8 @@ import {
   lockJson,
   lockTerms,
   lockText,
+  pendingJson,
+  pendingText,
   shortAddress,
   tokenJson,
   waitJson,
@@ -48,6 +50,7 @@ export async function showBalance(context: Context): Promise<Result> {
         value: amountJson(value, token),
         lock: lockJson(lock, session.blockTime),
       })),
+      pending: held.flatMap(({ asset, token }) => session.pending(asset).map((each) => pendingJson(each, token))),
     },
     text: shown.length === 0 ? 'This wallet holds nothing.' : balanceText(session, shown, notes),
   };
@@ -74,6 +77,9 @@ function balanceText(session: Session, balances: readonly Named<Balance>[], note
     table(columns, rows),
     ...waitLines(notes),
     ...lockLines(notes, session.blockTime),
+    ...balances.flatMap(({ asset, token }) =>
+      session.pending(asset).map((each) => `May still land: ${pendingText(each, token)}`),
+    ),
     ...(balances.some(({ reclaimable }) => reclaimable > 0n) ? [`Take home what was locked: ${COMMAND} reclaim`] : []),
   ].join('\n');
 }

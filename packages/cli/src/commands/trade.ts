@@ -56,7 +56,7 @@ export async function openAccount(
   const route =
     choice === undefined
       ? undefined
-      : await routeOf(context, session, choice, { token, check: spends({ token, amount }) });
+      : await routeOf(context, session, choice, { token, check: spends(context, { token, amount }) });
   if (route === undefined) await agreeToBeSeen(context, amountText(amount, token));
   const { operatorId, index } = account;
   const lock = { operatorId, index, expiry: session.blockTime + seconds, operatorKey: encryptionKey };

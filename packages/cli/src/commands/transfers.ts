@@ -6,7 +6,16 @@ import type { Session } from '@bitcloak/wallet/session';
 import type { LockRequest } from '@bitcloak/wallet/transfers';
 import type { Outcome, Route } from '@bitcloak/wallet/types';
 import type { Context } from '../context.ts';
-import { amountJson, amountText, lockJson, lockText, outcomeJson, outcomeText, tokenJson } from '../format.ts';
+import {
+  amountJson,
+  amountText,
+  lockJson,
+  lockText,
+  outcomeJson,
+  outcomeText,
+  pendingText,
+  tokenJson,
+} from '../format.ts';
 import type { Json, Result } from '../output.ts';
 import { parseAccount, parseOperatorId, parseOperatorKey, parseShielded } from '../parse.ts';
 import { chooseRoute, readRoute, type RouteChoice, type RouteOptions } from '../routes.ts';
@@ -56,7 +65,7 @@ export async function send(
 ): Promise<Result> {
   const { token, amount } = await readAmount(context, typed, tokenName);
   const to = parseShielded(address);
-  const { session, route } = await prepare(context, options, { token, check: spends({ token, amount }) });
+  const { session, route } = await prepare(context, options, { token, check: spends(context, { token, amount }) });
   const outcome = await withHoldings(session, { token, amount, feeOnTop: route.kind === 'relayer' }, () =>
     session.send({ asset: token.asset, amount, to, route }, context.progress.stage),
   );
@@ -82,7 +91,7 @@ export async function withdraw(
         const message = `the relayer's fee of ${amountText(fee, token)} leaves nothing of ${amountText(amount, token)}`;
         throw new BitcloakError('RELAYER_FEE_EXCESSIVE', message);
       }
-      await spends({ token, amount })(current, 0n);
+      await spends(context, { token, amount })(current, 0n);
     },
   });
   const outcome = await withHoldings(session, { token, amount, feeOnTop: false }, () =>
@@ -108,7 +117,7 @@ export async function lock(
     token,
     check: async (current, fee) => {
       current.checkLock(plan(current.blockTime));
-      await spends({ token, amount })(current, fee);
+      await spends(context, { token, amount })(current, fee);
     },
   });
   const request = plan(session.blockTime);
@@ -122,12 +131,14 @@ export async function lock(
 export async function merge(context: Context, tokenName: string, options: RouteOptions): Promise<Result> {
   const token = await (await context.tokens()).resolve(tokenName);
   const { session, route } = await prepare(context, options, { token, check: merges(token) });
+  const voids = session.pending(token.asset).length > 0;
   const outcome = await session.merge({ asset: token.asset, route }, context.progress.stage);
-  return report(context, session, {
-    token,
-    outcomes: [outcome],
-    done: `Joined the two smallest notes of ${token.symbol}`,
-  });
+  const left = session.pending(token.asset).map((each) => pendingText(each, token));
+  const rest = left.length === 0 ? 'nothing earlier can land any more' : `may still land: ${left.join('; ')}`;
+  const done = voids
+    ? `Spent notes of ${token.symbol} to this wallet itself; ${rest}`
+    : `Joined the two smallest notes of ${token.symbol}`;
+  return report(context, session, { token, outcomes: [outcome], done });
 }
 
 export async function reclaim(context: Context, tokenName: string | undefined, options: RouteOptions): Promise<Result> {
@@ -213,11 +224,17 @@ export async function routeOf(
 }
 
 /** The notes have to do for an amount, and for the fee beside it. */
-export function spends({ token, amount }: Asked): Check {
-  return (session, fee) =>
-    withHoldings(session, { token, amount, feeOnTop: fee > 0n }, async () =>
+export function spends(context: Context, { token, amount }: Asked): Check {
+  return async (session, fee) => {
+    await withHoldings(session, { token, amount, feeOnTop: fee > 0n }, async () =>
       session.checkSpendable(token.asset, amount + fee),
     );
+    const pending = session.pending(token.asset).map((each) => pendingText(each, token));
+    if (pending.length === 0) return;
+    context.progress.warn(
+      `WARNING: may still land: ${pending.join('; ')}. What is sent now takes its place: one of them lands, at most.`,
+    );
+  };
 }
 
 function merges(token: Token): Check {
@@ -255,7 +272,9 @@ export async function withHoldings<T>(
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof BitcloakError) || !HOLDINGS_LACK.includes(error.code)) throw error;
+    if (!(error instanceof BitcloakError)) throw error;
+    if (error.code === 'TRANSFER_PENDING') throw pendingError(session, { token, amount }, error);
+    if (!HOLDINGS_LACK.includes(error.code)) throw error;
     const balance = (await session.balances()).find(({ asset }) => asset === token.asset);
     const { spendable = 0n, waiting = 0n, locked = 0n, reclaimable = 0n } = balance ?? {};
     const held = Object.entries({ spendable, waiting, locked, reclaimable })
@@ -266,6 +285,14 @@ export async function withHoldings<T>(
     const message = `needed: ${amountText(amount, token)}${fee}; there: ${held.join(', ')}${scattered}`;
     throw new BitcloakError(error.code, message, { cause: error });
   }
+}
+
+function pendingError(session: Session, { token, amount }: Asked, cause: BitcloakError): BitcloakError {
+  const pending = session.pending(token.asset).map((each) => pendingText(each, token));
+  const message =
+    `may still land: ${pending.join('; ')}. What is spent now has to spend a note of it too, so that only one of them can land, ` +
+    `and with one it does not reach ${amountText(amount, token)}`;
+  return new BitcloakError(cause.code, message, { cause });
 }
 
 export type Done = {
