@@ -80,13 +80,14 @@ export class Context {
     return this.#wallet;
   }
 
-  /** The wallet on its network, with everything that the chain has for it by now. */
-  async openSession(): Promise<Session> {
+  /** The wallet on its network, with everything that the chain has for it by now. @param again reads also what was read before. */
+  async openSession({ again = false } = {}): Promise<Session> {
     const manifest = await this.manifest();
     const wallet = await this.openWallet();
     const session = await wallet.openSession(manifest, await this.prover());
     this.#session = session;
     this.#closers.push(() => session.close());
+    if (again) session.forget();
     await this.sync(session);
     return session;
   }

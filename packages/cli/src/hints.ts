@@ -50,6 +50,11 @@ export function hintFor(code: string, { command, wallet }: Typed): string | unde
       return /^trade (cancel|amend)$/.test(command)
         ? `${COMMAND} trade cancel ID --on-chain takes an order back without the operator.`
         : OPERATOR_HINT;
+    case 'BALANCE_INSUFFICIENT':
+      // What a public account has is not read from events.
+      return command === 'deposit'
+        ? undefined
+        : `Should there be more? An endpoint can hide a note: ${COMMAND} sync --again --endpoint URL reads everything again, from another one.`;
     case 'WALLET_BUSY':
       return `Stop it (a bot with Ctrl-C, or kill with its number), or use another wallet with --wallet. ${COMMAND} trade orders, fills, balances, cancel and watch work beside it.`;
     default:

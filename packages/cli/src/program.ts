@@ -212,9 +212,13 @@ function addTransferCommands(program: Command, run: Run): void {
   program
     .command('sync')
     .description('read the chain up to its newest block; other commands do so themselves')
-    .addHelpText('after', examples('sync', 'sync --endpoint http://127.0.0.1:8545'))
-    .action((_options, command: Command) =>
-      run(command, async (context) => (await import('./commands/holdings.ts')).syncOnly(context)),
+    .option(
+      '--again',
+      "forget what was read, and read everything: what an endpoint once hid comes back with another one's help",
+    )
+    .addHelpText('after', examples('sync', 'sync --again --endpoint http://127.0.0.1:8545'))
+    .action((options: { again?: true }, command: Command) =>
+      run(command, async (context) => (await import('./commands/holdings.ts')).syncOnly(context, options)),
     );
 }
 

@@ -111,6 +111,17 @@ export class Session {
     this.#follower.forget();
   }
 
+  /**
+   * Whether the endpoint keeps back what this wallet's own deposit brought, though the chain was read beyond it: a note whose ciphertext it changed looks
+   * like somebody else's. What was read is forgotten then, so that the next sync reads everything again.
+   */
+  isKeptBack({ transaction, block }: Outcome): boolean {
+    const { fold, head } = this.#state();
+    const isKeptBack = head.number >= block && !fold.history().some((entry) => entry.transaction === transaction);
+    if (isKeptBack) this.forget();
+    return isKeptBack;
+  }
+
   /** Unix seconds of the newest block that was read. */
   get blockTime(): bigint {
     return BigInt(this.#state().head.timestamp);

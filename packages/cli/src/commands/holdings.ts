@@ -202,8 +202,8 @@ function historyJson(entry: NamedEntry, now: bigint): Json {
   };
 }
 
-export async function syncOnly(context: Context): Promise<Result> {
-  const session = await context.openSession();
+export async function syncOnly(context: Context, { again = false }: { again?: boolean }): Promise<Result> {
+  const session = await context.openSession({ again });
   const notes = await session.notes();
   const unspent = notes.filter(({ status }) => status !== 'spent').length;
   const { name } = session.manifest;

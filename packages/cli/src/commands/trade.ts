@@ -69,7 +69,7 @@ export async function openAccount(
           session.lock({ asset, amount, lock, route }, stage),
         );
   const done = `Opened with ${amountText(amount, token)}, locked to ${lockText(lock, session.blockTime)}`;
-  return report(context, session, { token, amount, lock, outcomes: [outcome], done });
+  return report(context, session, { token, amount, lock, outcomes: [outcome], done, isDeposit: route === undefined });
 }
 
 /** The chain shows who deposits: that is said before, as of a withdrawal that is sent directly. */

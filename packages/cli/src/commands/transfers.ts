@@ -4,7 +4,7 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import { parseAmount } from '@bitcloak/protocol/amounts';
 import type { Session } from '@bitcloak/wallet/session';
 import type { LockRequest } from '@bitcloak/wallet/transfers';
-import type { Outcome, Route } from '@bitcloak/wallet/types';
+import type { NoteView, Outcome, Route } from '@bitcloak/wallet/types';
 import type { Context } from '../context.ts';
 import {
   amountJson,
@@ -16,6 +16,7 @@ import {
   pendingText,
   tokenJson,
 } from '../format.ts';
+import { COMMAND } from '../invocation.ts';
 import type { Json, Result } from '../output.ts';
 import { parseAccount, parseOperatorId, parseOperatorKey, parseShielded } from '../parse.ts';
 import { chooseRoute, readRoute, type RouteChoice, type RouteOptions } from '../routes.ts';
@@ -53,7 +54,7 @@ export async function deposit(
   const lock = plan?.(session.blockTime);
   const outcome = await session.deposit({ asset: token.asset, amount, lock }, context.progress.stage);
   const done = `Deposited ${amountText(amount, token)}${lock === undefined ? '' : `, locked to ${lockText(lock, session.blockTime)}`}`;
-  return report(context, session, { token, amount, lock, outcomes: [outcome], done });
+  return report(context, session, { token, amount, lock, outcomes: [outcome], done, isDeposit: true });
 }
 
 export async function send(
@@ -302,37 +303,60 @@ export type Done = {
   readonly outcomes: readonly Outcome[];
   readonly done: string;
   readonly more?: { readonly [field: string]: Json };
+  /** Whether the outcome is a deposit, whose note the endpoint has to show. */
+  readonly isDeposit?: boolean;
 };
 
-export async function report(
-  context: Context,
-  session: Session,
-  { token, amount, lock: made, outcomes, done, more }: Done,
-): Promise<Result> {
-  const waiting = await waitingNow(context, session, token);
+export async function report(context: Context, session: Session, all: Done): Promise<Result> {
+  const { token, amount, lock: made, outcomes, done, more } = all;
+  const now = session.blockTime;
+  const { waiting, error } = await lookAfter(context, session, all);
   return {
     json: {
       token: tokenJson(token),
       ...(amount === undefined ? {} : { amount: amountJson(amount, token) }),
-      ...(made === undefined ? {} : { lock: lockJson(made, session.blockTime) }),
+      ...(made === undefined ? {} : { lock: lockJson(made, now) }),
       ...more,
       transactions: outcomes.map((outcome) => outcomeJson(outcome, token)),
       waiting: waitingJson(waiting),
+      ...(error === undefined ? {} : { error: { code: error.code, message: error.message } }),
     },
     text: [done, ...outcomes.map((outcome) => outcomeText(outcome, token)), ...waitLines(waiting)].join('\n'),
+    ...(error === undefined ? {} : { error }),
   };
 }
 
-/** The notes of a token that wait after a transaction. What was done is done: a failure to look is no failure of the command. */
-async function waitingNow(context: Context, session: Session, token: Token) {
+type Aftermath = {
+  readonly waiting: readonly (NoteView & { readonly token: Token })[];
+  readonly error?: BitcloakError;
+};
+
+/**
+ * The notes of a token that wait after a transaction, and whether the endpoint keeps back what a deposit brought. What was done is done: a failure to
+ * look is no failure of the command.
+ */
+async function lookAfter(
+  context: Context,
+  session: Session,
+  { token, outcomes, isDeposit = false }: Done,
+): Promise<Aftermath> {
   try {
     await context.sync(session);
     const notes = await session.notes();
-    return notes
+    const waiting = notes
       .filter(({ asset, wait }) => asset === token.asset && wait !== undefined)
       .map((note) => ({ ...note, token }));
+    const keptBack = isDeposit ? outcomes.find((outcome) => session.isKeptBack(outcome)) : undefined;
+    return keptBack === undefined ? { waiting } : { waiting, error: keptBackError(keptBack) };
   } catch {
     context.progress.abandon();
-    return [];
+    return { waiting: [] };
   }
+}
+
+function keptBackError({ block }: Outcome): BitcloakError {
+  const message =
+    `the deposit is on the chain, in block ${block}, and the endpoint does not show its note. Nothing is lost, and depositing again deposits more: ` +
+    `${COMMAND} sync --again --endpoint URL reads everything again, from another endpoint`;
+  return new BitcloakError('ENDPOINT_INCONSISTENT', message);
 }
