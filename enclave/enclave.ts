@@ -115,6 +115,8 @@ export type RunningEnclave = {
 
 const SNAPSHOT_COMMANDS = 50_000;
 const REFERENCE_MS = 1_000;
+/** Of several nodes behind one address some are behind the others; going back with one would cancel orders and bust matches that are as good as before. */
+const LAG_MS_MAX = 300_000;
 /** Inputs of the hashes that an order, a signature and the key of a cancellation take: a third of an order's computing, unless they are hashed faster. */
 const HASHED_INPUTS = [3, 5, 10];
 
@@ -165,6 +167,7 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
         fills: rules.fills,
       }),
       confirmations,
+      lagMsMax: LAG_MS_MAX,
       operatorId,
       eraKeys: (block) => eras.at(block),
       cadence,

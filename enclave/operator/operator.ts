@@ -35,6 +35,8 @@ export type OperatorOptions = {
   readonly provider: Provider;
   readonly startBlock: number;
   readonly confirmations: number;
+  /** For so long a newest block below the one that was reached is taken for an endpoint that lags. */
+  readonly lagMsMax: number;
   readonly operator: number;
   readonly operatorId: bigint;
   readonly eraKeys: (block: number) => readonly AgreementKey[];
@@ -94,6 +96,7 @@ export class Operator {
       provider: options.provider,
       startBlock: options.startBlock,
       confirmations: options.confirmations,
+      lagMsMax: options.lagMsMax,
       create: (snapshot?: EnclaveSnapshot) => new EnclaveWallet({ operator, operatorId, eraKeys }, snapshot),
     });
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { cancelKeyOf, orderHashOf } from '@bitcloak/notes/order';
 import { CANCEL_DELAY_SECONDS, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import type { Prover } from '@bitcloak/prover/proof';
@@ -6,7 +7,7 @@ import { limitOf } from '@bitcloak/trading/market';
 import { withdrawalLimit, type NewOrder } from '@bitcloak/trading/orders';
 import { ORDER_FILLS_MAX } from '../../enclave/exchange/exchange.ts';
 import { FILLS, Floor, tradesOf } from '../support/floor.ts';
-import type { Behaviour } from '../support/hostileEndpoint.ts';
+import { honest, standingAt, type Behaviour } from '../support/hostileEndpoint.ts';
 import type { Trader } from '../support/settlement.ts';
 
 /** A prover that fails. */
@@ -441,6 +442,46 @@ describe('an operator at work', function () {
     assert.equal(await floor.settlements(), 2);
   });
 
+  for (const confirmations of [0, 3]) {
+    it(`goes back with no endpoint that is behind, after ${confirmations} confirmations`, async () => {
+      const { alice, bob } = await seated('operator lag', confirmations);
+      const { chain } = floor.desk.bench;
+      await floor.deposit(bob, floor.token, 700n);
+      await chain.mine(confirmations);
+      await floor.watchOnly();
+      await floor.order(alice, 'sell', 20, 50);
+      assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 20)), 1);
+      const height = await chain.provider.getBlockNumber();
+      const before = floor.machine.state.hash();
+      // As much as takes away the note that came last, and all of them.
+      for (const behind of [1, height - confirmations - 2]) {
+        floor.host = standingAt(height - behind);
+        await assert.rejects(floor.round(), { code: 'ENDPOINT_INCONSISTENT' });
+        assert.equal(floor.machine.state.hash(), before);
+      }
+      floor.host = honest;
+      assert.equal((await floor.round()).settled?.kind, 'sent');
+    });
+  }
+
+  it('follows a chain that was rewound and stays so', async () => {
+    const { alice } = await seated('operator rewound');
+    const { chain } = floor.desk.bench;
+    floor.lagMsMax = 50;
+    await floor.restart();
+    const available = () => floor.machine.state.available(alice.key.keys.owner, NATIVE_ASSET);
+    const back = await chain.snapshot();
+    await floor.deposit(alice, NATIVE_ASSET, 700n);
+    await floor.watchOnly();
+    assert.equal(available(), 1_700n);
+    await back();
+    await assert.rejects(floor.watchOnly(), { code: 'ENDPOINT_INCONSISTENT' });
+    assert.equal(available(), 1_700n);
+    await sleep(50);
+    await floor.watchOnly();
+    assert.equal(available(), 1_000n);
+  });
+
   it('knows a note from another that a reorganisation put in its place', async () => {
     const { bob } = await seated('operator place');
     const [carol, dave] = [floor.desk.trader(), floor.desk.trader()];
@@ -467,6 +508,7 @@ describe('an operator at work', function () {
     await floor.round();
     assert.equal(floor.machine.state.available(alice.key.keys.owner, NATIVE_ASSET), 1_000n);
     await back();
+    await chain.mine();
     await floor.order(alice, 'sell', 20, 50);
     await floor.order(bob, 'buy', 20, 50);
     await floor.round();

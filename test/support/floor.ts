@@ -37,6 +37,7 @@ export class Floor {
   readonly #confirmations: number;
   #orders = 0;
   clockSkewSecondsMax: number | undefined;
+  lagMsMax = 300_000;
   /** What the operator's host makes of its calls to the chain. */
   host: Behaviour = honest;
   cadence: Cadence = { kind: 'count', matches: 1, secondsMax: 60 };
@@ -97,6 +98,7 @@ export class Floor {
       provider: account.provider,
       startBlock: 0,
       confirmations: this.#confirmations,
+      lagMsMax: this.lagMsMax,
       operator,
       operatorId,
       eraKeys: () => [this.eraKey],

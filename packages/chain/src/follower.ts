@@ -29,6 +29,11 @@ export type FollowerOptions<Snapshot, F extends Fold<Snapshot>> = {
   readonly confirmations?: number;
   /** Throws where the newest block cannot be believed; called before anything is read of it. */
   checkHead?(head: Block): void;
+  /**
+   * For so long a newest block below the one that was reached is taken for an endpoint that lags, and nothing is changed; 0 unless given, which is to
+   * go back with it at once. A chain that is reorganised is as high as before within some blocks' time.
+   */
+  readonly lagMsMax?: number;
   /** A new fold, from a snapshot where there is one. */
   create(snapshot?: Snapshot): F;
   /** The newest anchor that an earlier run kept. */
@@ -49,6 +54,9 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
   /** Becomes the anchor once it is deep enough. */
   #candidate: Anchor<Snapshot> | undefined;
   #live: { fold: F; head: Block } | undefined;
+  /** The number of the block that was read up to, and since when all newest blocks have been below it. */
+  #reached = 0;
+  #belowSince: number | undefined;
   #rangeBlocks = RANGE_BLOCKS_FIRST;
   #rangeGrowth = 2;
 
@@ -57,11 +65,14 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
     this.#anchor = options.anchor;
   }
 
-  /** Reads up to the newest block that counts. Throws `ENDPOINT_INCONSISTENT` where the endpoint contradicts itself again and again. */
+  /** Reads up to the newest block that counts. Throws `ENDPOINT_INCONSISTENT` where the endpoint lags, or contradicts itself again and again. */
   async advance(onProgress?: (progress: Progress) => void): Promise<{ fold: F; head: Block }> {
     for (let attempt = 1; ; attempt++) {
       try {
-        this.#live = await this.#advanceOnce(onProgress);
+        const head = await this.#head();
+        if (this.#isLag(head)) break;
+        this.#live = await this.#advanceOnce(head, onProgress);
+        this.#reached = head.number;
         return this.#live;
       } catch (error) {
         this.#live = undefined;
@@ -74,6 +85,10 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
         if (attempt === ATTEMPTS - 1) this.#anchor = undefined;
       }
     }
+    throw new BitcloakError(
+      'ENDPOINT_INCONSISTENT',
+      `the endpoint was at block ${this.#reached} and is below it: it lags`,
+    );
   }
 
   /** Forgets everything that was read, this run's and the anchor: the next `advance` reads the chain from the first block on. */
@@ -81,10 +96,10 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
     this.#anchor = undefined;
     this.#candidate = undefined;
     this.#live = undefined;
+    this.#reached = 0;
   }
 
-  async #advanceOnce(onProgress?: (progress: Progress) => void): Promise<{ fold: F; head: Block }> {
-    const head = await this.#head();
+  async #advanceOnce(head: Block, onProgress?: (progress: Progress) => void): Promise<{ fold: F; head: Block }> {
     const { fold, next } = await this.#start(head);
     const settled = head.number - REORG_BLOCKS;
     let from = next;
@@ -112,6 +127,14 @@ export class Follower<Snapshot, F extends Fold<Snapshot>> {
     this.#options.checkHead?.(newest);
     const { confirmations = 0, startBlock } = this.#options;
     return confirmations === 0 ? newest : this.#block(Math.max(startBlock, newest.number - confirmations));
+  }
+
+  /** Whether the newest block is below the one that was reached, and not for so long that the chain must have been rewound. */
+  #isLag({ number }: Block): boolean {
+    if (number >= this.#reached) this.#belowSince = undefined;
+    else this.#belowSince ??= performance.now();
+    const { lagMsMax = 0 } = this.#options;
+    return this.#belowSince !== undefined && performance.now() - this.#belowSince < lagMsMax;
   }
 
   /** The state to go on from: the live one where its block still stands, else the anchor's, else a new one. */
