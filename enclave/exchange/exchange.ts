@@ -83,6 +83,8 @@ export class Exchange {
   readonly #workingOf = new Map<number, Working>();
   readonly #numbers = new Map<bigint, Map<number, number>>();
   readonly #matches = new Map<number, Match>();
+  /** How many of them a signed order has. */
+  readonly #matchesOf = new Map<number, number>();
   /** Signed orders of which something waits to be settled. */
   readonly #unsettled = { trade: new Set<number>(), withdrawal: new Set<number>() };
   #batch: Batch | undefined;
@@ -110,7 +112,7 @@ export class Exchange {
       this.#countUnsettled(ticket);
     }
     for (const working of snapshot.working) this.#addWorking({ ...working });
-    for (const match of snapshot.matches) this.#matches.set(match.id, match);
+    for (const match of snapshot.matches) this.#keepMatch(match);
     this.#batch = snapshot.batch;
     this.#anchors = snapshot.anchors;
     this.#lastTicket = snapshot.lastTicket;
@@ -218,6 +220,16 @@ export class Exchange {
   /** Signed orders that can still match, or that were not settled yet. */
   tickets(): Ticket[] {
     return [...this.#tickets.values()];
+  }
+
+  /** Whether a signed order can still match. */
+  isOpen(ticket: number): boolean {
+    return this.#workingOf.has(ticket);
+  }
+
+  /** Matches of a signed order that wait to be settled: each takes one settlement at most, and one state of the order. */
+  matchesOf(ticket: number): number {
+    return this.#matchesOf.get(ticket) ?? 0;
   }
 
   /** The states of orders, after fills on the chain, that are not known to be in the tree yet. */
@@ -720,8 +732,21 @@ export class Exchange {
   }
 
   #addMatch(match: Omit<Match, 'id'>): void {
-    const id = ++this.#lastMatch;
-    this.#matches.set(id, { id, ...match });
+    this.#keepMatch({ id: ++this.#lastMatch, ...match });
+  }
+
+  #keepMatch(match: Match): void {
+    this.#matches.set(match.id, match);
+    for (const { ticket } of match.legs) this.#matchesOf.set(ticket, this.matchesOf(ticket) + 1);
+  }
+
+  #removeMatch({ id, legs }: Match): void {
+    this.#matches.delete(id);
+    for (const { ticket } of legs) {
+      const left = this.matchesOf(ticket) - 1;
+      if (left > 0) this.#matchesOf.set(ticket, left);
+      else this.#matchesOf.delete(ticket);
+    }
   }
 
   #reportOrder(
@@ -808,8 +833,9 @@ export class Exchange {
 
   #bust(isDead: (match: Match) => boolean): ExchangeEvent[] {
     const dead = [...this.#matches.values()].filter(isDead);
-    return dead.map(({ id, kind, legs }) => {
-      this.#matches.delete(id);
+    return dead.map((match) => {
+      const { id, kind, legs } = match;
+      this.#removeMatch(match);
       for (const { ticket: ticketId, owner, record, sold } of legs) {
         const ticket = this.#ticket(ticketId);
         ticket.sold -= sold;
@@ -851,12 +877,12 @@ export class Exchange {
     const owners = new Map<bigint, { fills: number[]; withdrawals: number[] }>();
     const changes = { status: 'settled', settlement: sequence } as const;
     for (const id of matches) {
-      const match = this.#matches.get(id);
-      this.#matches.delete(id);
-      for (const { owner, record } of match?.legs ?? []) {
+      const match = found(this.#matches.get(id), 'match', id);
+      this.#removeMatch(match);
+      for (const { owner, record } of match.legs) {
         const settled = owners.get(owner) ?? { fills: [], withdrawals: [] };
         owners.set(owner, settled);
-        if (match?.kind === 'trade') {
+        if (match.kind === 'trade') {
           settled.fills.push(record);
           this.#blotter.changeFill(owner, record, changes);
         } else {

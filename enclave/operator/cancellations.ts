@@ -1,54 +1,116 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Nullifier } from '@bitcloak/notes/note';
 import { cancelKeyOf, orderNullifierOf, type Order } from '@bitcloak/notes/order';
-import { ORDER_STATES_WATCHED } from '@bitcloak/protocol/parameters';
 import type { Ticket } from '../exchange/commands.ts';
+import { BATCH_SECONDS } from '../exchange/rules.ts';
 import type { EnclaveWallet } from '../wallet/enclaveWallet.ts';
+
+/** Others are served after so much work at most. */
+const SLICE_MS = 2;
+
+/** A signed order, and how many of its next states matter. */
+export type Watched = {
+  readonly ticket: Ticket;
+  /** Those that what it has matched may come to. */
+  readonly matched: number;
+  /** Those after them, where it can match on. */
+  readonly ahead: number;
+};
+
+/** What is known of a signed order: the nullifiers of its states, by their numbers, and what they were compared with last. */
+type Known = {
+  readonly nullifiers: Nullifier[];
+  compared?: { cancelled: ReadonlyMap<Nullifier, number>; size: number; first: number; end: number };
+};
 
 /**
  * Finds the orders that their owners take back on the chain. An owner knows the cancel keys of all states of an order before anybody else knows the
- * order, so the next ones are looked at too. Their hashes take some milliseconds for an order, and are computed once.
+ * order, so the next ones are looked at too. A state takes two hashes, which anybody's first cancellation makes necessary for everybody: each is
+ * computed once, and not before it matters.
  */
 export class Cancellations {
-  readonly #ofOrder = new Map<bigint, readonly Nullifier[]>();
-  /** What all known orders were compared with. */
-  #compared: ReadonlyMap<Nullifier, number> | undefined;
-  #comparedSize = 0;
+  readonly #ofOrder = new Map<bigint, Known>();
+  #sliceEnd = 0;
 
-  /** Unix seconds from which one of the states that an order may still come to counts as spent; undefined where nothing is taken back. */
-  from(wallet: EnclaveWallet, order: Order, orderHash: bigint, k = 0n): number | undefined {
+  /** Of an order after `k` fills, and after each of the next: the unix seconds from which that state counts as spent, where it is being taken back. */
+  async times(
+    wallet: EnclaveWallet,
+    { owner }: Order,
+    orderHash: bigint,
+    k: number,
+    count: number,
+  ): Promise<(number | undefined)[]> {
     const { cancelled } = wallet;
-    const keys = wallet.account(order.owner);
-    if (cancelled.size === 0 || keys === undefined) return undefined;
-    let nullifiers = this.#ofOrder.get(orderHash);
-    if (nullifiers === undefined) {
-      nullifiers = Array.from({ length: ORDER_STATES_WATCHED }, (_, state) =>
-        orderNullifierOf(cancelKeyOf(keys.nullifierKey, orderHash, BigInt(state))),
-      );
-      this.#ofOrder.set(orderHash, nullifiers);
+    const keys = wallet.account(owner);
+    if (cancelled.size === 0 || keys === undefined) return [];
+    const { nullifiers } = this.#known(orderHash);
+    const times: (number | undefined)[] = [];
+    for (let state = k; state < k + count; state++) {
+      if (state > k) await this.#pause();
+      const nullifier = (nullifiers[state] ??= orderNullifierOf(
+        cancelKeyOf(keys.nullifierKey, orderHash, BigInt(state)),
+      ));
+      times.push(cancelled.get(nullifier));
     }
-    const times = nullifiers.slice(Number(k)).flatMap((nullifier) => cancelled.get(nullifier) ?? []);
-    return times.length === 0 ? undefined : Math.min(...times);
+    return times;
   }
 
-  /** The signed orders of which it is news that they are taken back, each with the time. */
-  async news(wallet: EnclaveWallet, tickets: readonly Ticket[]): Promise<[ticket: number, from: number][]> {
+  /**
+   * The signed orders of which it is news that they are taken back, each with the time from which nothing of it can be settled. Others are served
+   * meanwhile, and after `msMax` the rest waits for the next time.
+   *
+   * @param now unix seconds.
+   */
+  async news(
+    wallet: EnclaveWallet,
+    orders: Iterable<Watched>,
+    now: number,
+    msMax = Infinity,
+  ): Promise<[ticket: number, from: number][]> {
     const { cancelled } = wallet;
-    if (cancelled.size === 0) return [];
-    const isOld = this.#compared === cancelled && this.#comparedSize === cancelled.size;
-    const size = cancelled.size;
     const found: [number, number][] = [];
-    for (const { id, order, orderHash, k, until } of tickets) {
-      const isKnown = this.#ofOrder.has(orderHash);
-      if (isKnown && isOld) continue;
-      // Others are served meanwhile.
-      if (!isKnown) await nextTurn();
-      const from = this.from(wallet, order, orderHash, k);
-      if (from !== undefined && from <= until) found.push([id, from]);
+    if (cancelled.size === 0) return found;
+    const end = performance.now() + msMax;
+    for (const { ticket, matched, ahead } of orders) {
+      const { id, order, orderHash, until } = ticket;
+      const first = Number(ticket.k);
+      const comparing = { cancelled, size: cancelled.size, first, end: first + matched + ahead };
+      const known = this.#known(orderHash);
+      if (isSame(known.compared, comparing)) continue;
+      await this.#pause();
+      const times = await this.times(wallet, order, orderHash, first, matched + ahead);
+      known.compared = comparing;
+      // A later state that is spent soon, or already, counts when the order has come to it.
+      const counts = (time: number | undefined, index: number) =>
+        time !== undefined && index < matched && (index === 0 || time > now + BATCH_SECONDS) ? [time] : [];
+      const from = Math.min(until + 1, ...times.flatMap(counts));
+      const isFound = times.some((time) => time !== undefined);
+      if (isFound && (ahead > 0 || from <= until)) found.push([id, from]);
+      if (performance.now() > end) break;
     }
-    [this.#compared, this.#comparedSize] = [cancelled, size];
-    const wanted = new Set(tickets.map(({ orderHash }) => orderHash));
-    for (const orderHash of this.#ofOrder.keys()) if (!wanted.has(orderHash)) this.#ofOrder.delete(orderHash);
     return found;
   }
+
+  /** Forgets what it knows of all orders but these. */
+  keep(tickets: readonly Ticket[]): void {
+    const wanted = new Set(tickets.map(({ orderHash }) => orderHash));
+    for (const orderHash of this.#ofOrder.keys()) if (!wanted.has(orderHash)) this.#ofOrder.delete(orderHash);
+  }
+
+  #known(orderHash: bigint): Known {
+    const known = this.#ofOrder.get(orderHash) ?? { nullifiers: [] };
+    this.#ofOrder.set(orderHash, known);
+    return known;
+  }
+
+  async #pause(): Promise<void> {
+    if (performance.now() < this.#sliceEnd) return;
+    await nextTurn();
+    this.#sliceEnd = performance.now() + SLICE_MS;
+  }
+}
+
+function isSame(compared: Known['compared'], { cancelled, size, first, end }: NonNullable<Known['compared']>): boolean {
+  if (compared?.cancelled !== cancelled || compared.size !== size) return false;
+  return compared.first === first && compared.end >= end;
 }

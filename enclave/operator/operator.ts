@@ -6,12 +6,13 @@ import type { AgreementKey } from '@bitcloak/crypto/x25519';
 import { orderHashOf, orderStateOf } from '@bitcloak/notes/order';
 import type { OwnerKeys } from '@bitcloak/notes/keys';
 import { BitcloakError } from '@bitcloak/protocol/errors';
+import { ORDER_STATES_WATCHED } from '@bitcloak/protocol/parameters';
 import type { Amendment, NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/trading/orders';
 import type { Provider } from 'ethers';
 import type { ExchangeEvent, Refusal } from '../exchange/commands.ts';
 import { BATCH_SECONDS } from '../exchange/rules.ts';
 import { EnclaveWallet, type EnclaveSnapshot } from '../wallet/enclaveWallet.ts';
-import { Cancellations } from './cancellations.ts';
+import { Cancellations, type Watched } from './cancellations.ts';
 import { isDue, type Cadence } from './cadence.ts';
 import type { Machine } from './machine.ts';
 import type { Settled, Settler } from './settler.ts';
@@ -25,6 +26,8 @@ export const SETTLE_SECONDS_MIN = 2 * BATCH_SECONDS;
 
 /** Accounts whose signatures are checked fast: a table of one takes 43 KB. */
 const VERIFIED_ACCOUNTS = 1_024;
+/** Between two looks at the chain the next states of orders are looked at for so long, beside other work. */
+const LOOK_MS_MAX = 250;
 /** States of orders that are done with, of which the wallet keeps so many and once more as many as are needed. */
 const STATES_UNNEEDED = 64;
 
@@ -157,7 +160,7 @@ export class Operator {
     const wallet = this.#wallet;
     if (wallet === undefined) return undefined;
     for (const transaction of this.#transactions.splice(0)) await transaction();
-    await this.#plan();
+    await this.#plan(wallet);
     const { batch } = machine.state;
     if (batch === undefined) return undefined;
     const { sequence } = batch;
@@ -187,41 +190,46 @@ export class Operator {
   }
 
   /**
-   * Lets an order in. Its signature is the one that its proofs will need, so it is checked before anybody can rely on the order; and an order of
-   * which its owner has cancelled a state that it may come to would bind him only for as long as he likes.
+   * Lets an order in. Its signature is the one that its proofs will need, so it is checked before anybody can rely on the order; and an order
+   * whose first state its owner has cancelled would never bind him. Later states are looked at when it can come to them.
    */
   async submit(order: NewOrder): Promise<ExchangeEvent[]> {
     const orderHash = orderHashOf(order.order);
-    return this.#refuse(order, orderHash) ?? this.machine.execute({ kind: 'order', ...order, orderHash });
+    return (await this.#refuse(order, orderHash)) ?? this.machine.execute({ kind: 'order', ...order, orderHash });
   }
 
   /** @param order the owner's number of it. */
   async amend(owner: bigint, order: number, amendment: Amendment): Promise<ExchangeEvent[]> {
     if (amendment.order === undefined) return this.machine.execute({ kind: 'amend', owner, order, amendment });
     const orderHash = orderHashOf(amendment.order);
-    const refused = this.#refuse(amendment, orderHash);
+    const refused = await this.#refuse(amendment, orderHash);
     return refused ?? this.machine.execute({ kind: 'amend', owner, order, amendment: { ...amendment, orderHash } });
   }
 
   async withdraw(withdrawal: NewWithdrawal): Promise<ExchangeEvent[]> {
     const orderHash = orderHashOf(withdrawal.order);
-    return this.#refuse(withdrawal, orderHash) ?? this.machine.execute({ kind: 'withdraw', ...withdrawal, orderHash });
+    return (
+      (await this.#refuse(withdrawal, orderHash)) ??
+      this.machine.execute({ kind: 'withdraw', ...withdrawal, orderHash })
+    );
   }
 
-  #refuse({ order, signature }: SignedOrder, orderHash: bigint): ExchangeEvent[] | undefined {
+  async #refuse({ order, signature }: SignedOrder, orderHash: bigint): Promise<ExchangeEvent[] | undefined> {
     const refused = (reason: Refusal): ExchangeEvent[] => [{ kind: 'refused', reason }];
     const wallet = this.#wallet;
     const keys = wallet?.account(order.owner);
     if (wallet === undefined || keys === undefined) return refused('ownerUnknown');
     if (!this.#verifier.verify(keys.publicKey, orderHash, signature)) return refused('signatureInvalid');
-    return this.#cancellations.from(wallet, order, orderHash) === undefined ? undefined : refused('orderCancelled');
+    const [time] = await this.#cancellations.times(wallet, order, orderHash, 0, 1);
+    return time === undefined ? undefined : refused('orderCancelled');
   }
 
-  async #plan(): Promise<void> {
+  async #plan(wallet: EnclaveWallet): Promise<void> {
     const { machine, settler, cadence } = this.#options;
     const { batch, waiting, time } = machine.state;
     if (batch !== undefined || !(this.#plansAgain || isDue(cadence, waiting, time, this.#plannedAt))) return;
     const sequence = await settler.nextSequence();
+    await this.#lookAtWaiting(wallet);
     this.#plannedAt = time;
     this.#plansAgain = false;
     const validUntil = Math.floor(time / VALID_UNTIL_GRID_SECONDS) * VALID_UNTIL_GRID_SECONDS + BATCH_SECONDS;
@@ -244,9 +252,40 @@ export class Operator {
       // What is settled has states to wait for, and they may be in the tree already.
       if (!commands.some(({ kind }) => kind === 'settled')) break;
     }
-    const tickets = await this.#cancellations.news(wallet, machine.state.tickets());
-    if (tickets.length > 0) await machine.execute({ kind: 'retire', tickets });
+    await this.#lookAhead(wallet);
     if (batch !== undefined && machine.state.batch?.sequence !== batch.sequence) this.#forgetStates(wallet);
+  }
+
+  /** No match is planned whose order is taken back in the state that it is in. */
+  async #lookAtWaiting(wallet: EnclaveWallet): Promise<void> {
+    const { state } = this.machine;
+    const waiting = state.tickets().filter(({ id }) => state.matchesOf(id) > 0);
+    await this.#retire(
+      wallet,
+      waiting.map((ticket) => ({ ticket, matched: 1, ahead: 0 })),
+      Infinity,
+    );
+  }
+
+  /** What is taken back matches no more. Orders of which something waits to be settled go before those that only rest. */
+  async #lookAhead(wallet: EnclaveWallet): Promise<void> {
+    if (wallet.cancelled.size === 0) return;
+    const { state } = this.machine;
+    const watched = state.tickets().map((ticket) => {
+      const matched = state.matchesOf(ticket.id);
+      return { ticket, matched, ahead: state.isOpen(ticket.id) ? ORDER_STATES_WATCHED : 0 };
+    });
+    const [waiting, resting] = [
+      watched.filter(({ matched }) => matched > 0),
+      watched.filter(({ matched }) => matched === 0),
+    ];
+    await this.#retire(wallet, [...waiting, ...resting], LOOK_MS_MAX);
+    this.#cancellations.keep(state.tickets());
+  }
+
+  async #retire(wallet: EnclaveWallet, orders: readonly Watched[], msMax: number): Promise<void> {
+    const tickets = await this.#cancellations.news(wallet, orders, this.machine.state.time, msMax);
+    if (tickets.length > 0) await this.machine.execute({ kind: 'retire', tickets });
   }
 
   /** What the wallet keeps of orders that are done with must not grow for as long as the era lasts. Hashes are many, so now and then is enough. */

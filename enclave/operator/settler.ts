@@ -90,7 +90,7 @@ export class Settler {
     if ((await this.nextSequence()) > batch.sequence) return { kind: 'landed' };
     const inputs = batch.fills.map((fill) => this.#nullifiersOf(fill, wallet));
     if (inputs.includes(undefined)) return { kind: 'waiting' };
-    const impossible = await this.#spentBefore(batch, inputs as Nullifier[][]);
+    const impossible = await this.#spentBefore(batch, inputs as Nullifier[][], wallet.cancelled);
     if (impossible.length > 0) {
       // It may have landed between the two questions, and its nullifiers are spent by itself.
       const hasLanded = (await this.nextSequence()) > batch.sequence;
@@ -142,12 +142,21 @@ export class Settler {
     return this.#proven;
   }
 
-  /** The signed orders whose state, or whose notes, are spent though this batch has not landed: taken back by their owners, or filled before the journal. */
-  async #spentBefore({ fills }: Batch, inputs: readonly (readonly Nullifier[])[]): Promise<number[]> {
+  /**
+   * The signed orders whose state, or whose notes, are spent though this batch has not landed, or count as spent before it ends: taken back by their owners,
+   * or filled before the journal.
+   */
+  async #spentBefore(
+    { fills, validUntil }: Batch,
+    inputs: readonly (readonly Nullifier[])[],
+    cancelled: ReadonlyMap<Nullifier, number>,
+  ): Promise<number[]> {
     const { pool } = this.#options;
+    const isSpent = async (nullifier: Nullifier) =>
+      (cancelled.get(nullifier) ?? Infinity) <= validUntil || (await pool.isSpent(nullifier));
     const spent: number[] = [];
     for (const [index, { ticket }] of fills.entries()) {
-      const answers = await Promise.all((inputs[index] ?? []).map((nullifier) => pool.isSpent(nullifier)));
+      const answers = await Promise.all((inputs[index] ?? []).map(isSpent));
       if (answers.includes(true)) spent.push(ticket);
     }
     return spent;

@@ -6,6 +6,7 @@ import type { Prover } from '@bitcloak/prover/proof';
 import { limitOf } from '@bitcloak/trading/market';
 import { withdrawalLimit, type NewOrder } from '@bitcloak/trading/orders';
 import { ORDER_FILLS_MAX } from '../../enclave/exchange/exchange.ts';
+import { BATCH_SECONDS } from '../../enclave/exchange/rules.ts';
 import { FILLS, Floor, tradesOf } from '../support/floor.ts';
 import { honest, standingAt, type Behaviour } from '../support/hostileEndpoint.ts';
 import type { Trader } from '../support/settlement.ts';
@@ -179,10 +180,13 @@ describe('an operator at work', function () {
     const { client } = floor.desk.bench;
     const { nullifierKey } = alice.key.keys;
     const keyOf = ({ order }: NewOrder, k: bigint) => cancelKeyOf(nullifierKey, orderHashOf(order), k);
-    const early = await floor.request(alice, 'sell', 20, 50);
-    await client.send(client.cancelCall([keyOf(early, 3n)]));
+    const [never, early] = [await floor.request(alice, 'sell', 20, 50), await floor.request(alice, 'sell', 20, 50)];
+    await client.send(client.cancelCall([keyOf(never, 0n), keyOf(early, 3n)]));
     await floor.round();
-    assert.deepEqual(await floor.operator.submit(early), [{ kind: 'refused', reason: 'orderCancelled' }]);
+    assert.deepEqual(await floor.operator.submit(never), [{ kind: 'refused', reason: 'orderCancelled' }]);
+    assert.equal((await floor.operator.submit(early))[0]?.kind, 'accepted');
+    await floor.round();
+    assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 20)), 0, 'after another look at the chain');
 
     const resting = await floor.request(alice, 'sell', 20, 50);
     assert.equal((await floor.operator.submit(resting))[0]?.kind, 'accepted');
@@ -191,6 +195,52 @@ describe('an operator at work', function () {
     await floor.round();
     assert.equal(await floor.settlements(), 1, 'what has matched is settled');
     assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 10)), 0, 'and the rest matches no more');
+  });
+
+  it('settles what it can of an order before it comes to a state that was taken back, and signs nothing with that', async () => {
+    const { alice } = await seated('operator taken back later');
+    const buyers = [floor.desk.trader(), floor.desk.trader(), floor.desk.trader()];
+    for (const buyer of buyers) await floor.deposit(buyer, floor.token, 1_000n);
+    await floor.insertAll();
+    await floor.round();
+    const { client, chain } = floor.desk.bench;
+    const resting = await floor.request(alice, 'sell', 20, 50);
+    await client.send(client.cancelCall([cancelKeyOf(alice.key.keys.nullifierKey, orderHashOf(resting.order), 1n)]));
+    // In the middle of the next batch it counts.
+    await chain.setTime((await chain.now()) + CANCEL_DELAY_SECONDS - BigInt(BATCH_SECONDS) / 2n);
+    await floor.round();
+    await floor.operator.submit(resting);
+    // Before the order's later states were looked at; a batch has no room for all of them.
+    for (const buyer of buyers) assert.equal(tradesOf(await floor.order(buyer, 'buy', 20, 10)), 1);
+    const { machine } = floor;
+    const execute = machine.execute.bind(machine);
+    let signed = 0;
+    machine.execute = (command) => {
+      if (command.kind === 'sign') signed++;
+      return execute(command);
+    };
+    for (let round = 0; round < 3; round++) {
+      await floor.round();
+      await floor.insertAll();
+    }
+    const statuses = buyers.map(({ key }) => machine.state.records.fills(key.keys.owner)[0]?.status);
+    assert.deepEqual(statuses, ['settled', 'settled', 'busted']);
+    assert.deepEqual([await floor.settlements(), signed, machine.state.waiting], [1, 1, 0]);
+  });
+
+  it('signs no batch with an order that is taken back before it ends, whenever that was planned', async () => {
+    const { alice, bob } = await seated('operator planned before');
+    const { client, chain } = floor.desk.bench;
+    const sold = await floor.request(alice, 'sell', 20, 30);
+    await floor.operator.submit(sold);
+    await floor.order(bob, 'buy', 20, 30);
+    await client.send(client.cancelCall([cancelKeyOf(alice.key.keys.nullifierKey, orderHashOf(sold.order), 0n)]));
+    await chain.setTime((await chain.now()) + CANCEL_DELAY_SECONDS - 60n);
+    const { machine } = floor;
+    await machine.execute({ kind: 'plan', validUntil: Number(await chain.now()) + 61, sequence: 1, always: false });
+    assert.equal(machine.state.batch?.fills.length, 2);
+    assert.equal((await floor.round()).settled?.kind, 'impossible');
+    assert.equal(await floor.settlements(), 0);
   });
 
   it('gives an order no more fills than the states that it looked at', async () => {

@@ -137,7 +137,7 @@ export const BUCKET_AGE_SECONDS_MAX = 3600n;
 
 /** A settlement says until when it is valid, and that is not more than this ahead of the block that it lands in. */
 export const SETTLEMENT_HORIZON_SECONDS = 3600n;
-/** So many states of an order its owner takes back at once, and an operator looks at before it relies on the order. */
+/** So many states of an order its owner takes back at once, and an operator looks at beyond those that what the order has matched may come to. */
 export const ORDER_STATES_WATCHED = 16;
 /** A cancellation on chain counts after this long: what an honest operator signed before it has landed by then, or never will. */
 export const CANCEL_DELAY_SECONDS = SETTLEMENT_HORIZON_SECONDS + 600n;
