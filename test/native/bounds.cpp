@@ -11,12 +11,12 @@ extern "C" void* bitcloakAllocate(size_t bytes) { return malloc(bytes); }
 extern "C" void bitcloakRelease(void* memory) { free(memory); }
 
 #ifndef TIDY_LIMB
-#define TIDY_LIMB (0x1p51 + 0x1p6)
+#define TIDY_LIMB (0x1p50 + 0x1p3)
 #endif
 
 namespace {
 
-constexpr double ROUNDER = 0x1.8p104, WHOLE_ROUNDER = 0x1.8p52;
+constexpr double ROUNDER = 0x1.8p103, LIMB = 0x1p51, WHOLE_ROUNDER = 0x1.8p52;
 const char* doing = "";
 
 [[noreturn]] void fail(const char* what, double bound) {
@@ -35,16 +35,17 @@ double productOf(double a, double b) {
 }
 
 struct Bound {
-  /** |x| <= max, and x is a multiple of unit. */
+  /** |x - shift·ROUNDER| <= max, and x is a multiple of unit. */
   double max = 0, unit = 1;
+  int shift = 0;
   /** A constant's value; NaN for others. */
   double constant = NAN;
-  /** Each result has an identity of its own, by which a difference from its own rounding is known to be small. */
+  /** Each result has an identity of its own, by which what is left after a rounding is known to be small. */
   int id = 0;
-  /** What this is, up to the sign, the multiple of 2^52 next to: a number, or the product of two. */
-  int roundedFrom = 0, roundedFactor = 0;
-  /** It still has a rounder added. */
-  bool isShifted = false;
+  /** What was rounded to whole limbs, a number or the product of two, and to what it was added for that. */
+  int rounded = 0, roundedFactor = 0, roundedOn = 0;
+  /** This is, up to the sign, the multiple of 2^51 next to that number or product. */
+  int nextTo = 0, nextToFactor = 0;
   /** The quotient by P that the highest limb with this identity suggests. */
   int quotientOf = 0;
 };
@@ -60,29 +61,26 @@ Bound made(double max, double unit) {
 }
 
 /** A sum that must be exact: at most 2^53 units. */
-Bound exact(double max, double unit) {
-  if (max > 0x1p53 * unit) fail("a sum that may be rounded", max / unit);
-  return made(max, unit);
+Bound exact(double max, double unit, int shift = 0) {
+  const double whole = sumOf(std::abs(shift) * ROUNDER, max);
+  if (whole > 0x1p53 * unit) fail("a sum that may be rounded", whole / unit);
+  Bound result = made(max, unit);
+  result.shift = shift;
+  return result;
 }
 
-Bound shifted(double max, int from, int factor) {
-  // Above 2^104 and below 2^105 doubles are multiples of 2^52; and half of one may be added by rounding.
-  if (max > 0x1p103) fail("a number too large to be rounded to limbs", max);
-  Bound result = made(sumOf(max, 0x1p51), 0x1p52);
-  result.isShifted = true;
-  result.roundedFrom = from;
+/** Added to what has a rounder: doubles from 2^103 to 2^104, and only these, are multiples of 2^51. */
+Bound roundedTo(const Bound& sum, double max, int number, int factor) {
+  if (std::abs(sum.shift) != 1) fail("a number that is rounded by two rounders", max);
+  const double whole = sumOf(sumOf(sum.max, max), LIMB / 2);
+  if (whole > ROUNDER - 0x1p103) fail("a sum that leaves where doubles are whole limbs", whole);
+  Bound result = made(whole, LIMB);
+  result.shift = sum.shift;
+  result.rounded = number;
   result.roundedFactor = factor;
+  result.roundedOn = sum.id;
   return result;
 }
-
-Bound unshifted(const Bound& a) {
-  Bound result = a;
-  result.isShifted = false;
-  result.id = ++identities;
-  return result;
-}
-
-bool isRounder(const Bound& a) { return a.constant == ROUNDER; }
 
 struct BoundLanes {
   using Number = Bound;
@@ -91,6 +89,12 @@ struct BoundLanes {
   static Bound broadcast(double value) {
     Bound result = made(std::fabs(value), 0);
     result.constant = value;
+    if (std::fabs(value) == ROUNDER) {
+      result.max = 0;
+      result.unit = LIMB;
+      result.shift = value < 0 ? -1 : 1;
+      return result;
+    }
     // The largest power of two that divides it.
     int exponent = 0;
     double mantissa = std::frexp(std::fabs(value), &exponent);
@@ -101,44 +105,43 @@ struct BoundLanes {
   }
 
   static Bound add(const Bound& a, const Bound& b) {
-    if (isRounder(b)) return shifted(a.max, a.id, 0);
-    if (a.isShifted || b.isShifted) fail("a sum with a rounder", a.max);
-    return exact(sumOf(a.max, b.max), std::fmin(a.unit, b.unit));
+    if (a.shift == 0 && b.shift != 0) return add(b, a);
+    if (a.shift != 0 && b.shift == 0 && b.unit < LIMB) return roundedTo(a, b.max, b.id, 0);
+    if (b.nextTo == a.id && b.nextToFactor == 0) return exact(LIMB / 2, a.unit);
+    return exact(sumOf(a.max, b.max), std::fmin(a.unit, b.unit), a.shift + b.shift);
   }
 
   static Bound sub(const Bound& a, const Bound& b) {
-    if (isRounder(b) && a.isShifted) return unshifted(a);
-    if (isRounder(a) && b.isShifted) return unshifted(b);
     if (b.constant == WHOLE_ROUNDER && a.quotientOf != 0) return a;
-    if (a.isShifted || b.isShifted) fail("a difference with a rounder", a.max);
-    if (b.roundedFrom == a.id && b.roundedFactor == 0) return exact(0x1p51, a.unit);
-    return exact(sumOf(a.max, b.max), std::fmin(a.unit, b.unit));
+    if (b.nextTo == a.id && b.nextToFactor == 0) return exact(LIMB / 2, a.unit);
+    const bool isGrowth = (b.roundedOn == a.id && a.shift != 0) || (a.roundedOn == b.id && b.shift != 0);
+    if (!isGrowth) return exact(sumOf(a.max, b.max), std::fmin(a.unit, b.unit), a.shift - b.shift);
+    const Bound& sum = b.roundedOn == a.id ? b : a;
+    Bound result = exact(sumOf(a.max, b.max), LIMB);
+    result.nextTo = sum.rounded;
+    result.nextToFactor = sum.roundedFactor;
+    return result;
   }
-  static Bound addOther(const Bound& a, const Bound& b) { return add(a, b); }
-  static Bound subOther(const Bound& a, const Bound& b) { return sub(a, b); }
 
   static Bound mul(const Bound& a, const Bound& b) { return exact(productOf(a.max, b.max), a.unit * b.unit); }
 
   static Bound fma(const Bound& a, const Bound& b, const Bound& c) {
+    if (a.shift != 0 || b.shift != 0) fail("a factor with a rounder", a.max);
     const double product = productOf(a.max, b.max), unit = a.unit * b.unit;
-    if (isRounder(c)) return shifted(product, a.id, b.id);
+    if (c.shift != 0) return roundedTo(c, product, a.id, b.id);
     if (c.constant == WHOLE_ROUNDER) {
       Bound quotient = made(std::floor(sumOf(product, 0.5)), 1);
       quotient.quotientOf = a.id;
       return quotient;
     }
     // What is left of a product whose high half was taken away.
-    if (c.roundedFrom == a.id && c.roundedFactor == b.id) return exact(0x1p51, unit);
+    if (c.nextTo == a.id && c.nextToFactor == b.id) return exact(LIMB / 2, unit);
     // The highest limb, reduced: half a P, and what the limbs below make of a quotient at its edge.
     if (a.quotientOf == c.id && a.quotientOf != 0) return exact(sumOf(b.max / 2, 4), std::fmin(unit, c.unit));
     return exact(sumOf(product, c.max), std::fmin(unit, c.unit));
   }
 
-  static Bound wholeLimbs(const Bound& a) {
-    Bound result = a;
-    result.unit = 0x1p52;
-    return result;
-  }
+  static Bound addWhole(const Bound& a, const Bound& b) { return exact(sumOf(a.max, b.max), LIMB); }
 };
 
 using namespace bitcloak::bounds;
@@ -161,7 +164,7 @@ template <class Field>
 Field checked(const char* what, const Field& a, double multiplesMax) {
   doing = what;
   for (int i = 0; i < 4; i++) {
-    if (a.l[i].max > 0x1p51 + 0x1p6 || a.l[i].unit < 1) fail("an untidy limb", a.l[i].max);
+    if (a.l[i].max > TIDY_LIMB || a.l[i].unit < 1) fail("an untidy limb", a.l[i].max);
   }
   if (multiplesOfP(a) > multiplesMax) fail("a result that is too large", multiplesOfP(a));
   std::printf("%s: within %.3f P\n", what, multiplesOfP(a));
@@ -173,48 +176,55 @@ VectorExtension<Field> checked(const char* what, const VectorExtension<Field>& a
   return {checked(what, a.c0, multiplesMax), checked(what, a.c1, multiplesMax)};
 }
 
+/** Of what is packed, and of what a reduction leaves. */
+constexpr double PACKED = 0.502, REDUCED = 0.52;
+/** Of the inverse that goes through a batch, and of the products before it. */
+constexpr double INVERSE = 1.8;
+
 template <class Field>
 void checkField() {
-  constexpr double TIDY = 16, PRODUCT = 1.6;
-  const Field any = bounded<Field>(TIDY), small = bounded<Field>(3.25);
+  const Field packed = bounded<Field>(PACKED);
   doing = "product";
-  checked("product", Field::mul(any, any), 5);
-  checked("product of small ones", Field::mul(small, small), PRODUCT);
+  checked("product", Field::mul(packed, packed), 1.15);
   doing = "square";
-  checked("square", Field::sqr(any), 5);
-  checked("square of small ones", Field::sqr(small), PRODUCT);
+  checked("square", Field::sqr(packed), 1.15);
   doing = "sum";
-  checked("sum", Field::add(any, any), 2 * TIDY + 1);
-  checked("difference", Field::sub(any, any), 2 * TIDY + 1);
+  checked("sum", Field::add(packed, packed), 1.01);
+  checked("difference", Field::sub(packed, packed), 1.01);
+  checked("operations.h", Field::sub(Field::sub(packed, packed), packed), 1.51);
   doing = "reduction";
-  checked("reduction", Field::reduce(small), 0.6);
-  checked("wide reduction", Field::reduceWide(bounded<Field>(20)), 0.6);
-  // fft.h: eight stages between wide reductions, of products with factors that were packed, and are within P/2.
-  const Field factor = bounded<Field>(0.6);
-  Field value = bounded<Field>(PRODUCT);
-  for (int stage = 0; stage < 8; stage++) {
-    doing = "stage of a transform";
-    value = checked("stage of a transform", Field::add(value, Field::mul(value, factor)), PRODUCT * (stage + 2));
-  }
-  checked("wide reduction after the stages", Field::reduceWide(value), 0.6);
-  checked("coset factor", Field::mul(value, factor), PRODUCT);
-  checked("quotient", Field::sub(Field::mul(value, value), value), 24);
+  checked("reduction", Field::reduce(bounded<Field>(8)), REDUCED);
+
+  // fft.h: of two stages the first reduces. What comes in is packed, and goes across lanes; factors were packed.
+  constexpr double REDUCING = 2.3, OTHER = 3.8;
+  doing = "stage across lanes";
+  const Field product = checked("factor times value", Field::mul(bounded<Field>(OTHER), packed), 1.75);
+  const Field across = checked("stage across lanes", Field::add(product, product), 3.55);
+  checked("stage across lanes after one", Field::mul(across, packed), 1.75);
+  checked("stage that reduces", Field::add(Field::reduce(bounded<Field>(OTHER)), product), REDUCING);
+  const Field value = bounded<Field>(REDUCING);
+  checked("stage after it", Field::add(value, Field::mul(value, packed)), OTHER);
+  const Field factor = Field::reduce(across);
+  checked("quotient", Field::sub(Field::mul(factor, factor), across), 5);
 }
 
 /** groups.h: the coordinates of sums are within what is assumed of those of the points. */
 template <class Field>
-void checkAddition(const char* name, const Field& coordinate, const Field& inverse) {
+void checkAddition(const char* name, const Field& coordinate, const Field& inverse, double factorMax) {
   std::printf("%s\n", name);
-  doing = "difference of abscissas";
-  const Field delta = checked("difference of abscissas", Field::sub(coordinate, coordinate), 1.25);
-  const Field product = checked("product of differences", Field::mul(inverse, delta), 3);
-  const Field inverseOfDelta = checked("inverse of a difference", Field::mul(inverse, product), 3);
-  checked("next inverse", Field::mul(inverse, delta), 3);
-  const Field slope = checked("slope", Field::mul(Field::sub(coordinate, coordinate), inverseOfDelta), 3);
+  doing = "factor";
+  const Field factor = checked("factor", Field::factor(coordinate, coordinate), factorMax);
+  doing = "product of differences";
+  const Field product = checked("product of differences", Field::mul(inverse, factor), INVERSE);
+  doing = "inverse of a difference";
+  const Field inverseOfDelta = checked("inverse of a difference", Field::mul(inverse, product), 3.5);
+  doing = "slope";
+  const Field slope = checked("slope", Field::mul(factor, inverseOfDelta), 2.4);
   doing = "abscissa";
-  checked("abscissa", Field::subReduced(Field::sqr(slope), coordinate, coordinate), 0.6);
+  checked("abscissa", Field::subReduced(Field::sqr(slope), coordinate, coordinate), REDUCED);
   doing = "ordinate";
-  checked("ordinate", Field::subReduced(Field::mul(slope, Field::sub(coordinate, coordinate)), coordinate), 0.6);
+  const Field difference = checked("difference", Field::sub(coordinate, coordinate), 1.05);
+  checked("ordinate", Field::subReduced(Field::mul(slope, difference), coordinate), REDUCED);
 }
 
 template <class Modulus>
@@ -226,7 +236,7 @@ int main() {
   checkField<Vectors<BaseModulus>>();
   checkField<Vectors<ScalarModulus>>();
   using Base_ = Vectors<BaseModulus>;
-  checkAddition("G1", bounded<Base_>(0.6), bounded<Base_>(3));
-  checkAddition("G2", VectorExtension<Base_>{bounded<Base_>(0.6), bounded<Base_>(0.6)},
-                VectorExtension<Base_>{bounded<Base_>(3), bounded<Base_>(3)});
+  const Base_ coordinate = bounded<Base_>(REDUCED), inverse = bounded<Base_>(INVERSE);
+  checkAddition("G1", coordinate, inverse, 1.05);
+  checkAddition("G2", VectorExtension<Base_>{coordinate, coordinate}, VectorExtension<Base_>{inverse, inverse}, REDUCED);
 }

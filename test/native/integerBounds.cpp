@@ -37,6 +37,8 @@ struct Interval {
 constexpr Wide LIMB = Wide{1} << 52;
 /** Multiples of P that a reduction leaves at most: checkQuotient shows it. */
 constexpr double REDUCED = 1.4;
+/** Of the inverse that goes through a batch, and of all products of an addition. */
+constexpr double INVERSE = 2;
 constexpr i64 HIGHEST_OF_P = static_cast<i64>(BaseModulus::P.w[3] >> 16);
 static_assert(HIGHEST_OF_P == static_cast<i64>(ScalarModulus::P.w[3] >> 16));
 
@@ -153,7 +155,7 @@ void checkField() {
   checked("difference", Field::sub(any, bounded<Field>(SUBTRAHEND)), 39);
   checked("reduction", Field::reduce(any), REDUCED + 0.001);
   // fft.h: seven stages after one that reduces. Factors were packed.
-  Field value = checked("stage that reduces", Field::sub(Field::reduceWide(any), Field::mul(any, packed)), 5.5);
+  Field value = checked("stage that reduces", Field::sub(Field::reduce(any), Field::mul(any, packed)), 5.5);
   for (int stage = 1; stage < 8; stage++) {
     doing = "stage of a transform";
     const Field product = checked("factor times value", Field::mul(value, packed), 1.5);
@@ -169,14 +171,14 @@ void checkField() {
 
 /** groups.h: the coordinates of sums are within what is assumed of those of the points. */
 template <class Field>
-void checkAddition(const char* name, const Field& coordinate, const Field& inverse, double inverseMax) {
+void checkAddition(const char* name, const Field& coordinate, const Field& inverse) {
   std::printf("%s\n", name);
-  doing = "difference of abscissas";
-  const Field delta = checked("difference of abscissas", Field::sub(coordinate, coordinate), 5.5);
-  const Field product = checked("product of differences", Field::mul(inverse, delta), inverseMax);
-  const Field inverseOfDelta = checked("inverse of a difference", Field::mul(inverse, product), inverseMax);
+  doing = "factor";
+  const Field delta = checked("factor", Field::factor(coordinate, coordinate), 5.5);
+  const Field product = checked("product of differences", Field::mul(inverse, delta), INVERSE);
+  const Field inverseOfDelta = checked("inverse of a difference", Field::mul(inverse, product), INVERSE);
   const Field ordinate = checked("negated ordinate", coordinate.negatedWhereOdd([](int) { return 1; }), 2.001);
-  const Field slope = checked("slope", Field::mul(Field::sub(ordinate, ordinate), inverseOfDelta), inverseMax);
+  const Field slope = checked("slope", Field::mul(Field::factor(ordinate, ordinate), inverseOfDelta), INVERSE);
   doing = "abscissa";
   checked("abscissa", Field::subReduced(Field::sqr(slope), coordinate, coordinate), REDUCED + 0.001);
   doing = "ordinate";
@@ -187,13 +189,12 @@ void checkAddition(const char* name, const Field& coordinate, const Field& inver
 
 int main() {
   using Base_ = IntegerElement<BaseModulus, IntervalLanes>;
-  const Base_ coordinate = bounded<Base_>(REDUCED), product = bounded<Base_>(2), difference = bounded<Base_>(SUBTRAHEND);
+  const Base_ coordinate = bounded<Base_>(REDUCED), inverse = bounded<Base_>(INVERSE);
   for (const bool negates : {false, true}) {
     isNegating = negates;
     checkField<Base_>();
     checkField<IntegerElement<ScalarModulus, IntervalLanes>>();
-    checkAddition("G1", coordinate, product, 2);
-    checkAddition("G2", VectorExtension<Base_>{coordinate, coordinate},
-                  VectorExtension<Base_>{difference, difference}, SUBTRAHEND);
+    checkAddition("G1", coordinate, inverse);
+    checkAddition("G2", VectorExtension<Base_>{coordinate, coordinate}, VectorExtension<Base_>{inverse, inverse});
   }
 }

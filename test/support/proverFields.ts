@@ -42,15 +42,16 @@ export function seededElementBytes(seed: string, count: number): Uint8Array {
 
 /** Values around which carries and reductions can go wrong: zero, the modulus, powers of two and limbs' edges in each representation. */
 export function edgeValues(modulus: bigint): bigint[] {
-  const powers = [1, 26, 32, 51, 52, 53, 63, 64, 103, 104, 128, 156, 192, 207, 208, 252, 253].map(
+  const powers = [1, 26, 32, 50, 51, 52, 53, 63, 64, 101, 102, 104, 128, 153, 156, 192, 204, 208, 252, 253].map(
     (bit) => 1n << BigInt(bit),
   );
   const inverseOf = (value: bigint) => bn254.fields[modulus === Fp.ORDER ? 'Fp' : 'Fr'].inv(value % modulus);
   // In memory elements are multiplied by these: so their quotients are powers there.
-  const shifts = [1n << 256n, 1n << 260n].map(inverseOf);
+  const shifts = [1n << 255n, 1n << 256n, 1n << 260n].map(inverseOf);
   const near = (value: bigint) => [-1n, 0n, 1n].map((distance) => value + distance);
   const values = [0n, modulus, modulus / 2n, modulus / 3n, ...powers].flatMap(near);
-  const allOnes = [(1n << 52n) - 1n, (1n << 208n) - 1n, (1n << 51n) * ((1n << 208n) / ((1n << 52n) - 1n))];
+  const halvesOf = (bits: bigint) => (1n << (bits - 1n)) * ((1n << (4n * bits)) / ((1n << bits) - 1n));
+  const allOnes = [(1n << 52n) - 1n, (1n << 208n) - 1n, halvesOf(51n), halvesOf(52n)];
   const inMemory = shifts.flatMap((shift) => [...powers, ...allOnes].map((power) => power * shift));
   return [...new Set([...values, ...allOnes, ...inMemory].map((value) => ((value % modulus) + modulus) % modulus))];
 }

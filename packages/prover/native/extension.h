@@ -57,21 +57,24 @@ struct VectorExtension {
   static BITCLOAK_INLINE VectorExtension sub(const VectorExtension& a, const VectorExtension& b) {
     return {Field::sub(a.c0, b.c0), Field::sub(a.c1, b.c1)};
   }
+  /** Its products are sums of two, which must not become too large. */
+  static BITCLOAK_INLINE VectorExtension factor(const VectorExtension& a, const VectorExtension& b) {
+    return subReduced(a, b);
+  }
   static BITCLOAK_INLINE VectorExtension subReduced(const VectorExtension& a, const VectorExtension& b) {
     return {Field::subReduced(a.c0, b.c0), Field::subReduced(a.c1, b.c1)};
   }
   static BITCLOAK_INLINE VectorExtension subReduced(const VectorExtension& a, const VectorExtension& b,
                                                     const VectorExtension& c) {
-    return {Field::subReduced(Field::reduce(a.c0), b.c0, c.c0), Field::subReduced(Field::reduce(a.c1), b.c1, c.c1)};
+    return {Field::subReduced(a.c0, b.c0, c.c0), Field::subReduced(a.c1, b.c1, c.c1)};
   }
+  /** Two reductions, of sums of two products each. */
   static VectorExtension mul(const VectorExtension& a, const VectorExtension& b) {
-    Field low = Field::mul(a.c0, b.c0), high = Field::mul(a.c1, b.c1);
-    Field both = Field::mul(Field::add(a.c0, a.c1), Field::add(b.c0, b.c1));
-    // Reduced on the way, since three results of a product can be too much for what comes next.
-    return {Field::subProduct(low, high), Field::subProduct(Field::subReduced(both, low), high)};
+    return {Field::mulSum(a.c0, b.c0, Field::neg(a.c1), b.c1), Field::mulSum(a.c0, b.c1, a.c1, b.c0)};
   }
   static VectorExtension sqr(const VectorExtension& a) {
-    return {Field::mul(Field::add(a.c0, a.c1), Field::sub(a.c0, a.c1)), Field::dbl(Field::mul(a.c0, a.c1))};
+    const Field c0 = Field::reduce(a.c0), c1 = Field::reduce(a.c1);
+    return {Field::mul(Field::add(c0, c1), Field::sub(c0, c1)), Field::dbl(Field::mul(c0, c1))};
   }
 
   static Stored pack(const Single& a) { return {Field::pack(a.c0), Field::pack(a.c1)}; }

@@ -119,11 +119,8 @@ class CosetShift {
   Field acrossBackward[LOG_LANES + 1];
   Array<Field> acrossForward[LOG_LANES + 1];
 
-  /** So many stages add less than 16 P to what came in. */
-  static constexpr u32 STAGES_UNREDUCED = 8;
-
   static BITCLOAK_INLINE void butterfly(Field& u, Field& v, const Field& factor, bool isReduced) {
-    const Field product = Field::mul(v, factor), sum = isReduced ? Field::reduceWide(u) : u;
+    const Field product = Field::mul(v, factor), sum = isReduced ? Field::reduce(u) : u;
     u = Field::add(sum, product);
     v = Field::sub(sum, product);
   }
@@ -141,9 +138,9 @@ class CosetShift {
       for (u32 vector = 0; vector < vectors; vector++) acrossLanes(values[vector], factor, distance);
     }
     const Field* factor = backward.data();
-    u32 stage = LOG_LANES;
+    u32 stage = 0;
     for (u32 half = vectors / 2; half > 0; half /= 2) {
-      const bool isReduced = ++stage % STAGES_UNREDUCED == 0;
+      const bool isReduced = stage++ % Field::STAGES_PER_REDUCTION == 0;
       for (u32 block = 0; block < vectors; block += 2 * half, factor++) {
         for (u32 i = block; i < block + half; i++) butterfly(values[i], values[i + half], *factor, isReduced);
       }
@@ -155,7 +152,7 @@ class CosetShift {
     const Stored* factorsOfStage = forward.data();
     u32 stage = 0;
     for (u32 half = 1; half < vectors; half *= 2) {
-      const bool isReduced = ++stage % STAGES_UNREDUCED == 0;
+      const bool isReduced = stage++ % Field::STAGES_PER_REDUCTION == 0;
       for (u32 i = 0; i < half; i++) {
         const Field factor = Field::broadcast(factorsOfStage[i]);
         for (u32 block = i; block < vectors; block += 2 * half) {

@@ -92,7 +92,8 @@ class Groth16 {
     key.shift.apply(valuesOfB.data());
     key.shift.apply(valuesOfC.data());
     for (u32 i = 0; i < vectors; i++) {
-      const Scalar_ value = Scalar_::sub(Scalar_::mul(valuesOfA[i], valuesOfB[i]), valuesOfC[i]);
+      const Scalar_ product = Scalar_::mul(Scalar_::reduce(valuesOfA[i]), Scalar_::reduce(valuesOfB[i]));
+      const Scalar_ value = Scalar_::sub(product, valuesOfC[i]);
       typename Scalar_::Stored lanes[LANES];
       value.scatter([&](int lane) -> typename Scalar_::Stored& { return lanes[lane]; });
       for (u32 lane = 0; lane < LANES; lane++) {

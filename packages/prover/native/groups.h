@@ -142,7 +142,7 @@ class GroupSums {
       }
       Field a = Field::gather([&](int lane) -> const typename Field::Stored& { return source[job[lane].a >> 1].x; });
       Field b = Field::gather([&](int lane) -> const typename Field::Stored& { return source[job[lane].b >> 1].x; });
-      deltas[vector] = Field::sub(b, a);
+      deltas[vector] = Field::factor(b, a);
       products[vector] = product;
       product = Field::mul(product, deltas[vector]);
     }
@@ -194,7 +194,7 @@ class GroupSums {
                      .negatedWhereOdd([&](int lane) { return job[lane].a; });
       Field yb = Field::gather([&](int lane) -> const typename Field::Stored& { return b(lane).y; })
                      .negatedWhereOdd([&](int lane) { return job[lane].b; });
-      Field slope = Field::mul(Field::sub(yb, ya), inverseOfDelta);
+      Field slope = Field::mul(Field::factor(yb, ya), inverseOfDelta);
       Field xa = Field::gather([&](int lane) -> const typename Field::Stored& { return a(lane).x; });
       Field xb = Field::gather([&](int lane) -> const typename Field::Stored& { return b(lane).x; });
       Field x = Field::subReduced(Field::sqr(slope), xa, xb);

@@ -18,6 +18,8 @@ struct IntegerElement {
   static constexpr int LANES = Lanes::LANES;
   static constexpr int LIMBS = 5;
   static constexpr int LIMB_BITS = 52;
+  /** A transform reduces in the first of so many stages. */
+  static constexpr u32 STAGES_PER_REDUCTION = 8;
   static constexpr u64 LIMB_MASK = (u64{1} << LIMB_BITS) - 1;
 
   Number l[LIMBS];
@@ -72,10 +74,15 @@ struct IntegerElement {
     return tidy(difference<4>(a, b).l);
   }
 
-  /** For b < 2 P, which products are: so differences of products can be taken from each other by `sub`. */
-  static BITCLOAK_INLINE IntegerElement subProduct(const IntegerElement& a, const IntegerElement& b) {
-    return tidy(difference<2>(a, b).l);
+  /** For a < 8 P. */
+  static BITCLOAK_INLINE IntegerElement neg(const IntegerElement& a) {
+    IntegerElement zero;
+    for (Number& limb : zero.l) limb = Lanes::broadcast(0);
+    return tidy(difference<8>(zero, a).l);
   }
+
+  /** a - b, to be multiplied with what may be large: the extension has another one. */
+  static BITCLOAK_INLINE IntegerElement factor(const IntegerElement& a, const IntegerElement& b) { return sub(a, b); }
 
   static BITCLOAK_INLINE IntegerElement dbl(const IntegerElement& a) { return add(a, a); }
 
@@ -98,13 +105,23 @@ struct IntegerElement {
     return reduceSum(sum);
   }
 
-  static BITCLOAK_INLINE IntegerElement reduceWide(const IntegerElement& a) { return reduce(a); }
-
   // A call costs little beside a product, and the code stays in its cache.
   static BITCLOAK_APART IntegerElement mul(const IntegerElement& a, const IntegerElement& b) {
     Number columns[2 * LIMBS];
     for (Number& column : columns) column = Lanes::broadcast(0);
     repeat<0, LIMBS>([&](auto i) BITCLOAK_LAMBDA { addMultiple(columns + i, a.l[i], b.l); });
+    return reduceProduct(columns);
+  }
+
+  /** a·b + c·d, reduced once. */
+  static BITCLOAK_APART IntegerElement mulSum(const IntegerElement& a, const IntegerElement& b, const IntegerElement& c,
+                                              const IntegerElement& d) {
+    Number columns[2 * LIMBS];
+    for (Number& column : columns) column = Lanes::broadcast(0);
+    repeat<0, LIMBS>([&](auto i) BITCLOAK_LAMBDA {
+      addMultiple(columns + i, a.l[i], b.l);
+      addMultiple(columns + i, c.l[i], d.l);
+    });
     return reduceProduct(columns);
   }
 

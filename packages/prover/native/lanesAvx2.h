@@ -14,12 +14,9 @@ struct Avx2Lanes {
   static BITCLOAK_INLINE Number sub(Number a, Number b) { return _mm256_sub_pd(a, b); }
   static BITCLOAK_INLINE Number mul(Number a, Number b) { return _mm256_mul_pd(a, b); }
   static BITCLOAK_INLINE Number fma(Number a, Number b, Number c) { return _mm256_fmadd_pd(a, b, c); }
-  /** The same by a multiply-add: additions and multiply-adds have units of their own in many processors, and there are more of the first. */
-  static BITCLOAK_INLINE Number addOther(Number a, Number b) { return _mm256_fmadd_pd(a, one(), b); }
-  static BITCLOAK_INLINE Number subOther(Number a, Number b) { return _mm256_fnmadd_pd(b, one(), a); }
 
-  /** Says that a number is a multiple of 2^52, for the checks of the bounds. */
-  static BITCLOAK_INLINE Number wholeLimbs(Number a) { return a; }
+  /** A sum that is known to be a multiple of 2^51, for the checks of the bounds. */
+  static BITCLOAK_INLINE Number addWhole(Number a, Number b) { return add(a, b); }
 
   template <class At>
   static BITCLOAK_INLINE void gather(Number (&limbs)[5], const At& at) {
@@ -66,13 +63,6 @@ struct Avx2Lanes {
   }
 
  private:
-  /** 1, unknown to the compiler, which would see through a multiplication by it. */
-  static BITCLOAK_INLINE Number one() {
-    Number value = _mm256_set1_pd(1);
-    asm("" : "+x"(value));
-    return value;
-  }
-
   static BITCLOAK_INLINE void transpose(Number (&rows)[4]) {
     Number a = _mm256_unpacklo_pd(rows[0], rows[1]), b = _mm256_unpackhi_pd(rows[0], rows[1]);
     Number c = _mm256_unpacklo_pd(rows[2], rows[3]), d = _mm256_unpackhi_pd(rows[2], rows[3]);

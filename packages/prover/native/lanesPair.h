@@ -18,14 +18,10 @@ struct PairLanes {
   static BITCLOAK_INLINE Number fma(const Number& x, const Number& y, const Number& z) {
     return {Half::fma(x.a, y.a, z.a), Half::fma(x.b, y.b, z.b)};
   }
-  static BITCLOAK_INLINE Number addOther(const Number& x, const Number& y) {
-    return {Half::addOther(x.a, y.a), Half::addOther(x.b, y.b)};
-  }
-  static BITCLOAK_INLINE Number subOther(const Number& x, const Number& y) {
-    return {Half::subOther(x.a, y.a), Half::subOther(x.b, y.b)};
-  }
 
-  static BITCLOAK_INLINE Number wholeLimbs(const Number& x) { return x; }
+  static BITCLOAK_INLINE Number addWhole(const Number& x, const Number& y) {
+    return {Half::addWhole(x.a, y.a), Half::addWhole(x.b, y.b)};
+  }
 
   template <class At>
   static BITCLOAK_INLINE void gather(Number (&limbs)[5], const At& at) {

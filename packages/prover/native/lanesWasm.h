@@ -19,11 +19,9 @@ struct WasmLanes {
                                                                         __builtin_bit_cast(Doubles, b),
                                                                         __builtin_bit_cast(Doubles, c)));
   }
-  static BITCLOAK_INLINE Number addOther(Number a, Number b) { return add(a, b); }
-  static BITCLOAK_INLINE Number subOther(Number a, Number b) { return sub(a, b); }
 
-  /** Says that a number is a multiple of 2^52, for the checks of the bounds. */
-  static BITCLOAK_INLINE Number wholeLimbs(Number a) { return a; }
+  /** A sum that is known to be a multiple of 2^51, for the checks of the bounds. */
+  static BITCLOAK_INLINE Number addWhole(Number a, Number b) { return add(a, b); }
 
   template <class At>
   static BITCLOAK_INLINE void gather(Number (&limbs)[5], const At& at) {

@@ -1,6 +1,6 @@
 // What the vectors of vectorField.h are to their backends, for one element at a time: the same functions over scalarField.h.
 #pragma once
-#include "scalarField.h"
+#include "productSum.h"
 
 namespace bitcloak::BITCLOAK_BACKEND {
 
@@ -9,6 +9,7 @@ struct SingleElement {
   using Single = Element<Modulus>;
   using Stored = Single;
   static constexpr int LANES = 1;
+  static constexpr u32 STAGES_PER_REDUCTION = 32;
 
   Single value;
 
@@ -18,11 +19,20 @@ struct SingleElement {
   static BITCLOAK_INLINE SingleElement sub(const SingleElement& a, const SingleElement& b) {
     return {Single::sub(a.value, b.value)};
   }
-  static BITCLOAK_INLINE SingleElement subProduct(const SingleElement& a, const SingleElement& b) { return sub(a, b); }
   static BITCLOAK_INLINE SingleElement neg(const SingleElement& a) { return {Single::neg(a.value)}; }
+  /** a - b, to be multiplied with what may be large: the extension has another one. */
+  static BITCLOAK_INLINE SingleElement factor(const SingleElement& a, const SingleElement& b) { return sub(a, b); }
+
   static BITCLOAK_INLINE SingleElement dbl(const SingleElement& a) { return {Single::dbl(a.value)}; }
   static BITCLOAK_INLINE SingleElement mul(const SingleElement& a, const SingleElement& b) {
     return {Single::mul(a.value, b.value)};
+  }
+  static BITCLOAK_APART SingleElement mulSum(const SingleElement& a, const SingleElement& b, const SingleElement& c,
+                                             const SingleElement& d) {
+    ProductSum<Modulus> sum;
+    sum.add(a.value, b.value);
+    sum.add(c.value, d.value);
+    return {sum.reduced()};
   }
   static BITCLOAK_INLINE SingleElement sqr(const SingleElement& a) { return {Single::sqr(a.value)}; }
   static BITCLOAK_INLINE SingleElement subReduced(const SingleElement& a, const SingleElement& b,
@@ -31,8 +41,6 @@ struct SingleElement {
   }
   static BITCLOAK_INLINE SingleElement subReduced(const SingleElement& a, const SingleElement& b) { return sub(a, b); }
   static BITCLOAK_INLINE SingleElement reduce(const SingleElement& a) { return a; }
-
-  static BITCLOAK_INLINE SingleElement reduceWide(const SingleElement& a) { return a; }
 
   static Stored pack(const Single& a) { return a; }
   static Single unpack(const Stored& a) { return a; }

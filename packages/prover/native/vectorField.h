@@ -1,4 +1,4 @@
-// Several elements of a prime field at once, in limbs of 52 bits that are doubles: a fused multiply-add gives the high and then the low half of a
+// Several elements of a prime field at once, in limbs of 51 bits that are doubles: a fused multiply-add gives the high and then the low half of a
 // product exactly. The idea is that of Emmart, Zheng and Weems, "Faster Modular Exponentiation Using Double Precision Floating Point Arithmetic on
 // the GPU" (ARITH 2018), here with balanced limbs, since WebAssembly can only round to nearest.
 #pragma once
@@ -25,10 +25,11 @@ BITCLOAK_INLINE void repeat(const Step& step) {
 }
 
 /**
- * An element x as x·2^260 mod P in five balanced limbs, of 52 bits each; not reduced to a range.
+ * An element x as x·2^255 mod P in five balanced limbs, of 51 bits each; not reduced to a range.
  *
- * Every function takes and gives tidy elements: limbs 0 to 3 within ±(2^51 + 2^6), limb 4 within ±2^50, the whole within ±16 P. Why no rounding
- * can happen is said where numbers are added; test/packages/proverBounds.test.ts runs the same code over intervals instead of numbers.
+ * Every function takes and gives tidy elements: limbs 0 to 3 within ±(2^50 + 2^3). With a bit less than doubles have in half of them, four low halves
+ * of products and what is carried to them are whole numbers below 2^53, and four high halves stay beside the number that rounds them. How large the
+ * highest limb may be depends on what is done: test/packages/proverBounds.test.ts runs the same code over bounds instead of numbers.
  */
 template <class Modulus, class Lanes>
 struct VectorElement {
@@ -36,6 +37,9 @@ struct VectorElement {
   using Single = Element<Modulus>;
   static constexpr int LANES = Lanes::LANES;
   static constexpr int LIMBS = 5;
+  static constexpr int LIMB_BITS = 51;
+  /** A transform reduces in the first of so many stages. */
+  static constexpr u32 STAGES_PER_REDUCTION = 2;
 
   Number l[LIMBS];
 
@@ -44,27 +48,31 @@ struct VectorElement {
     double l[LIMBS];
   };
 
-  static constexpr double LIMB = 0x1p52;
-  static constexpr double LIMB_INVERSE = 0x1p-52;
-  /** Added to a number below 2^103 it leaves the sum where doubles are multiples of 2^52: so it rounds to whole limbs. */
-  static constexpr double ROUNDER = 0x1.8p104;
+  static constexpr double LIMB_INVERSE = 0x1p-51;
+  /** Added to a number within ±2^102 it leaves the sum where doubles are multiples of 2^51: so it rounds to whole limbs. */
+  static constexpr double ROUNDER = 0x1.8p103;
+  static constexpr double INTEGER_ROUNDER = 0x1.8p52;
 
-  /** Balanced limbs of a number below 2^255, of its value - P where that is nearer to zero. */
-  static constexpr Stored balanced(Words number, bool centered) {
-    bool negative = centered && !lessThan(number, halved(Single::P));
-    Words magnitude = negative ? minus(Single::P, number) : number;
+  static constexpr u64 LIMB_MASK = (u64{1} << LIMB_BITS) - 1;
+
+  /** Bits of a number below 2^255. */
+  static constexpr u64 chunkOf(const Words& number, int limb) {
+    const int bit = LIMB_BITS * limb;
+    u64 chunk = number.w[bit / 64] >> (bit % 64);
+    if (bit % 64 != 0 && bit / 64 < 3) chunk |= number.w[bit / 64 + 1] << (64 - bit % 64);
+    return chunk & LIMB_MASK;
+  }
+
+  /** Balanced limbs of a number below P, or of it less P, where that is nearer to zero. */
+  static constexpr Stored balanced(const Words& number, bool centered) {
+    const bool negative = centered && !lessThan(number, halved(Single::P));
+    const Words magnitude = negative ? minus(Single::P, number) : number;
     Stored result{};
     i64 carry = 0;
     for (int i = 0; i < LIMBS; i++) {
-      int bit = 52 * i;
-      u64 chunk = magnitude.w[bit / 64] >> (bit % 64);
-      if (bit % 64 != 0 && bit / 64 < 3) chunk |= magnitude.w[bit / 64 + 1] << (64 - bit % 64);
-      i64 limb = static_cast<i64>(chunk & ((u64{1} << 52) - 1)) + carry;
-      carry = 0;
-      if (i < LIMBS - 1 && limb > (i64{1} << 51)) {
-        limb -= i64{1} << 52;
-        carry = 1;
-      }
+      i64 limb = static_cast<i64>(chunkOf(magnitude, i)) + carry;
+      carry = i < LIMBS - 1 && limb > (i64{1} << (LIMB_BITS - 1)) ? 1 : 0;
+      limb -= carry << LIMB_BITS;
       result.l[i] = static_cast<double>(negative ? -limb : limb);
     }
     return result;
@@ -72,51 +80,49 @@ struct VectorElement {
 
   struct Constants {
     Stored p;
-    /** fold[i] = 2^(-52 (4 - i)) mod P: what limb i of a product is worth when the product is divided by 2^208. */
+    /** fold[i] = 2^(-51 (4 - i)) mod P: what limb i of a product is worth when the product is divided by 2^204. */
     Stored fold[4];
-    /** -1/P mod 2^52, balanced. */
+    /** -1/P mod 2^51, balanced. */
     double negatedInverse;
   };
 
-  /** 2^-exponent mod P: halving adds P where the number is odd. */
-  static constexpr Words negativePowerOfTwo(int exponent) {
-    Words value{{1, 0, 0, 0}};
-    for (int i = 0; i < exponent; i++) value = halved((value.w[0] & 1) != 0 ? plus(value, Single::P) : value);
-    return value;
+  static constexpr Words half(const Words& number) {
+    return halved((number.w[0] & 1) != 0 ? plus(number, Single::P) : number);
   }
 
   static constexpr Constants derive() {
     Constants constants{};
     constants.p = balanced(Single::P, false);
-    for (int i = 0; i < 4; i++) constants.fold[i] = balanced(negativePowerOfTwo(52 * (4 - i)), true);
-    i64 inverse = static_cast<i64>(Single::NEGATED_INVERSE & ((u64{1} << 52) - 1));
-    if (inverse > (i64{1} << 51)) inverse -= i64{1} << 52;
+    Words power{{1, 0, 0, 0}};
+    for (int i = 4; i-- > 0;) {
+      for (int bit = 0; bit < LIMB_BITS; bit++) power = half(power);
+      constants.fold[i] = balanced(power, true);
+    }
+    i64 inverse = static_cast<i64>(Single::NEGATED_INVERSE & LIMB_MASK);
+    if (inverse > (i64{1} << (LIMB_BITS - 1))) inverse -= i64{1} << LIMB_BITS;
     constants.negatedInverse = static_cast<double>(inverse);
     return constants;
   }
   static constexpr Constants CONSTANTS = derive();
 
-  /** Moves what exceeds a limb to the next one; all limbs at once, so that afterwards one can exceed 2^51 by what came in from below. */
+  /** Moves what exceeds a limb to the next one; all limbs at once, so that afterwards one can exceed 2^50 by what came in from below. */
   static BITCLOAK_INLINE VectorElement tidy(const VectorElement& a) {
-    const Number rounder = Lanes::broadcast(ROUNDER);
-    const Number inverse = Lanes::broadcast(LIMB_INVERSE);
+    const Number rounder = Lanes::broadcast(ROUNDER), inverse = Lanes::broadcast(LIMB_INVERSE);
     VectorElement result;
     Number carry = a.l[0];
     for (int i = 0; i < LIMBS; i++) {
       Number low = a.l[i];
+      Number high = low;
       if (i < LIMBS - 1) {
-        Number high = Lanes::sub(Lanes::add(a.l[i], rounder), rounder);
+        high = Lanes::sub(Lanes::add(a.l[i], rounder), rounder);
         low = Lanes::sub(a.l[i], high);
-        result.l[i] = i == 0 ? low : Lanes::fma(carry, inverse, low);
-        carry = high;
-      } else {
-        result.l[i] = Lanes::fma(carry, inverse, low);
       }
+      result.l[i] = i == 0 ? low : Lanes::fma(carry, inverse, low);
+      carry = high;
     }
     return result;
   }
 
-  // Limbs of two tidy elements add up to less than 2^53.
   static BITCLOAK_INLINE VectorElement add(const VectorElement& a, const VectorElement& b) {
     VectorElement sum;
     for (int i = 0; i < LIMBS; i++) sum.l[i] = Lanes::add(a.l[i], b.l[i]);
@@ -124,13 +130,8 @@ struct VectorElement {
   }
 
   static BITCLOAK_INLINE VectorElement sub(const VectorElement& a, const VectorElement& b) {
-    VectorElement difference;
-    for (int i = 0; i < LIMBS; i++) difference.l[i] = Lanes::sub(a.l[i], b.l[i]);
-    return tidy(difference);
+    return tidy(difference(a, b));
   }
-
-  /** For a b that is a product, which makes a difference for other vectors. */
-  static BITCLOAK_INLINE VectorElement subProduct(const VectorElement& a, const VectorElement& b) { return sub(a, b); }
 
   static BITCLOAK_INLINE VectorElement neg(const VectorElement& a) {
     VectorElement result;
@@ -138,24 +139,24 @@ struct VectorElement {
     return result;
   }
 
+  /** a - b, to be multiplied with what may be large: the extension has another one. */
+  static BITCLOAK_INLINE VectorElement factor(const VectorElement& a, const VectorElement& b) { return sub(a, b); }
+
   static BITCLOAK_INLINE VectorElement dbl(const VectorElement& a) { return add(a, a); }
 
-  /** a - b - c, of which |a - b - c| < 3.25 P must hold, brought within ±(P/2 + P/16). */
+  /** a - b - c, of which |a - b - c| < 8 P must hold, brought within ±(P/2 + P/16). */
   static BITCLOAK_INLINE VectorElement subReduced(const VectorElement& a, const VectorElement& b,
                                                   const VectorElement& c) {
-    VectorElement difference;
-    for (int i = 0; i < LIMBS; i++) difference.l[i] = Lanes::sub(Lanes::sub(a.l[i], b.l[i]), c.l[i]);
-    return reduce(tidy(difference));
+    return reduce(difference(difference(a, b), c));
   }
 
   static BITCLOAK_INLINE VectorElement subReduced(const VectorElement& a, const VectorElement& b) {
-    return reduce(sub(a, b));
+    return reduce(difference(a, b));
   }
 
-  /** A tidy element within ±3.25 P brought within ±(P/2 + P/16), by the quotient that its highest limb suggests. */
+  /** An element within ±8 P, of limbs that need not be tidy, brought within ±(P/2 + P/16) by the quotient that its highest limb suggests. */
   static BITCLOAK_INLINE VectorElement reduce(const VectorElement& a) {
-    // 1.5·2^52 rounds to whole numbers. Three times a limb of P, and 2^51 more, are within 2^53.
-    const Number rounder = Lanes::broadcast(0x1.8p52);
+    const Number rounder = Lanes::broadcast(INTEGER_ROUNDER);
     Number quotient = Lanes::fma(a.l[4], Lanes::broadcast(-1.0 / CONSTANTS.p.l[4]), rounder);
     quotient = Lanes::sub(quotient, rounder);
     VectorElement result;
@@ -163,188 +164,187 @@ struct VectorElement {
     return tidy(result);
   }
 
-  /** The same for any tidy element. */
-  static BITCLOAK_INLINE VectorElement reduceWide(const VectorElement& a) {
-    const Number integer = Lanes::broadcast(0x1.8p52), rounder = Lanes::broadcast(ROUNDER);
-    Number quotient = Lanes::fma(a.l[4], Lanes::broadcast(-1.0 / CONSTANTS.p.l[4]), integer);
-    quotient = Lanes::sub(quotient, integer);
-    VectorElement result;
-    Number carry = Lanes::broadcast(0);
-    for (int i = 0; i < LIMBS - 1; i++) {
-      Column column;
-      multiplyFirst(column, quotient, Lanes::broadcast(CONSTANTS.p.l[i]), rounder);
-      result.l[i] = Lanes::add(Lanes::fma(carry, Lanes::broadcast(-LIMB_INVERSE), a.l[i]), column.low);
-      carry = column.negatedHigh;
-    }
-    // The highest limb of P has 46 bits.
-    const Number highest = Lanes::fma(quotient, Lanes::broadcast(CONSTANTS.p.l[LIMBS - 1]), a.l[LIMBS - 1]);
-    result.l[LIMBS - 1] = Lanes::fma(carry, Lanes::broadcast(-LIMB_INVERSE), highest);
-    return tidy(result);
-  }
-
-  /** The sums of one column of a product: of the low halves, and, negated, of the high ones, which are multiples of 2^52. */
+  /**
+   * One column of a product. `low` is the sum of the low halves of what was added. `high` is that of the high ones, which are multiples of 2^51, and of
+   * the rounder: the multiply-add that rounds the next product adds it at the same time, and what it grew by is the high half. Such a sum is closed
+   * before it can become too large, and the next one opened with the other sign of the rounder: `other` is one that waits for its opposite, and `rest`
+   * are the pairs of such.
+   */
   struct Column {
-    Number low;
-    Number negatedHigh;
+    Number low, high, other, rest;
   };
 
-  static BITCLOAK_INLINE void multiplyFirst(Column& column, Number a, Number b, Number rounder) {
-    Number high = Lanes::fma(a, b, rounder);
-    column.negatedHigh = Lanes::sub(rounder, high);
-    column.low = Lanes::fma(a, b, column.negatedHigh);
+  /** Adds the high half of a product, and gives the low one. */
+  static BITCLOAK_INLINE Number addHigh(Column& column, const Number& a, const Number& b) {
+    const Number before = column.high;
+    column.high = Lanes::fma(a, b, before);
+    return Lanes::fma(a, b, Lanes::sub(before, column.high));
   }
 
-  static BITCLOAK_INLINE void multiplyNext(Column& column, Number a, Number b, Number rounder) {
-    Number high = Lanes::fma(a, b, rounder);
-    Number negatedHigh = Lanes::sub(rounder, high);
-    column.low = Lanes::add(column.low, Lanes::fma(a, b, negatedHigh));
-    column.negatedHigh = Lanes::addOther(column.negatedHigh, negatedHigh);
+  static BITCLOAK_INLINE void addProduct(Column& column, const Number& a, const Number& b) {
+    column.low = Lanes::add(column.low, addHigh(column, a, b));
   }
 
-  /** Brings the sum of the low halves within ±2^51, and what is taken away to the high ones. */
-  static BITCLOAK_INLINE void settle(Column& column, Number rounder) {
-    Number high = Lanes::sub(Lanes::add(column.low, rounder), rounder);
-    column.low = Lanes::sub(column.low, high);
-    column.negatedHigh = Lanes::subOther(column.negatedHigh, high);
+  static BITCLOAK_INLINE void firstProduct(Column& column, const Number& a, const Number& b) {
+    column.high = Lanes::broadcast(ROUNDER);
+    column.low = addHigh(column, a, b);
+  }
+
+  /** Opens the next sum of high halves; so many were closed before the one that is open. */
+  template <int CLOSED>
+  static BITCLOAK_INLINE void nextSum(Column& column) {
+    if constexpr (CLOSED % 2 == 0) {
+      column.other = column.high;
+    } else {
+      column.rest = carryOf<CLOSED>(column);
+    }
+    column.high = Lanes::broadcast(CLOSED % 2 == 0 ? -ROUNDER : ROUNDER);
+  }
+
+  template <int CLOSED>
+  static BITCLOAK_INLINE Number carryOf(const Column& column) {
+    const Number last = CLOSED % 2 == 0 ? Lanes::sub(column.high, Lanes::broadcast(ROUNDER))
+                                        : Lanes::add(column.other, column.high);
+    if constexpr (CLOSED < 2) return last;
+    return Lanes::add(column.rest, last);
+  }
+
+  /** Brings `low`, after something was carried to it, within ±2^50, and what is taken away to the high halves. */
+  static BITCLOAK_INLINE void settle(Column& column, const Number& low) {
+    const Number high = Lanes::add(column.high, low);
+    column.low = Lanes::add(low, Lanes::sub(column.high, high));
+    column.high = high;
+  }
+
+  static BITCLOAK_INLINE Number carriedTo(const Number& low, const Number& carry) {
+    return Lanes::fma(carry, Lanes::broadcast(LIMB_INVERSE), low);
+  }
+
+  /** How many sums the high halves of a product need. Four of limbs fit into one, but with nothing to spare for what exceeds a limb. */
+  static constexpr int sumsOf(int column) { return column >= 3 && column <= 6 ? 2 : 1; }
+
+  /** What column K has of a product beside the first, whose limb of `a` is the lowest. Those with highest limbs, which are larger, have a sum alone. */
+  template <int K, int CLOSED>
+  static BITCLOAK_INLINE void addProducts(Column& column, const VectorElement& a, const VectorElement& b) {
+    constexpr int FROM = K < LIMBS ? 0 : K - LIMBS + 1, TO = K - FROM;
+    if constexpr (FROM < TO) addProduct(column, a.l[TO], b.l[FROM]);
+    if constexpr (sumsOf(K) > 1) nextSum<CLOSED>(column);
+    repeat<FROM + 1, TO>([&](auto i) BITCLOAK_LAMBDA { addProduct(column, a.l[i], b.l[K - i]); });
   }
 
   // A call costs little beside a product, and the code stays in its cache.
   static BITCLOAK_APART VectorElement mul(const VectorElement& a, const VectorElement& b) {
-    const Number rounder = Lanes::broadcast(ROUNDER);
     Column columns[9];
-    repeat<0, 9>([&](auto column) BITCLOAK_LAMBDA {
-      constexpr int K = column, FROM = K < LIMBS ? 0 : K - LIMBS + 1, TO = K < LIMBS ? K : LIMBS - 1;
-      multiplyFirst(columns[K], a.l[FROM], b.l[K - FROM], rounder);
-      repeat<FROM + 1, TO + 1>([&](auto limb) BITCLOAK_LAMBDA {
-        // The low halves are within ±2^51: four of them stay within 2^53, below which every whole number is a double.
-        if constexpr (limb - FROM == 4) settle(columns[K], rounder);
-        multiplyNext(columns[K], a.l[limb], b.l[K - limb], rounder);
-      });
+    repeat<0, 9>([&](auto k) BITCLOAK_LAMBDA {
+      constexpr int FROM = k < LIMBS ? 0 : k - LIMBS + 1;
+      firstProduct(columns[k], a.l[FROM], b.l[k - FROM]);
+      addProducts<k, 0>(columns[k], a, b);
     });
-    return reduceProduct(columns);
+    return reduceProduct<1>(columns);
+  }
+
+  /** a·b + c·d, reduced once. */
+  static BITCLOAK_APART VectorElement mulSum(const VectorElement& a, const VectorElement& b, const VectorElement& c,
+                                             const VectorElement& d) {
+    Column columns[9];
+    repeat<0, 9>([&](auto k) BITCLOAK_LAMBDA {
+      constexpr int FROM = k < LIMBS ? 0 : k - LIMBS + 1;
+      firstProduct(columns[k], a.l[FROM], b.l[k - FROM]);
+      addProducts<k, 0>(columns[k], a, b);
+      // Eight low halves of the largest size are below 2^53, and more will be carried to some and folded to others.
+      if constexpr (k == 4) settle(columns[k], columns[k].low);
+      nextSum<sumsOf(k) - 1>(columns[k]);
+      addProduct(columns[k], c.l[FROM], d.l[k - FROM]);
+      addProducts<k, sumsOf(k)>(columns[k], c, d);
+      if constexpr (k != 1 && k != 4 && k < 7) settle(columns[k], columns[k].low);
+    });
+    return reduceProduct<2>(columns);
   }
 
   static BITCLOAK_APART VectorElement sqr(const VectorElement& a) {
-    const Number rounder = Lanes::broadcast(ROUNDER);
-    // Each pair of limbs once, and its low halves doubled: two of them are within 2^53 then.
+    Number twice[LIMBS];
+    for (int i = 0; i < LIMBS; i++) twice[i] = Lanes::add(a.l[i], a.l[i]);
     Column columns[9];
-    repeat<0, 9>([&](auto column) BITCLOAK_LAMBDA {
-      constexpr int K = column, FROM = K < LIMBS ? 0 : K - LIMBS + 1;
-      constexpr int PAIRS = (K < LIMBS ? K + 1 : 2 * LIMBS - 1 - K) / 2;
-      if constexpr (PAIRS == 0) {
-        multiplyFirst(columns[K], a.l[K / 2], a.l[K / 2], rounder);
-      } else {
-        multiplyFirst(columns[K], a.l[FROM], a.l[K - FROM], rounder);
-        if constexpr (PAIRS == 2) multiplyNext(columns[K], a.l[FROM + 1], a.l[K - FROM - 1], rounder);
-        columns[K].low = Lanes::add(columns[K].low, columns[K].low);
-        columns[K].negatedHigh = Lanes::addOther(columns[K].negatedHigh, columns[K].negatedHigh);
-        if constexpr (K % 2 == 0) {
-          if constexpr (PAIRS == 2) settle(columns[K], rounder);
-          multiplyNext(columns[K], a.l[K / 2], a.l[K / 2], rounder);
-        }
-      }
+    repeat<0, 9>([&](auto k) BITCLOAK_LAMBDA {
+      constexpr int FROM = k < LIMBS ? 0 : k - LIMBS + 1, TO = k - FROM;
+      firstProduct(columns[k], FROM < TO ? twice[FROM] : a.l[FROM], a.l[TO]);
+      if constexpr (sumsOf(k) > 1) nextSum<0>(columns[k]);
+      repeat<FROM + 1, k / 2 + 1>([&](auto i) BITCLOAK_LAMBDA {
+        addProduct(columns[k], i < k - i ? twice[i] : a.l[i], a.l[k - i]);
+      });
     });
-    return reduceProduct(columns);
+    return reduceProduct<1>(columns);
   }
 
   /**
-   * The columns' number divided by 2^260 modulo P. Limbs 0 to 3 are replaced at once by their worth after a division by 2^208 (Domb, "Fast Modular
-   * Multiplication", 2022): four times 2^51 · P/2 at most. One step of Montgomery's takes the last limb away. So the result is within
-   * (4·2^51·P/2 + 2^51·P)/2^52 = 1.5 P, and what the factors' product gives beyond: |a·b|/2^260.
+   * The columns' number divided by 2^255 modulo P. Limbs 0 to 3 are replaced at once by their worth after a division by 2^204 (Domb, "Fast Modular
+   * Multiplication", 2022), and one step of Montgomery's takes the last limb away. So the result is within (2^50·(Σ|fold| + P))/2^51, which is
+   * 1.01 P, and what the factors' product gives beyond: |a·b|/2^255.
    */
+  template <int PRODUCTS>
   static BITCLOAK_INLINE VectorElement reduceProduct(Column (&columns)[9]) {
     const Number rounder = Lanes::broadcast(ROUNDER);
-    const Number inverse = Lanes::broadcast(LIMB_INVERSE);
-    const Number negatedInverseOfLimb = Lanes::broadcast(-LIMB_INVERSE);
-    // limb[k]: what column k is worth itself, with what comes in from column k - 1. Within 2^51 + 5·2^50 + 4.
-    Number limb[10];
+    // Hidden from compilers, which would put the constants into the code: there they take more room and more instructions than a load.
+    const Constants* constants = &CONSTANTS;
+    asm("" : "+r"(constants));
+    settle(columns[4], columns[4].low);
+    Number limb[4];
     limb[0] = columns[0].low;
-    repeat<1, 9>([&](auto k) BITCLOAK_LAMBDA {
-      if constexpr (k < 8) settle(columns[k], rounder);
-      limb[k] = Lanes::fma(columns[k - 1].negatedHigh, negatedInverseOfLimb, columns[k].low);
+    Number carry = carryOf<PRODUCTS * sumsOf(0) - 1>(columns[0]);
+    repeat<1, 4>([&](auto k) BITCLOAK_LAMBDA {
+      settle(columns[k], carriedTo(columns[k].low, carry));
+      limb[k] = columns[k].low;
+      carry = carryOf<PRODUCTS * sumsOf(k) - 1>(columns[k]);
     });
-    limb[9] = Lanes::mul(columns[8].negatedHigh, negatedInverseOfLimb);
-    // All but the ends once more: within 2^51 + 4.
-    Number carry = limb[0];
-    repeat<1, 10>([&](auto k) BITCLOAK_LAMBDA {
-      Number own = limb[k];
-      Number high = own;
-      if constexpr (k < 9) {
-        high = Lanes::sub(Lanes::add(own, rounder), rounder);
-        own = Lanes::sub(own, high);
-      }
-      if constexpr (k > 1) own = Lanes::fma(carry, inverse, own);
-      limb[k] = own;
-      carry = high;
-    });
-
-    Column folded[5];
-    repeat<0, LIMBS>([&](auto j) BITCLOAK_LAMBDA {
-      multiplyFirst(folded[j], limb[0], Lanes::broadcast(CONSTANTS.fold[0].l[j]), rounder);
-      repeat<1, 4>([&](auto i) BITCLOAK_LAMBDA {
-        multiplyNext(folded[j], limb[i], Lanes::broadcast(CONSTANTS.fold[i].l[j]), rounder);
+    repeat<4, 9>([&](auto k) BITCLOAK_LAMBDA {
+      nextSum<PRODUCTS * sumsOf(k) - 1>(columns[k]);
+      repeat<0, 4>([&](auto i) BITCLOAK_LAMBDA {
+        addProduct(columns[k], limb[i], Lanes::broadcast(constants->fold[i].l[k - 4]));
       });
-      settle(folded[j], rounder);
     });
-    // The last limb, 2^208: within 2^51 + 4 + 2^51, and its product with the inverse within 2^103, since that is below 2^50.
-    const Number last = Lanes::add(limb[4], folded[0].low);
-    const Number negatedInverse = Lanes::broadcast(CONSTANTS.negatedInverse);
-    const Number high = Lanes::fma(last, negatedInverse, rounder);
-    const Number m = Lanes::fma(last, negatedInverse, Lanes::sub(rounder, high));
 
+    if constexpr (PRODUCTS > 1) settle(columns[4], columns[4].low);
+    const Number last = carriedTo(columns[4].low, carry), negatedInverse = Lanes::broadcast(constants->negatedInverse);
+    const Number high = Lanes::fma(last, negatedInverse, rounder);
+    const Number multiple = Lanes::fma(last, negatedInverse, Lanes::sub(rounder, high));
+    // What is left in the last limb is a multiple of 2^51, so that the sum is one however large it is.
+    const Number low = addHigh(columns[4], multiple, Lanes::broadcast(constants->p.l[0]));
+    carry = Lanes::add(carryOf<PRODUCTS * sumsOf(4)>(columns[4]), Lanes::addWhole(last, low));
     VectorElement result;
-    Column multiple;
-    multiplyFirst(multiple, m, Lanes::broadcast(CONSTANTS.p.l[0]), rounder);
-    // What is left in the last limb is a multiple of 2^52.
-    carry = Lanes::sub(Lanes::wholeLimbs(Lanes::add(last, multiple.low)), Lanes::add(folded[0].negatedHigh, multiple.negatedHigh));
-    repeat<1, LIMBS>([&](auto j) BITCLOAK_LAMBDA {
-      multiplyFirst(multiple, m, Lanes::broadcast(CONSTANTS.p.l[j]), rounder);
-      // Of the limb 2^51 + 4, of the carry 5·2^50 + 2: within 2^53, but not with both low halves, 2^51 each. So it gives away its own carry first.
-      Number sum = Lanes::fma(carry, inverse, limb[4 + j]);
-      const Number spill = Lanes::sub(Lanes::add(sum, rounder), rounder);
-      sum = Lanes::add(Lanes::sub(sum, spill), Lanes::add(folded[j].low, multiple.low));
-      const Number spillOfSum = Lanes::sub(Lanes::add(sum, rounder), rounder);
-      result.l[j - 1] = Lanes::sub(sum, spillOfSum);
-      carry = Lanes::sub(Lanes::addOther(spill, spillOfSum), Lanes::addOther(folded[j].negatedHigh, multiple.negatedHigh));
+    repeat<5, 9>([&](auto k) BITCLOAK_LAMBDA {
+      // Of a sum of products more is carried to the first two.
+      constexpr bool IS_SETTLED_LATE = PRODUCTS > 1 && k < 7;
+      if constexpr (!IS_SETTLED_LATE) settle(columns[k], columns[k].low);
+      addProduct(columns[k], multiple, Lanes::broadcast(constants->p.l[k - 4]));
+      if constexpr (IS_SETTLED_LATE) settle(columns[k], columns[k].low);
+      settle(columns[k], carriedTo(columns[k].low, carry));
+      result.l[k - 5] = columns[k].low;
+      carry = carryOf<PRODUCTS * sumsOf(k)>(columns[k]);
     });
-    result.l[LIMBS - 1] = Lanes::fma(carry, inverse, limb[9]);
+    result.l[LIMBS - 1] = Lanes::mul(carry, Lanes::broadcast(LIMB_INVERSE));
     return result;
   }
 
   // Between memory and vectors.
 
-  static Stored pack(const Single& a) {
-    constexpr Single FACTOR = Single::of(powerOfTwo(260, Single::P));
-    return balanced(Single::mul(a, FACTOR).words(), true);
-  }
+  /** Single elements are held times 2^256. */
+  static Stored pack(const Single& a) { return balanced(half(a.words()), true); }
 
   static Single unpack(const Stored& a) {
-    constexpr Stored UNBALANCED = plainLimbs(Single::P);
-    constexpr Single FACTOR = Single::of(powerOfTwo(252, Single::P));
-    // Within (-P, 2 P), and then within (0, 3 P), which four words hold.
-    double quotient = a.l[4] / UNBALANCED.l[4];
-    i64 multiple = static_cast<i64>(quotient) - (quotient < 0 ? 1 : 0) - 1;
+    constexpr Single FACTOR = Single::of(powerOfTwo(512 - 255, Single::P));
+    // Between 0 and 3 P, which four words hold.
+    const double quotient = a.l[4] / static_cast<double>(chunkOf(Single::P, 4));
+    const i64 multiple = static_cast<i64>(quotient) - (quotient < 0 ? 1 : 0) - 1;
     i64 carry = 0;
     u64 limbs[LIMBS];
     for (int i = 0; i < LIMBS; i++) {
-      i64 limb = static_cast<i64>(a.l[i]) - multiple * static_cast<i64>(UNBALANCED.l[i]) + carry;
-      carry = limb >> 52;
-      limbs[i] = static_cast<u64>(limb) & ((u64{1} << 52) - 1);
+      carry += static_cast<i64>(a.l[i]) - multiple * static_cast<i64>(chunkOf(Single::P, i));
+      limbs[i] = i < LIMBS - 1 ? static_cast<u64>(carry) & LIMB_MASK : static_cast<u64>(carry);
+      carry >>= LIMB_BITS;
     }
-    Words number{{limbs[0] | limbs[1] << 52, limbs[1] >> 12 | limbs[2] << 40, limbs[2] >> 24 | limbs[3] << 28,
-                  limbs[3] >> 36 | limbs[4] << 16}};
+    const Words number{{limbs[0] | limbs[1] << 51, limbs[1] >> 13 | limbs[2] << 38, limbs[2] >> 26 | limbs[3] << 25,
+                        limbs[3] >> 39 | limbs[4] << 12}};
     return Single::mul(Single::of(number), FACTOR);
-  }
-
-  static constexpr Stored plainLimbs(const Words& number) {
-    Stored result{};
-    for (int i = 0; i < LIMBS; i++) {
-      int bit = 52 * i;
-      u64 chunk = number.w[bit / 64] >> (bit % 64);
-      if (bit % 64 != 0 && bit / 64 < 3) chunk |= number.w[bit / 64 + 1] << (64 - bit % 64);
-      result.l[i] = static_cast<double>(chunk & ((u64{1} << 52) - 1));
-    }
-    return result;
   }
 
   static BITCLOAK_INLINE VectorElement broadcast(const Stored& a) {
@@ -386,6 +386,13 @@ struct VectorElement {
   BITCLOAK_INLINE VectorElement negatedUpper(int distance) const {
     VectorElement result;
     for (int i = 0; i < LIMBS; i++) result.l[i] = Lanes::negatedUpper(l[i], distance);
+    return result;
+  }
+
+ private:
+  static BITCLOAK_INLINE VectorElement difference(const VectorElement& a, const VectorElement& b) {
+    VectorElement result;
+    for (int i = 0; i < LIMBS; i++) result.l[i] = Lanes::sub(a.l[i], b.l[i]);
     return result;
   }
 };
