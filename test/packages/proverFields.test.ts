@@ -188,6 +188,28 @@ for (const [backend, operations] of Object.entries(BACKENDS)) {
         }
       });
 
+      it('of one point by any scalar near those at which halves change are those of @noble/curves', () => {
+        // 36x³ + 18x² + 6x + 1 for the curve's parameter, and the pairs (a, b) for which a + b·λ is a multiple of the order.
+        const x = 4965661367192848881n;
+        const lambda = 36n * x ** 3n + 18n * x ** 2n + 6n * x + 1n;
+        const [small, large] = [2n * x + 1n, 6n * x ** 2n + 2n * x];
+        assert.equal(Fr.create(small - large * lambda), 0n);
+        const borders = [1n, 3n, small - 2n, large / 2n].flatMap((odd) =>
+          [small, large].map((divisor) => ((odd | 1n) * Fr.ORDER) / (2n * divisor)),
+        );
+        const centres = [0n, 1n << 126n, 1n << 128n, Fr.ORDER / 2n, lambda, lambda ** 2n, small, large, ...borders];
+        const factors = centres.flatMap((centre) =>
+          [-1n, 0n, 1n].flatMap((distance) => [Fr.create(centre + distance), Fr.create(-centre + distance)]),
+        );
+        for (const factor of new Set(factors)) {
+          const [g1, g2] = [bn254.G1.Point, bn254.G2.Point];
+          const of1 = factor === 0n ? g1.ZERO : g1.BASE.multiply(factor);
+          const of2 = factor === 0n ? g2.ZERO : g2.BASE.multiply(factor);
+          assert.deepEqual(sumOfMultiples(apply, 'G1', g1Bytes([g1.BASE]), [factor]), fromBytes(g1Bytes([of1])));
+          assert.deepEqual(sumOfMultiples(apply, 'G2', g2Bytes([g2.BASE]), [factor]), fromBytes(g2Bytes([of2])));
+        }
+      });
+
       it('meet equal and opposite points, infinity, and come to it', () => {
         const draw = fromBytes(seededElementBytes('collisions', 4000));
         let next = 0;

@@ -169,15 +169,11 @@ class Groth16 {
   static Status readTable(const Bytes& bytes, u32 firstScalar, PointTable<Field>& table) {
     constexpr size_t SIZE = sizeof(Single) * 2;
     const size_t count = bytes.size / SIZE;
-    table.points = Array<StoredPoint<Field>>(count);
-    table.scalarOf = Array<u32>(count);
-    table.size = 0;
+    table = PointTable<Field>(count);
     for (size_t i = 0; i < count; i++) {
       Affine<Single> point;
       if (!readPoint(bytes.data + i * SIZE, point)) return KEY_POINT;
-      if (point.isInfinity()) continue;
-      table.points[table.size] = GroupSums<Field>::pack(point);
-      table.scalarOf[table.size++] = firstScalar + static_cast<u32>(i);
+      table.add(point, firstScalar + static_cast<u32>(i));
     }
     return SUCCESS;
   }

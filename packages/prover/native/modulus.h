@@ -50,9 +50,8 @@ constexpr Words halved(const Words& value) {
   return result;
 }
 
-/** 2^exponent mod modulus, where modulus < 2^255. */
-constexpr Words powerOfTwo(int exponent, const Words& modulus) {
-  Words value{{1, 0, 0, 0}};
+/** 2^exponent·value mod modulus, where value < modulus < 2^255. */
+constexpr Words powerOfTwo(int exponent, const Words& modulus, Words value = {{1, 0, 0, 0}}) {
   for (int i = 0; i < exponent; i++) {
     value = plus(value, value);
     if (!lessThan(value, modulus)) value = minus(value, modulus);

@@ -88,9 +88,7 @@ template <class Field>
 void sumOfMultiples(const u8* left, const u8* right, u8* result, size_t count) {
   using Single = typename Field::Single;
   Array<Words> scalars(count);
-  PointTable<Field> table;
-  table.points = Array<StoredPoint<Field>>(count);
-  table.scalarOf = Array<u32>(count);
+  PointTable<Field> table(count);
   for (size_t i = 0; i < count; i++) {
     scalars[i] = readWords(right + i * ELEMENT_BYTES);
     Affine<Single> point;
@@ -99,9 +97,7 @@ void sumOfMultiples(const u8* left, const u8* right, u8* result, size_t count) {
       coordinates[part] = Base::fromNumber(readWords(left + i * sizeof point + part * ELEMENT_BYTES));
     }
     __builtin_memcpy(static_cast<void*>(&point), coordinates, sizeof point);
-    if (point.isInfinity()) continue;
-    table.points[table.size] = GroupSums<Field>::pack(point);
-    table.scalarOf[table.size++] = static_cast<u32>(i);
+    table.add(point, static_cast<u32>(i));
   }
   const Digits digits(scalars.data(), count, 8);
   Array<Point<Single>> windows(digits.windows);
