@@ -32,25 +32,27 @@ export class Cancellations {
   readonly #ofOrder = new Map<bigint, Known>();
   #sliceEnd = 0;
 
-  /** Of an order after `k` fills, and after each of the next: the unix seconds from which that state counts as spent, where it is being taken back. */
-  async times(
+  /** Unix seconds from which an order's state after `k` fills counts as spent, where it is being taken back. */
+  time(wallet: EnclaveWallet, { owner }: Order, orderHash: bigint, k: number): number | undefined {
+    const { cancelled } = wallet;
+    const keys = wallet.account(owner);
+    if (cancelled.size === 0 || keys === undefined) return undefined;
+    const { nullifiers } = this.#known(orderHash);
+    const nullifier = (nullifiers[k] ??= orderNullifierOf(cancelKeyOf(keys.nullifierKey, orderHash, BigInt(k))));
+    return cancelled.get(nullifier);
+  }
+
+  /** The same of the state after `k` fills, and of the next ones. */
+  async #times(
     wallet: EnclaveWallet,
-    { owner }: Order,
-    orderHash: bigint,
+    { order, orderHash }: Ticket,
     k: number,
     count: number,
   ): Promise<(number | undefined)[]> {
-    const { cancelled } = wallet;
-    const keys = wallet.account(owner);
-    if (cancelled.size === 0 || keys === undefined) return [];
-    const { nullifiers } = this.#known(orderHash);
     const times: (number | undefined)[] = [];
     for (let state = k; state < k + count; state++) {
       if (state > k) await this.#pause();
-      const nullifier = (nullifiers[state] ??= orderNullifierOf(
-        cancelKeyOf(keys.nullifierKey, orderHash, BigInt(state)),
-      ));
-      times.push(cancelled.get(nullifier));
+      times.push(this.time(wallet, order, orderHash, state));
     }
     return times;
   }
@@ -72,13 +74,13 @@ export class Cancellations {
     if (cancelled.size === 0) return found;
     const end = performance.now() + msMax;
     for (const { ticket, matched, ahead } of orders) {
-      const { id, order, orderHash, until } = ticket;
+      const { id, orderHash, until } = ticket;
       const first = Number(ticket.k);
       const comparing = { cancelled, size: cancelled.size, first, end: first + matched + ahead };
       const known = this.#known(orderHash);
       if (isSame(known.compared, comparing)) continue;
       await this.#pause();
-      const times = await this.times(wallet, order, orderHash, first, matched + ahead);
+      const times = await this.#times(wallet, ticket, first, matched + ahead);
       known.compared = comparing;
       // A later state that is spent soon, or already, counts when the order has come to it.
       const counts = (time: number | undefined, index: number) =>

@@ -195,32 +195,29 @@ export class Operator {
    */
   async submit(order: NewOrder): Promise<ExchangeEvent[]> {
     const orderHash = orderHashOf(order.order);
-    return (await this.#refuse(order, orderHash)) ?? this.machine.execute({ kind: 'order', ...order, orderHash });
+    return this.#refuse(order, orderHash) ?? this.machine.execute({ kind: 'order', ...order, orderHash });
   }
 
   /** @param order the owner's number of it. */
   async amend(owner: bigint, order: number, amendment: Amendment): Promise<ExchangeEvent[]> {
     if (amendment.order === undefined) return this.machine.execute({ kind: 'amend', owner, order, amendment });
     const orderHash = orderHashOf(amendment.order);
-    const refused = await this.#refuse(amendment, orderHash);
+    const refused = this.#refuse(amendment, orderHash);
     return refused ?? this.machine.execute({ kind: 'amend', owner, order, amendment: { ...amendment, orderHash } });
   }
 
   async withdraw(withdrawal: NewWithdrawal): Promise<ExchangeEvent[]> {
     const orderHash = orderHashOf(withdrawal.order);
-    return (
-      (await this.#refuse(withdrawal, orderHash)) ??
-      this.machine.execute({ kind: 'withdraw', ...withdrawal, orderHash })
-    );
+    return this.#refuse(withdrawal, orderHash) ?? this.machine.execute({ kind: 'withdraw', ...withdrawal, orderHash });
   }
 
-  async #refuse({ order, signature }: SignedOrder, orderHash: bigint): Promise<ExchangeEvent[] | undefined> {
+  #refuse({ order, signature }: SignedOrder, orderHash: bigint): ExchangeEvent[] | undefined {
     const refused = (reason: Refusal): ExchangeEvent[] => [{ kind: 'refused', reason }];
     const wallet = this.#wallet;
     const keys = wallet?.account(order.owner);
     if (wallet === undefined || keys === undefined) return refused('ownerUnknown');
     if (!this.#verifier.verify(keys.publicKey, orderHash, signature)) return refused('signatureInvalid');
-    const [time] = await this.#cancellations.times(wallet, order, orderHash, 0, 1);
+    const time = this.#cancellations.time(wallet, order, orderHash, 0);
     return time === undefined ? undefined : refused('orderCancelled');
   }
 
