@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Manifest, Token } from '@bitcloak/chain/manifest';
 import type { Prover } from '@bitcloak/prover/proof';
+import type { Outcome } from '@bitcloak/wallet/types';
 import type { TradingClient } from '@bitcloak/trading/client';
 import { formatAmount, parseAmount } from '@bitcloak/protocol/amounts';
 import { marketMaker } from '../examples/marketMaker.ts';
@@ -25,7 +26,7 @@ export async function tradeTrip(
 ): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'bitcloak-trade-'));
   const [coin, dollar] = manifest.tokens as [Token, Token];
-  const step = async (name: string, work: () => Promise<{ gasUsed: bigint; proofMs: number } | undefined>) => {
+  const step = async (name: string, work: () => Promise<Pick<Outcome, 'gasUsed' | 'proofMs'> | undefined>) => {
     const started = performance.now();
     const outcome = await work();
     const milliseconds = performance.now() - started;

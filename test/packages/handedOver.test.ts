@@ -12,8 +12,9 @@ import type { Route } from '@bitcloak/wallet/types';
 import { WalletKeys } from '@bitcloak/wallet/walletKeys';
 import type { OwnedNote } from '@bitcloak/wallet/walletState';
 import { newMnemonic } from '@bitcloak/notes/mnemonic';
+import { hexlify, toBeHex } from 'ethers';
 import { RpcError } from '../support/hostileEndpoint.ts';
-import { FEE, KeepingRelayer } from '../support/relayer.ts';
+import { FEE, KeepingRelayer, refusing } from '../support/relayer.ts';
 import { DIRECT, SyncBench, type TestWallet } from '../support/syncBench.ts';
 
 const asset = NATIVE_ASSET;
@@ -56,6 +57,7 @@ describe('a transfer that somebody else has', function () {
   beforeEach(async () => {
     bench.hostile.repent();
     relayer.kept.length = 0;
+    relayer.answer = refusing;
     wallet = await newWallet();
     payer = await bench.session(wallet);
     payeeKeys = new WalletKeys({ mnemonic: newMnemonic() });
@@ -164,6 +166,21 @@ describe('a transfer that somebody else has', function () {
     await payer.sync();
     assert.deepEqual(payer.pending(asset), []);
     assert.equal((await payer.balances())[0]?.locked, 5_000n);
+  });
+
+  it('is not shown to the endpoint, where a relayer sends it, nor asked for by anything that tells it from others', async () => {
+    await deposit(20_000n);
+    relayer.answer = async (transfer) => ({ status: 200, body: { transaction: (await land(transfer)).hash } });
+    bench.hostile.repent();
+    const { transaction, block, gasUsed } = await pay(5_000n, relayed());
+    assert.deepEqual([block, gasUsed], [await bench.height(), undefined]);
+    const [{ shown, extData }] = relayer.kept as [ProvenTransfer];
+    const own = [...shown.nullifiers, ...shown.commitments, shown.message].map((word) => toBeHex(word, 32));
+    const said = JSON.stringify(bench.hostile.calls).toLowerCase();
+    for (const word of [...own, transaction, hexlify(extData.ciphertext)]) assert.ok(!said.includes(word.slice(2)));
+    assert.deepEqual(await received(), [5_000n]);
+    await payer.sync();
+    assert.deepEqual(payer.pending(asset), []);
   });
 
   it('takes the fee that was agreed, and no more of those that it excludes', async () => {

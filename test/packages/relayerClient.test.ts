@@ -3,7 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { POOL_ABI } from '@bitcloak/chain/generated/abi';
 import { formatAccount } from '@bitcloak/chain/manifest';
-import type { ProvenTransfer } from '@bitcloak/chain/pool';
+import { PoolClient, type ProvenTransfer } from '@bitcloak/chain/pool';
 import { decodeInfo, decodeTransfer, encodeInfo, encodeTransfer, type WireTransfer } from '@bitcloak/chain/relayWire';
 import { formatAddress } from '@bitcloak/notes/address';
 import type { Commitment, Nullifier } from '@bitcloak/notes/note';
@@ -181,30 +181,49 @@ describe("a relayer's client", () => {
     }
   });
 
-  describe('looks on the chain whether the transaction is the transfer', () => {
+  describe('looks for the transfer among the events of the pool', () => {
     const pool = new Interface(POOL_ABI);
-    const logOf = (address: bigint, commitments: readonly bigint[]) => {
-      const values = [0n, transfer.shown.nullifiers, commitments, transfer.extData.ciphertext];
-      const { data, topics } = pool.encodeEventLog('Transferred', values);
-      return { address: formatAccount(address), data, topics, blockNumber: 7, index: 0, transactionHash: HASH };
+    const { nullifiers, commitments } = transfer.shown;
+    const logOf = (blockNumber: number, spent: readonly bigint[], made: readonly bigint[]) => {
+      const { data, topics } = pool.encodeEventLog('Transferred', [0n, spent, made, transfer.extData.ciphertext]);
+      const place = { blockNumber, index: 0, transactionHash: HASH, removed: false };
+      return { ...place, address: formatAccount(POOL), data, topics };
     };
-    const wait = (logs: object[], status = 1) => {
-      const receipt = { status, blockNumber: 7, gasUsed: 8n, logs };
-      const provider = { getTransactionReceipt: () => Promise.resolve(receipt) };
-      return waitForRelayed(provider as unknown as Provider, POOL, HASH, transfer);
-    };
-    const { commitments } = transfer.shown;
+    const foreign = logOf(8, [20n, 21n], [22n, 23n, 24n]);
 
-    it('and believes it then', async () => {
-      const foreign = { ...logOf(5n, commitments), data: '0x' };
-      assert.deepEqual(await wait([foreign, logOf(POOL, commitments)]), { block: 7, gasUsed: 8n });
+    /** The chain is one block higher each time that it is asked; `logsAt` has all its logs at a height. */
+    function wait(logsAt: (height: number) => object[], after = 7) {
+      const asked: [number, number][] = [];
+      let height = after;
+      const provider = {
+        getBlockNumber: () => Promise.resolve(height++),
+        getLogs: ({ fromBlock, toBlock }: { fromBlock: number; toBlock: number }) => {
+          asked.push([fromBlock, toBlock]);
+          return Promise.resolve(logsAt(toBlock));
+        },
+      };
+      const runner = { ...provider, provider } as unknown as Provider;
+      const found = waitForRelayed(new PoolClient(POOL, runner), runner, { after, named: '0x77', transfer });
+      return { found, asked };
+    }
+
+    it('and believes these alone, whatever the relayer calls its transaction', async () => {
+      const { found, asked } = wait((height) =>
+        height < 9 ? [foreign] : [foreign, logOf(9, nullifiers, commitments)],
+      );
+      assert.deepEqual(await found, { transaction: HASH, block: 9 });
+      assert.deepEqual(asked, [
+        [8, 8],
+        [8, 9],
+      ]);
     });
 
-    it('and not where it is another transfer, of another contract, or nothing', async () => {
-      for (const logs of [[logOf(POOL, [12n, 13n, 15n])], [logOf(POOL + 1n, commitments)], []]) {
-        await assert.rejects(wait(logs), { code: 'RELAYER_REFUSED', message: /is not this transfer/ });
-      }
-      await assert.rejects(wait([], 0), { code: 'TRANSACTION_FAILED', message: /reverted/ });
+    it('and not those of an earlier one, which has landed in its place', async () => {
+      const earlier = logOf(8, [nullifiers[0] as bigint, 30n], [31n, 32n, 33n]);
+      await assert.rejects(wait(() => [earlier]).found, {
+        code: 'TRANSACTION_FAILED',
+        message: /in place of this one/,
+      });
     });
   });
 });

@@ -104,14 +104,18 @@ export async function provenSend(
   return bench.prove({ key: input.key, inputs: [input], outputs, extData: { ciphertext: maker.ciphertext() } });
 }
 
+type RelayerAnswer = (transfer: ProvenTransfer) => Promise<{ status: number; body: object }>;
+
+/** Whatever the transfer. */
+export const refusing: RelayerAnswer = async () => ({
+  status: 503,
+  body: { code: 'ENDPOINT_UNREACHABLE', message: 'try again later' },
+});
+
 /** A relayer that answers what it is told to, and keeps every transfer that it is handed. */
 export class KeepingRelayer {
   readonly kept: ProvenTransfer[] = [];
-  /** Answers a transfer; a refusal that means nothing unless it is changed. */
-  answer: (transfer: ProvenTransfer) => Promise<{ status: number; body: object }> = async () => ({
-    status: 503,
-    body: { code: 'ENDPOINT_UNREACHABLE', message: 'try again later' },
-  });
+  answer = refusing;
   readonly #server = createServer((request, response) => {
     void (async () => {
       const chunks: Buffer[] = [];

@@ -102,7 +102,7 @@ export function pendingJson({ kind, amount, time }: HandedTransfer, token: Token
 }
 
 export function outcomeText({ transaction, block, gasUsed, fee, proofMs }: Outcome, token: Token): string {
-  const parts = [`transaction ${transaction}`, `block ${block}, ${gasUsed} gas`];
+  const parts = [`transaction ${transaction}`, `block ${block}${gasUsed === undefined ? '' : `, ${gasUsed} gas`}`];
   if (fee > 0n) parts.push(`${amountText(fee, token)} to the relayer`);
   if (proofMs > 0) parts.push(`proof in ${(proofMs / 1000).toFixed(1)} s`);
   return `${parts[0]}\n${parts.slice(1).join(', ')}`;
@@ -112,5 +112,6 @@ export function outcomeJson(
   { transaction, block, gasUsed, fee, proofMs }: Outcome,
   token: Token,
 ): { [field: string]: Json } {
-  return { transaction, block, gasUsed: Number(gasUsed), fee: amountJson(fee, token), proofMs: Math.round(proofMs) };
+  const gas = gasUsed === undefined ? null : Number(gasUsed);
+  return { transaction, block, gasUsed: gas, fee: amountJson(fee, token), proofMs: Math.round(proofMs) };
 }

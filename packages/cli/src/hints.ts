@@ -13,6 +13,7 @@ const HINTS: Readonly<Record<string, string>> = {
   NOTE_LOCKED: `${COMMAND} wallet notes shows the locks; ${COMMAND} reclaim takes home what has expired.`,
   TRANSFER_PENDING: `${COMMAND} merge TOKEN --direct spends its notes to this wallet itself, so that it can never land; once that is inserted, anything can be paid again.`,
   GAS_INSUFFICIENT: `${COMMAND} wallet account shows what is there; on a development chain ${COMMAND} faucet gives some.`,
+  RELAYER_REFUSED: `Where it says that a note is spent or a root unknown, an endpoint has lied: ${COMMAND} sync --again --endpoint URL reads everything again, from another one.`,
   RELAYER_UNREACHABLE:
     'Another relayer can be named with --relayer URL; --direct needs none, and shows your public account.',
   SESSION_REFUSED: `An operator knows an account once it has seen a deposit to it: ${COMMAND} trade open makes one, and a few blocks must pass.`,

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { decodeEvent } from '@bitcloak/chain/events';
-import { callError, type ProvenTransfer } from '@bitcloak/chain/pool';
+import type { PoolEvent } from '@bitcloak/chain/events';
+import { callError, type PoolClient, type ProvenTransfer } from '@bitcloak/chain/pool';
 import { decodeInfo, decodeRelayed, encodeTransfer, type RelayerInfo } from '@bitcloak/chain/relayWire';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { BitcloakError, shownWords } from '@bitcloak/protocol/errors';
 import { readText } from '@bitcloak/trading/http';
-import type { Provider, TransactionReceipt } from 'ethers';
+import type { Provider } from 'ethers';
 
 const INFO_MS_MAX = 10_000;
 /** Longer than a relayer takes: who gives up before it answers does not know whether it sent. */
@@ -13,6 +13,7 @@ const RELAY_MS_MAX = 45_000;
 const ANSWER_BYTES_MAX = 65_536;
 const CONFIRMED_MS_MAX = 300_000;
 const POLL_MS = 500;
+const REREAD_BLOCKS = 16;
 const MAY_LAND = 'the transfer may still land, and whatever you pay next takes its place';
 
 /**
@@ -31,7 +32,7 @@ export async function relayerInfo(url: string): Promise<RelayerInfo> {
 /**
  * Has a relayer send a transfer. Whatever it answers, it has the transfer then, and may send it.
  *
- * @returns what it says is the transaction's hash; `waitForRelayed` finds out whether that is so.
+ * @returns what it says is the transaction's hash; `waitForRelayed` finds out what is.
  */
 export async function relay(url: string, transfer: ProvenTransfer): Promise<string> {
   try {
@@ -42,43 +43,51 @@ export async function relay(url: string, transfer: ProvenTransfer): Promise<stri
   }
 }
 
-/** Waits until the chain shows that a relayer's transaction is this transfer. */
+/**
+ * Waits until the pool's events show a relayed transfer, and whose transaction it was. All events are read, as for a synchronisation: an endpoint that was
+ * asked for the relayer's transaction would know whose it is.
+ *
+ * @param after the newest block when the transfer was made.
+ * @param named what the relayer says is the transaction; only for the error.
+ */
 export async function waitForRelayed(
+  pool: PoolClient,
   provider: Provider,
-  pool: bigint,
-  transaction: string,
-  transfer: ProvenTransfer,
-): Promise<{ block: number; gasUsed: bigint }> {
+  { after, named, transfer }: { after: number; named: string; transfer: ProvenTransfer },
+): Promise<{ transaction: string; block: number }> {
+  const { nullifiers, commitments } = transfer.shown;
   const deadline = performance.now() + CONFIRMED_MS_MAX;
+  let from = after + 1;
   while (performance.now() < deadline) {
-    const receipt = await provider.getTransactionReceipt(transaction).catch((error: unknown) => {
-      throw callError(error);
-    });
-    if (receipt === null) {
-      await new Promise((done) => setTimeout(done, POLL_MS));
-      continue;
+    const { head, events } = await eventsFrom(pool, provider, from);
+    for (const event of events) {
+      if (event.kind !== 'transferred' || !event.nullifiers.some((spent) => nullifiers.includes(spent))) continue;
+      // Commitments are fresh for every transfer.
+      if (event.commitments.every((commitment, index) => commitment === commitments[index])) {
+        return { transaction: event.transaction, block: event.block };
+      }
+      const message = `transaction ${event.transaction} has spent the notes: an earlier transfer, which was still pending, has landed in place of this one`;
+      throw new BitcloakError('TRANSACTION_FAILED', message);
     }
-    if (receipt.status !== 1)
-      throw new BitcloakError('TRANSACTION_FAILED', `the relayer's transaction ${transaction} reverted; ${MAY_LAND}`);
-    if (!showsTransfer(receipt, pool, transfer)) {
-      const message = `the relayer named transaction ${transaction}, which is not this transfer; ${MAY_LAND}`;
-      throw new BitcloakError('RELAYER_REFUSED', message);
-    }
-    return { block: receipt.blockNumber, gasUsed: receipt.gasUsed };
+    // The newest blocks may be reorganised.
+    from = Math.max(after + 1, head + 1 - REREAD_BLOCKS);
+    await new Promise((done) => setTimeout(done, POLL_MS));
   }
-  const message = `the relayer's transaction ${transaction} is not on the chain yet; ${MAY_LAND}`;
+  const message = `the transfer is not on the chain yet (the relayer names transaction ${named}); ${MAY_LAND}`;
   throw new BitcloakError('TRANSACTION_FAILED', message);
 }
 
-/** Commitments are fresh for every transfer, and only its owner's proof has the pool publish them. */
-function showsTransfer(receipt: TransactionReceipt, pool: bigint, { shown }: ProvenTransfer): boolean {
-  return receipt.logs.some((log) => {
-    if (BigInt(log.address) !== pool) return false;
-    const event = decodeEvent(log);
-    return (
-      event?.kind === 'transferred' && event.commitments.every((commitment, i) => commitment === shown.commitments[i])
-    );
-  });
+async function eventsFrom(
+  pool: PoolClient,
+  provider: Provider,
+  from: number,
+): Promise<{ head: number; events: PoolEvent[] }> {
+  try {
+    const head = await provider.getBlockNumber();
+    return { head, events: head < from ? [] : await pool.events(from, head) };
+  } catch (error) {
+    throw callError(error);
+  }
 }
 
 /** One request. A redirection is not followed: it would send the user's address and transfer somewhere that nobody agreed to. */

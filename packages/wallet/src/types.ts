@@ -88,7 +88,8 @@ export type Route =
 export type Outcome = {
   readonly transaction: string;
   readonly block: number;
-  readonly gasUsed: bigint;
+  /** Of a transaction of one's own: what a relayer paid is not looked up. */
+  readonly gasUsed?: bigint;
   /** Base units paid to a relayer. */
   readonly fee: bigint;
   /** Milliseconds spent on witness and proof; 0 where none was needed. */
