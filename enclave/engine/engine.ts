@@ -1,7 +1,7 @@
 import type { Side } from '@bitcloak/protocol/orders';
 import { Book, type Counters } from './book.ts';
 import { REASON, REJECTION, SIDE, TIME_IN_FORCE, TYPE } from './codes.ts';
-import type { Command, DropReason } from './commands.ts';
+import type { Command, DropReason, NewOrder } from './commands.ts';
 import { Events, type EngineEvent } from './events.ts';
 import { digest, hexOf, SUBJECT, WEIGHTS_HIGH, WEIGHTS_LOW } from './hash.ts';
 import { keyOf, ladderOf, marketOf } from './levels.ts';
@@ -216,6 +216,27 @@ export class Engine {
     const order = this.#book.orders.find(id);
     if (order === NONE) return this.events.rejected(REJECTION.orderUnknown);
     this.#cancel(order, REASON[reason]);
+  }
+
+  /** How many matches a new order would make now, those with orders of its own account included; none where it would be rejected. */
+  matches(order: NewOrder): number {
+    const market = this.#markets[order.market];
+    const request = requestOf(order);
+    const isTaken = market?.trading === true && checkRequest(request, market, this.#book.counters.now) === FINE;
+    if (!isTaken || request.postOnly) return 0;
+    const ladder = ladderOf(request.market, request.type === pegged, request.side);
+    const needed = request.timeInForce === fok ? request.lots : request.minimumTotal;
+    return this.#matcher.matches(ladder, request.price, request, needed);
+  }
+
+  /** How many an order that rests would make at most that is given a new price and a new whole quantity. */
+  matchesAmended(id: number, price: number, lots: number): number {
+    const { orders } = this.#book;
+    const order = orders.find(id);
+    const market = order === NONE ? undefined : this.#markets[marketOf(orders.ladder(order))];
+    if (market === undefined || checkQuantities(market, price, lots) !== FINE) return 0;
+    const wish = this.#matcher.wishOf(order, lots - orders.filled(order));
+    return this.#matcher.matches(orders.ladder(order), price, wish, 0);
   }
 
   /** An order that rests. */

@@ -4,6 +4,7 @@ import type { Events } from './events.ts';
 import { BEFORE_ALL, keyOf, ladderOf, marketOf, PEGGED_BIT, SELL_BIT } from './levels.ts';
 import { MATCHES_MAX, PASSED_MAX, PEGGED_MATCHES_MAX } from './limits.ts';
 import type { Market } from './market.ts';
+import type { OrderRequest } from './request.ts';
 
 const NONE = 0;
 const SELL = SELL_BIT;
@@ -29,8 +30,16 @@ class Stretch {
   }
 }
 
-/** What is left of an order that only tries, and the slices that icebergs would show at the end of the queue. */
-type Trial = { open: number; executed: number; left: number; slices: { maker: number; open: number }[] };
+/** What of an order decides what it takes, beside its ladder and price. */
+type Wish = Readonly<Pick<OrderRequest, 'account' | 'selfTrade' | 'minimumMatch' | 'lots'>>;
+
+/** An order that only tries: what is left of it, and the slices that icebergs would show at the end of the queue. */
+type Trial = Omit<Wish, 'lots'> & {
+  open: number;
+  executed: number;
+  left: number;
+  slices: { maker: number; open: number }[];
+};
 
 /**
  * Lets orders take from the book.
@@ -99,19 +108,39 @@ export class Matcher {
 
   /** Whether the order would execute at least so many lots now: what `take` would do, without doing it. */
   executes(taker: number, needed: number): boolean {
-    const { levels, orders } = this.#book;
-    const trial = { open: orders.open(taker), executed: 0, left: MATCHES_MAX, slices: [] };
-    const count = this.#plan(orders.ladder(taker), orders.price(taker));
+    const { orders } = this.#book;
+    const wish = this.wishOf(taker, orders.open(taker));
+    return this.#try(orders.ladder(taker), orders.price(taker), wish, needed).executed >= needed;
+  }
+
+  /** What an order would take with so many lots open. */
+  wishOf(order: number, lots: number): Wish {
+    const { orders } = this.#book;
+    const [account, selfTrade] = [orders.account(order), orders.selfTrade(order)];
+    return { account, selfTrade, minimumMatch: orders.minimumMatch(order), lots };
+  }
+
+  /** How many matches `take` would make now of an order like this, those with orders of its own account included; none where it would not execute `needed` lots. */
+  matches(ladder: number, price: number, wish: Wish, needed: number): number {
+    if (this.#facesNobody(ladder, price)) return 0;
+    const { executed, left } = this.#try(ladder, price, wish, Infinity);
+    return executed < needed ? 0 : MATCHES_MAX - left;
+  }
+
+  /** Goes on until nothing is left of the order, or so many lots would be executed. */
+  #try(ladder: number, price: number, { account, selfTrade, minimumMatch, lots }: Wish, enough: number): Trial {
+    const { levels } = this.#book;
+    const trial = { account, selfTrade, minimumMatch, open: lots, executed: 0, left: MATCHES_MAX, slices: [] };
+    const count = this.#plan(ladder, price);
     for (let index = 0; index < count; index++) {
       const stretch = this.#stretches[index]!;
       let level = levels.best(stretch.ladder);
       for (; level !== NONE && levels.key(level) <= stretch.upTo; level = levels.worse(level)) {
-        if (levels.key(level) > stretch.behind) this.#tryLevel(taker, trial, levels.head(level));
-        if (trial.executed >= needed) return true;
-        if (trial.open === 0 || trial.left === 0) return false;
+        if (levels.key(level) > stretch.behind) this.#tryLevel(trial, levels.head(level));
+        if (trial.executed >= enough || trial.open === 0 || trial.left === 0) return trial;
       }
     }
-    return false;
+    return trial;
   }
 
   /**
@@ -281,26 +310,26 @@ export class Matcher {
     return true;
   }
 
-  #tryLevel(taker: number, trial: Trial, head: number): void {
+  #tryLevel(trial: Trial, head: number): void {
     const { levels, orders } = this.#book;
     trial.slices = [];
     for (let maker = head; maker !== NONE && trial.open > 0 && trial.left > 0; maker = levels.next(maker)) {
-      this.#tryMaker(taker, trial, maker, orders.open(maker), orders.shown(maker));
+      this.#tryMaker(trial, maker, orders.open(maker), orders.shown(maker));
     }
     // The list grows while it is gone through.
     for (const { maker, open } of trial.slices) {
       if (trial.open === 0 || trial.left === 0) return;
-      this.#tryMaker(taker, trial, maker, open, orders.slice(maker, open));
+      this.#tryMaker(trial, maker, open, orders.slice(maker, open));
     }
   }
 
-  #tryMaker(taker: number, trial: Trial, maker: number, makerOpen: number, shown: number): void {
+  #tryMaker(trial: Trial, maker: number, makerOpen: number, shown: number): void {
     const { orders } = this.#book;
-    if (!isMatch(trial.open, orders.minimumMatch(taker), shown, orders.minimumMatch(maker))) return;
+    if (!isMatch(trial.open, trial.minimumMatch, shown, orders.minimumMatch(maker))) return;
     const lots = Math.min(trial.open, shown);
     trial.left--;
-    if (orders.account(maker) === orders.account(taker)) {
-      const mode = orders.selfTrade(taker);
+    if (orders.account(maker) === trial.account) {
+      const mode = trial.selfTrade;
       if (mode === cancelNewest || mode === cancelBoth) trial.open = 0;
       if (mode !== decrement) return;
     } else {

@@ -35,6 +35,12 @@ export type ExchangeRules = {
 /** With its hash, where whoever checked the signature had to compute it: it takes a third of a millisecond. */
 export type Hashed = { readonly orderHash?: bigint };
 
+/**
+ * Of an order that is to match: so many of its states, from the first on, nobody takes back on the chain; all, where it is not there. Each match may
+ * take a settlement of its own, so it must not match more others at once.
+ */
+export type Looked = { readonly states?: number };
+
 /** Where a journal begins, on the chain. */
 export type Beginning = {
   /** Of the operator's last settlement; 0 before the first. */
@@ -61,9 +67,9 @@ export type ExchangeCommand =
   | { readonly kind: 'remove'; readonly leaf: number }
   /** What is in the tree now: notes by their leaves, order states by their commitments. */
   | { readonly kind: 'inserted'; readonly leaves: readonly number[]; readonly states: readonly bigint[] }
-  | ({ readonly kind: 'order' } & NewOrder & Hashed)
+  | ({ readonly kind: 'order' } & NewOrder & Hashed & Looked)
   | ({ readonly kind: 'amend'; readonly owner: bigint; readonly order: number } & {
-      readonly amendment: Amendment & Hashed;
+      readonly amendment: Amendment & Hashed & Looked;
     })
   /** `order`: the owner's number of it. */
   | { readonly kind: 'cancel'; readonly owner: bigint; readonly order: number }
@@ -111,6 +117,8 @@ export type ExchangeEvent =
   | { readonly kind: 'repeated'; readonly number: number }
   | { readonly kind: 'withdrawing'; readonly number: number }
   | { readonly kind: 'refused'; readonly reason: Refusal }
+  /** It would match so many others, which are more than the states that were looked at; nothing changed. */
+  | { readonly kind: 'unlooked'; readonly states: number }
   | { readonly kind: 'planned'; readonly fills: number }
   /** A match, or a withdrawal, that nobody can settle any more. */
   | { readonly kind: 'busted'; readonly match: number };

@@ -17,6 +17,7 @@ import type {
   ExchangeEvent,
   ExchangeRules,
   Hashed,
+  Looked,
   Match,
   MatchLeg,
   Refusal,
@@ -28,7 +29,7 @@ import { EXCHANGE_LIMITS, type ExchangeLimits } from './limits.ts';
 import { areRulesValid, areTermsValid, BATCH_SECONDS, capacityOf, RULES_AT_FIRST } from './rules.ts';
 import { chooseBatch, inTurn } from './settling.ts';
 
-/** A signed order with so many fills matches no more: what it has matched is settled with what is left of the states that are watched. */
+/** A signed order with so many fills matches no more: each further one waits for the insertion of the last. */
 export const ORDER_FILLS_MAX = 8;
 
 /** Post-only orders of one owner that are refused, because they would trade, in an hour; then all are until the next. */
@@ -474,8 +475,16 @@ export class Exchange {
     return used.isWithdrawal === isWithdrawal ? [{ kind: 'repeated', number: used.number }] : refuse('orderRepeated');
   }
 
-  #submit(command: NewOrder & Hashed & { kind: 'order' }): ExchangeEvent[] {
-    const { kind: _kind, clientOrderId, order, signature, orderHash = orderHashOf(order), ...request } = command;
+  #submit(command: NewOrder & Hashed & Looked & { kind: 'order' }): ExchangeEvent[] {
+    const {
+      kind: _kind,
+      clientOrderId,
+      order,
+      signature,
+      orderHash = orderHashOf(order),
+      states,
+      ...request
+    } = command;
     const { owner } = order;
     const before = this.#findUsed(owner, clientOrderId, orderHash, order.expiry, false);
     if (before !== undefined) return before;
@@ -501,7 +510,10 @@ export class Exchange {
       request.timeInForce === 'gtc' && (request.expiry ?? 0) === 0 ? { timeInForce: 'gtd', expiry: leaves } : undefined;
     const account = this.#accountOf(owner);
     if (this.#isPostOnlyLimited(owner, request.postOnly ?? false)) return refuse('postOnlyLimited');
-    const events = this.#engine.apply({ kind: 'submit', account, ...request, ...dated });
+    const wish = { account, ...request, ...dated };
+    const unlooked = findUnlooked(states, () => this.#engine.matches(wish));
+    if (unlooked !== undefined) return unlooked;
+    const events = this.#engine.apply({ kind: 'submit', ...wish });
     const [first, ...others] = events;
     if (first?.kind !== 'accepted') return this.#follow(this.#countPassive(owner, events));
     this.#accounts.set(owner, account);
@@ -560,7 +572,7 @@ export class Exchange {
       if (price !== record.price || open > working.open) return refuse('orderNotCovered');
       return this.#follow(this.#engine.apply({ kind: 'amend', account, order: working.id, price, lots }));
     }
-    const { orderHash = orderHashOf(order) } = amendment;
+    const { orderHash = orderHashOf(order), states } = amendment;
     // The client's name stays that of the order; the signed order must be new all the same.
     const used = this.#blotter.used(owner, '', orderHash, order.expiry);
     if (used.kind !== 'unused') return refuse(used.kind === 'ordersTooMany' ? used.kind : 'orderRepeated');
@@ -584,6 +596,8 @@ export class Exchange {
       return refuse('fundsInsufficient');
     }
     if (this.#isPostOnlyLimited(owner, working.postOnly)) return refuse('postOnlyLimited');
+    const unlooked = findUnlooked(states, () => this.#engine.matchesAmended(working.id, price, lots));
+    if (unlooked !== undefined) return unlooked;
     const events = this.#engine.apply({ kind: 'amend', account, order: working.id, price, lots });
     if (events[0]?.kind !== 'amended') return this.#follow(this.#countPassive(owner, events));
     const { id: ticket } = this.#open({ order, signature }, orderHash);
@@ -937,6 +951,12 @@ function found<T>(value: T | undefined, what: string, id: number): T {
 
 function refuse(reason: Refusal): ExchangeEvent[] {
   return [{ kind: 'refused', reason }];
+}
+
+function findUnlooked(states: number | undefined, matches: () => number): ExchangeEvent[] | undefined {
+  if (states === undefined) return undefined;
+  const needed = matches();
+  return needed > states ? [{ kind: 'unlooked', states: needed }] : undefined;
 }
 
 const isQuantity = (value: number) => Number.isSafeInteger(value) && value > 0;

@@ -43,9 +43,9 @@ export class Cancellations {
   }
 
   /** The same of the state after `k` fills, and of the next ones. */
-  async #times(
+  async times(
     wallet: EnclaveWallet,
-    { order, orderHash }: Ticket,
+    { order, orderHash }: Pick<Ticket, 'order' | 'orderHash'>,
     k: number,
     count: number,
   ): Promise<(number | undefined)[]> {
@@ -80,7 +80,7 @@ export class Cancellations {
       const known = this.#known(orderHash);
       if (isSame(known.compared, comparing)) continue;
       await this.#pause();
-      const times = await this.#times(wallet, ticket, first, matched + ahead);
+      const times = await this.times(wallet, ticket, first, matched + ahead);
       known.compared = comparing;
       // A later state that is spent soon, or already, counts when the order has come to it.
       const counts = (time: number | undefined, index: number) =>

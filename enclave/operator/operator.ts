@@ -9,7 +9,7 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import { ORDER_STATES_WATCHED } from '@bitcloak/protocol/parameters';
 import type { Amendment, NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/trading/orders';
 import type { Provider } from 'ethers';
-import type { ExchangeEvent, Refusal } from '../exchange/commands.ts';
+import type { ExchangeEvent, Hashed, Looked, Refusal } from '../exchange/commands.ts';
 import { BATCH_SECONDS } from '../exchange/rules.ts';
 import { EnclaveWallet, type EnclaveSnapshot } from '../wallet/enclaveWallet.ts';
 import { Cancellations, type Watched } from './cancellations.ts';
@@ -189,36 +189,50 @@ export class Operator {
     return { time: head.timestamp };
   }
 
-  /**
-   * Lets an order in. Its signature is the one that its proofs will need, so it is checked before anybody can rely on the order; and an order
-   * whose first state its owner has cancelled would never bind him. Later states are looked at when it can come to them.
-   */
-  async submit(order: NewOrder): Promise<ExchangeEvent[]> {
-    const orderHash = orderHashOf(order.order);
-    return this.#refuse(order, orderHash) ?? this.machine.execute({ kind: 'order', ...order, orderHash });
+  submit(order: NewOrder): Promise<ExchangeEvent[]> {
+    return this.#letIn(order, (checked) => this.machine.execute({ kind: 'order', ...order, ...checked }));
   }
 
   /** @param order the owner's number of it. */
-  async amend(owner: bigint, order: number, amendment: Amendment): Promise<ExchangeEvent[]> {
-    if (amendment.order === undefined) return this.machine.execute({ kind: 'amend', owner, order, amendment });
-    const orderHash = orderHashOf(amendment.order);
-    const refused = this.#refuse(amendment, orderHash);
-    return refused ?? this.machine.execute({ kind: 'amend', owner, order, amendment: { ...amendment, orderHash } });
+  amend(owner: bigint, order: number, amendment: Amendment): Promise<ExchangeEvent[]> {
+    const { order: signed, signature } = amendment;
+    if (signed === undefined) return this.machine.execute({ kind: 'amend', owner, order, amendment });
+    return this.#letIn({ order: signed, signature }, (checked) =>
+      this.machine.execute({ kind: 'amend', owner, order, amendment: { ...amendment, ...checked } }),
+    );
   }
 
-  async withdraw(withdrawal: NewWithdrawal): Promise<ExchangeEvent[]> {
-    const orderHash = orderHashOf(withdrawal.order);
-    return this.#refuse(withdrawal, orderHash) ?? this.machine.execute({ kind: 'withdraw', ...withdrawal, orderHash });
+  withdraw(withdrawal: NewWithdrawal): Promise<ExchangeEvent[]> {
+    return this.#letIn(withdrawal, ({ orderHash }) =>
+      this.machine.execute({ kind: 'withdraw', ...withdrawal, orderHash }),
+    );
   }
 
-  #refuse({ order, signature }: SignedOrder, orderHash: bigint): ExchangeEvent[] | undefined {
+  /**
+   * Lets an order in. Its signature is the one that its proofs will need, so it is checked before anybody can rely on the order. And as many of its
+   * states are looked at, the first at least, as it matches others at once: one that its owner has cancelled would bind him to those before it alone.
+   * How many, the exchange tells when it has come to the order.
+   */
+  async #letIn(
+    { order, signature }: SignedOrder,
+    execute: (checked: Required<Hashed> & Looked) => Promise<ExchangeEvent[]>,
+  ): Promise<ExchangeEvent[]> {
+    const orderHash = orderHashOf(order);
     const refused = (reason: Refusal): ExchangeEvent[] => [{ kind: 'refused', reason }];
     const wallet = this.#wallet;
     const keys = wallet?.account(order.owner);
     if (wallet === undefined || keys === undefined) return refused('ownerUnknown');
     if (!this.#verifier.verify(keys.publicKey, orderHash, signature)) return refused('signatureInvalid');
-    const time = this.#cancellations.time(wallet, order, orderHash, 0);
-    return time === undefined ? undefined : refused('orderCancelled');
+    if (this.#cancellations.time(wallet, order, orderHash, 0) !== undefined) return refused('orderCancelled');
+    for (let states = 1; ;) {
+      // Where nobody cancels anything there is nothing to look at.
+      const events = await execute({ orderHash, ...(wallet.cancelled.size === 0 ? {} : { states }) });
+      const [first] = events;
+      if (first?.kind !== 'unlooked') return events;
+      const times = await this.#cancellations.times(wallet, { order, orderHash }, states, first.states - states);
+      if (times.some((time) => time !== undefined)) return refused('orderCancelled');
+      states = first.states;
+    }
   }
 
   async #plan(wallet: EnclaveWallet): Promise<void> {

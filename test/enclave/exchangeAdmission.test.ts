@@ -17,8 +17,10 @@ import {
   NOW,
   OPERATOR_ID,
   Pit,
+  refusal,
   SETTLE_SECONDS,
   TERMS,
+  tradesIn,
 } from '../support/exchange.ts';
 
 /** Alice has coins for 20 lots. */
@@ -307,5 +309,52 @@ describe('a signed order', () => {
     assert.equal(pit.refused({ kind: 'order', ...wish, order }), 'clientOrderIdTaken');
     assert.deepEqual(kinds(pit.submit({ ...wish, order, clientOrderId: 'another' })), ['accepted']);
     assert.equal(order.operatorId, OPERATOR_ID);
+  });
+});
+
+describe('an order of which so many states were looked at', () => {
+  /** Alice's orders of a lot each, the last one an iceberg of two slices: three matches in all. */
+  function rested(): Pit {
+    const pit = opened();
+    pit.order(ALICE, 'sell', 5, 1);
+    pit.order(ALICE, 'sell', 5, 2, { display: 1 });
+    return pit;
+  }
+  const unlooked = (states: number) => [{ kind: 'unlooked', states }];
+
+  it('matches no more others at once, slices of them counted apart', () => {
+    const pit = rested();
+    const wish = pit.request(BOB, 'buy', 5, 3);
+    const before = pit.exchange.hash();
+    for (const states of [1, 2]) assert.deepEqual(pit.apply({ kind: 'order', ...wish, states }), unlooked(3));
+    assert.equal(pit.exchange.hash(), before, 'and nothing changed');
+    assert.equal(tradesIn(pit.apply({ kind: 'order', ...wish, states: 3 })).length, 3);
+  });
+
+  it('needs none for what it would not be let in for', () => {
+    const pit = rested();
+    const withStates = (changes: Partial<NewOrder>) =>
+      pit.apply({ kind: 'order', ...pit.request(BOB, 'buy', 5, 4, changes), states: 0 });
+    assert.deepEqual(kinds(withStates({ timeInForce: 'fok' })), ['accepted', 'cancelled']);
+    assert.equal(refusal(withStates({ postOnly: true })), 'wouldTrade');
+    assert.equal(
+      refusal(pit.apply({ kind: 'order', ...pit.request(CAROL, 'buy', 5, 3), states: 0 })),
+      'fundsInsufficient',
+    );
+    assert.deepEqual(kinds(pit.apply({ kind: 'order', ...pit.request(BOB, 'buy', 4, 3), states: 0 })), ['accepted']);
+  });
+
+  it('matches no more of them when it is amended', () => {
+    const pit = rested();
+    pit.order(BOB, 'buy', 4, 2);
+    const before = pit.exchange.hash();
+    const amend = (lots: number, states: number) => {
+      const amendment = { price: 5, lots, ...pit.signed(BOB, 'buy', 5, lots), states };
+      return pit.apply({ kind: 'amend', owner: BOB, order: 1, amendment });
+    };
+    assert.deepEqual(amend(2, 1), unlooked(2));
+    assert.deepEqual(amend(3, 2), unlooked(3));
+    assert.equal(pit.exchange.hash(), before);
+    assert.equal(tradesIn(amend(3, 3)).length, 3);
   });
 });

@@ -24,11 +24,16 @@ export function runTwins(seed: number, commands: number): Tally {
   const step = (command: Command): void => {
     history.push(command);
     const hashBefore = twins.engine.hash();
+    const matches = command.kind === 'submit' ? twins.engine.matches(command) : undefined;
+    const { order = 0, price = 0, lots = 0 } = command.kind === 'amend' ? command : {};
+    const matchesAmended = twins.engine.matchesAmended(order, price, lots);
     const events = twins.engine.apply(command);
     compare(events, twins.naive.apply(command), () => describe(seed, history));
     assert.equal(twins.engine.hash(), twins.naive.hash(), `hashes differ: ${describe(seed, history)}`);
     if (events[0]?.kind === 'rejected')
       assert.equal(twins.engine.hash(), hashBefore, 'a rejected command changed the state');
+    if (matches !== undefined) checkMatches(matches, events, () => describe(seed, history));
+    if (command.kind === 'amend') assert.ok(countTrades(events) <= matchesAmended, describe(seed, history));
     ledger.follow(command, events, twins.engine);
     checkUncrossed(twins.naive, () => describe(seed, history));
     for (const event of events) {
@@ -53,6 +58,15 @@ function describe(seed: number, history: readonly Command[]): string {
 function compare(actual: readonly EngineEvent[], expected: readonly EngineEvent[], where: () => string): void {
   // As texts first: comparing objects takes far longer than everything else.
   if (JSON.stringify(actual) !== JSON.stringify(expected)) assert.deepEqual(actual, expected, where());
+}
+
+const countTrades = (events: readonly EngineEvent[]) => events.filter(({ kind }) => kind === 'traded').length;
+
+/** What a new order was said to match is what it matched; a match of an account with itself is told of otherwise. */
+function checkMatches(matches: number, events: readonly EngineEvent[], where: () => string): void {
+  const trades = countTrades(events);
+  const isWithItself = events.some((event) => 'reason' in event && event.reason === 'selfTrade');
+  assert.ok(isWithItself ? trades < matches : trades === matches, `${trades} trades of ${matches} matches: ${where()}`);
 }
 
 /** What the events say of each order must be what its state says: nothing is lost and nothing comes from nowhere. */
