@@ -227,16 +227,25 @@ void checkAddition(const char* name, const Field& coordinate, const Field& inver
   checked("ordinate", Field::subReduced(Field::mul(slope, difference), coordinate), REDUCED);
 }
 
-template <class Modulus>
-using Vectors = VectorElement<Modulus, BoundLanes>;
+/** In either order of a product's columns. */
+template <bool ORDER>
+struct OrderedLanes : BoundLanes {
+  static constexpr bool IS_COLUMN_WISE = ORDER;
+};
+
+template <bool ORDER>
+void checkAll() {
+  using Base_ = VectorElement<BaseModulus, OrderedLanes<ORDER>>;
+  checkField<Base_>();
+  checkField<VectorElement<ScalarModulus, OrderedLanes<ORDER>>>();
+  const Base_ coordinate = bounded<Base_>(REDUCED), inverse = bounded<Base_>(INVERSE);
+  checkAddition("G1", coordinate, inverse, 1.05);
+  checkAddition("G2", VectorExtension<Base_>{coordinate, coordinate}, VectorExtension<Base_>{inverse, inverse}, REDUCED);
+}
 
 }  // namespace
 
 int main() {
-  checkField<Vectors<BaseModulus>>();
-  checkField<Vectors<ScalarModulus>>();
-  using Base_ = Vectors<BaseModulus>;
-  const Base_ coordinate = bounded<Base_>(REDUCED), inverse = bounded<Base_>(INVERSE);
-  checkAddition("G1", coordinate, inverse, 1.05);
-  checkAddition("G2", VectorExtension<Base_>{coordinate, coordinate}, VectorExtension<Base_>{inverse, inverse}, REDUCED);
+  checkAll<false>();
+  checkAll<true>();
 }

@@ -9,6 +9,7 @@ struct PairLanes {
   struct Number {
     typename Half::Number a, b;
   };
+  static constexpr bool IS_COLUMN_WISE = Half::IS_COLUMN_WISE;
   static constexpr int LANES = 2 * Half::LANES;
 
   static BITCLOAK_INLINE Number broadcast(double value) { return {Half::broadcast(value), Half::broadcast(value)}; }

@@ -7,6 +7,8 @@ namespace bitcloak::BITCLOAK_BACKEND {
 
 struct WasmLanes {
   using Number = v128_t;
+  /** Each column of a product is done with before the next, as V8 keeps what it has no register for in memory with two instructions. */
+  static constexpr bool IS_COLUMN_WISE = true;
   static constexpr int LANES = 2;
 
   static BITCLOAK_INLINE Number broadcast(double value) { return wasm_f64x2_splat(value); }

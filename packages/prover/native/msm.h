@@ -1,6 +1,6 @@
 // Sums of multiples of points by Pippenger's method ("On the evaluation of powers and related problems", FOCS 1976) with signed digits. A bucket's
-// points are summed by groups.h. The buckets' weighted sum is taken over a grid: sums of rows and of columns are unweighted, and only their few
-// results are weighted one by one.
+// points are summed by groups.h. The buckets' weighted sum is taken over a grid: sums of rows and of columns are unweighted, and so are those of
+// the lines whose weight has a bit.
 #pragma once
 #include "endomorphism.h"
 #include "groups.h"
@@ -117,19 +117,24 @@ class WindowSum {
       }
     };
     groups.sum(SumSource<Field>{sums}, rows + columns, each, lines.data(), linesPresent.data());
-    Point<Single> result = weighLine(lines.data() + 1, linesPresent.data() + 1, rows - 1);
-    for (u32 i = 0; i < shift; i++) result = Point<Single>::dbl(result);
-    return Point<Single>::add(result, weighLine(lines.data() + rows, linesPresent.data() + rows, columns));
-  }
-
-  /** Σ (i + 1)·points[i]: the sum of all sums from the end. */
-  static Point<Single> weighLine(const Stored* points, const u8* present, u32 count) {
-    Point<Single> sum = Point<Single>::infinity(), total = Point<Single>::infinity();
-    for (u32 i = count; i-- > 0;) {
-      if (present[i] != 0) sum = Point<Single>::add(sum, GroupSums<Field>::unpack(points[i]));
-      total = Point<Single>::add(total, sum);
+    // Of a line's weight each bit counts by itself.
+    const auto eachBit = [&](const auto& visit) BITCLOAK_LAMBDA {
+      for (u32 line = 0; line < rows + columns; line++) {
+        const u32 weight = linesPresent[line] == 0 ? 0 : line < rows ? line << shift : line - rows + 1;
+        for (u32 bit = 0; bit < bits; bit++) {
+          if ((weight >> bit & 1) != 0) visit(bit, 2 * line);
+        }
+      }
+    };
+    Array<Stored> sumsOfBits(bits);
+    Array<u8> bitsPresent(bits);
+    groups.sum(SumSource<Field>{lines.data()}, bits, eachBit, sumsOfBits.data(), bitsPresent.data());
+    Point<Single> result = Point<Single>::infinity();
+    for (u32 bit = bits; bit-- > 0;) {
+      result = Point<Single>::dbl(result);
+      if (bitsPresent[bit] != 0) result = Point<Single>::add(result, GroupSums<Field>::unpack(sumsOfBits[bit]));
     }
-    return total;
+    return result;
   }
 };
 

@@ -234,75 +234,75 @@ struct VectorElement {
 
   // A call costs little beside a product, and the code stays in its cache.
   static BITCLOAK_APART VectorElement mul(const VectorElement& a, const VectorElement& b) {
-    Column columns[9];
-    repeat<0, 9>([&](auto k) BITCLOAK_LAMBDA {
+    return reduceProduct<1>([&](auto k, Column& column) BITCLOAK_LAMBDA {
       constexpr int FROM = k < LIMBS ? 0 : k - LIMBS + 1;
-      firstProduct(columns[k], a.l[FROM], b.l[k - FROM]);
-      addProducts<k, 0>(columns[k], a, b);
+      firstProduct(column, a.l[FROM], b.l[k - FROM]);
+      addProducts<k, 0>(column, a, b);
     });
-    return reduceProduct<1>(columns);
   }
 
   /** a·b + c·d, reduced once. */
   static BITCLOAK_APART VectorElement mulSum(const VectorElement& a, const VectorElement& b, const VectorElement& c,
                                              const VectorElement& d) {
-    Column columns[9];
-    repeat<0, 9>([&](auto k) BITCLOAK_LAMBDA {
+    return reduceProduct<2>([&](auto k, Column& column) BITCLOAK_LAMBDA {
       constexpr int FROM = k < LIMBS ? 0 : k - LIMBS + 1;
-      firstProduct(columns[k], a.l[FROM], b.l[k - FROM]);
-      addProducts<k, 0>(columns[k], a, b);
+      firstProduct(column, a.l[FROM], b.l[k - FROM]);
+      addProducts<k, 0>(column, a, b);
       // Eight low halves of the largest size are below 2^53, and more will be carried to some and folded to others.
-      if constexpr (k == 4) settle(columns[k], columns[k].low);
-      nextSum<sumsOf(k) - 1>(columns[k]);
-      addProduct(columns[k], c.l[FROM], d.l[k - FROM]);
-      addProducts<k, sumsOf(k)>(columns[k], c, d);
-      if constexpr (k != 1 && k != 4 && k < 7) settle(columns[k], columns[k].low);
+      if constexpr (k == 4) settle(column, column.low);
+      nextSum<sumsOf(k) - 1>(column);
+      addProduct(column, c.l[FROM], d.l[k - FROM]);
+      addProducts<k, sumsOf(k)>(column, c, d);
+      if constexpr (k != 1 && k != 4 && k < 7) settle(column, column.low);
     });
-    return reduceProduct<2>(columns);
   }
 
   static BITCLOAK_APART VectorElement sqr(const VectorElement& a) {
     Number twice[LIMBS];
     for (int i = 0; i < LIMBS; i++) twice[i] = Lanes::add(a.l[i], a.l[i]);
-    Column columns[9];
-    repeat<0, 9>([&](auto k) BITCLOAK_LAMBDA {
+    return reduceProduct<1>([&](auto k, Column& column) BITCLOAK_LAMBDA {
       constexpr int FROM = k < LIMBS ? 0 : k - LIMBS + 1, TO = k - FROM;
-      firstProduct(columns[k], FROM < TO ? twice[FROM] : a.l[FROM], a.l[TO]);
-      if constexpr (sumsOf(k) > 1) nextSum<0>(columns[k]);
+      firstProduct(column, FROM < TO ? twice[FROM] : a.l[FROM], a.l[TO]);
+      if constexpr (sumsOf(k) > 1) nextSum<0>(column);
       repeat<FROM + 1, k / 2 + 1>([&](auto i) BITCLOAK_LAMBDA {
-        addProduct(columns[k], i < k - i ? twice[i] : a.l[i], a.l[k - i]);
+        addProduct(column, i < k - i ? twice[i] : a.l[i], a.l[k - i]);
       });
     });
-    return reduceProduct<1>(columns);
   }
 
   /**
-   * The columns' number divided by 2^255 modulo P. Limbs 0 to 3 are replaced at once by their worth after a division by 2^204 (Domb, "Fast Modular
-   * Multiplication", 2022), and one step of Montgomery's takes the last limb away. So the result is within (2^50·(Σ|fold| + P))/2^51, which is
-   * 1.01 P, and what the factors' product gives beyond: |a·b|/2^255.
+   * The number of columns 0 to 8, which `make` makes, divided by 2^255 modulo P. Limbs 0 to 3 are replaced by their worth after a division by 2^204 (Domb,
+   * "Fast Modular Multiplication", 2022), and one step of Montgomery's takes the last limb away. So the result is within (2^50·(Σ|fold| + P))/2^51,
+   * which is 1.01 P, and what the factors' product gives beyond: |a·b|/2^255.
    */
-  template <int PRODUCTS>
-  static BITCLOAK_INLINE VectorElement reduceProduct(Column (&columns)[9]) {
+  template <int PRODUCTS, class Make>
+  static BITCLOAK_INLINE VectorElement reduceProduct(const Make& make) {
     const Number rounder = Lanes::broadcast(ROUNDER);
     // Hidden from compilers, which would put the constants into the code: there they take more room and more instructions than a load.
     const Constants* constants = &CONSTANTS;
     asm("" : "+r"(constants));
-    settle(columns[4], columns[4].low);
-    Number limb[4];
-    limb[0] = columns[0].low;
-    Number carry = carryOf<PRODUCTS * sumsOf(0) - 1>(columns[0]);
-    repeat<1, 4>([&](auto k) BITCLOAK_LAMBDA {
-      settle(columns[k], carriedTo(columns[k].low, carry));
+    Column columns[9];
+    const auto makeColumn = [&](auto k) BITCLOAK_LAMBDA {
+      make(k, columns[k]);
+      if constexpr (k == 4) settle(columns[k], columns[k].low);
+    };
+    if constexpr (!Lanes::IS_COLUMN_WISE) repeat<0, 9>(makeColumn);
+    Number limb[4], carry;
+    repeat<0, 4>([&](auto k) BITCLOAK_LAMBDA {
+      if constexpr (Lanes::IS_COLUMN_WISE) makeColumn(k);
+      if constexpr (k > 0) settle(columns[k], carriedTo(columns[k].low, carry));
       limb[k] = columns[k].low;
       carry = carryOf<PRODUCTS * sumsOf(k) - 1>(columns[k]);
     });
-    repeat<4, 9>([&](auto k) BITCLOAK_LAMBDA {
+    const auto fold = [&](auto k) BITCLOAK_LAMBDA {
       nextSum<PRODUCTS * sumsOf(k) - 1>(columns[k]);
       repeat<0, 4>([&](auto i) BITCLOAK_LAMBDA {
         addProduct(columns[k], limb[i], Lanes::broadcast(constants->fold[i].l[k - 4]));
       });
-    });
+    };
 
+    if constexpr (Lanes::IS_COLUMN_WISE) makeColumn(Index<4>{});
+    repeat<4, Lanes::IS_COLUMN_WISE ? 5 : 9>(fold);
     if constexpr (PRODUCTS > 1) settle(columns[4], columns[4].low);
     const Number last = carriedTo(columns[4].low, carry), negatedInverse = Lanes::broadcast(constants->negatedInverse);
     const Number high = Lanes::fma(last, negatedInverse, rounder);
@@ -312,14 +312,19 @@ struct VectorElement {
     carry = Lanes::add(carryOf<PRODUCTS * sumsOf(4)>(columns[4]), Lanes::addWhole(last, low));
     VectorElement result;
     repeat<5, 9>([&](auto k) BITCLOAK_LAMBDA {
+      Column& column = columns[k];
+      if constexpr (Lanes::IS_COLUMN_WISE) {
+        makeColumn(k);
+        fold(k);
+      }
       // Of a sum of products more is carried to the first two.
       constexpr bool IS_SETTLED_LATE = PRODUCTS > 1 && k < 7;
-      if constexpr (!IS_SETTLED_LATE) settle(columns[k], columns[k].low);
-      addProduct(columns[k], multiple, Lanes::broadcast(constants->p.l[k - 4]));
-      if constexpr (IS_SETTLED_LATE) settle(columns[k], columns[k].low);
-      settle(columns[k], carriedTo(columns[k].low, carry));
-      result.l[k - 5] = columns[k].low;
-      carry = carryOf<PRODUCTS * sumsOf(k)>(columns[k]);
+      if constexpr (!IS_SETTLED_LATE) settle(column, column.low);
+      addProduct(column, multiple, Lanes::broadcast(constants->p.l[k - 4]));
+      if constexpr (IS_SETTLED_LATE) settle(column, column.low);
+      settle(column, carriedTo(column.low, carry));
+      result.l[k - 5] = column.low;
+      carry = carryOf<PRODUCTS * sumsOf(k)>(column);
     });
     result.l[LIMBS - 1] = Lanes::mul(carry, Lanes::broadcast(LIMB_INVERSE));
     return result;
