@@ -225,7 +225,7 @@ export class Operator {
     if (!this.#verifier.verify(keys.publicKey, orderHash, signature)) return refused('signatureInvalid');
     if (this.#cancellations.time(wallet, order, orderHash, 0) !== undefined) return refused('orderCancelled');
     for (let states = 1; ;) {
-      // Where nobody cancels anything there is nothing to look at.
+      // In this turn the first time, so that what comes after an order stays after it. Where nobody cancels anything there is nothing to look at.
       const events = await execute({ orderHash, ...(wallet.cancelled.size === 0 ? {} : { states }) });
       const [first] = events;
       if (first?.kind !== 'unlooked') return events;
