@@ -182,19 +182,17 @@ class GroupSums {
     }
     typename Field::Stored lanes[LANES];
     product.scatter([&](int lane) -> typename Field::Stored& { return lanes[lane]; });
-    Single singles[LANES], whole = Single::one();
+    Single singles[LANES], before[LANES], whole = Single::one();
     for (u32 lane = 0; lane < LANES; lane++) {
       singles[lane] = Field::unpack(lanes[lane]);
+      before[lane] = whole;
       whole = Single::mul(whole, singles[lane]);
     }
     if (whole.isZero()) return false;
     whole = Single::inverse(whole);
-    for (u32 lane = 0; lane < LANES; lane++) {
-      Single others = whole;
-      for (u32 other = 0; other < LANES; other++) {
-        if (other != lane) others = Single::mul(others, singles[other]);
-      }
-      inverses[lane] = Field::pack(others);
+    for (u32 lane = LANES; lane-- > 0;) {
+      inverses[lane] = Field::pack(Single::mul(whole, before[lane]));
+      whole = Single::mul(whole, singles[lane]);
     }
     return true;
   }
