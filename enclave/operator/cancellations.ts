@@ -51,7 +51,7 @@ export class Cancellations {
   ): Promise<(number | undefined)[]> {
     const times: (number | undefined)[] = [];
     for (let state = k; state < k + count; state++) {
-      if (state > k) await this.#pause();
+      if (state > k && performance.now() > this.#sliceEnd) await this.#pause();
       times.push(this.time(wallet, order, orderHash, state));
     }
     return times;
@@ -78,8 +78,8 @@ export class Cancellations {
       const first = Number(ticket.k);
       const comparing = { cancelled, size: cancelled.size, first, end: first + matched + ahead };
       const known = this.#known(orderHash);
+      if (performance.now() > this.#sliceEnd) await this.#pause();
       if (isSame(known.compared, comparing)) continue;
-      await this.#pause();
       const times = await this.times(wallet, ticket, first, matched + ahead);
       known.compared = comparing;
       // A later state that is spent soon, or already, counts when the order has come to it.
@@ -93,8 +93,9 @@ export class Cancellations {
     return found;
   }
 
-  /** Forgets what it knows of all orders but these. */
-  keep(tickets: readonly Ticket[]): void {
+  /** Forgets what it knows of all orders but these, where that is more than what it knows of these. */
+  forget(tickets: readonly Ticket[]): void {
+    if (this.#ofOrder.size <= 2 * tickets.length) return;
     const wanted = new Set(tickets.map(({ orderHash }) => orderHash));
     for (const orderHash of this.#ofOrder.keys()) if (!wanted.has(orderHash)) this.#ofOrder.delete(orderHash);
   }
@@ -106,7 +107,6 @@ export class Cancellations {
   }
 
   async #pause(): Promise<void> {
-    if (performance.now() < this.#sliceEnd) return;
     await nextTurn();
     this.#sliceEnd = performance.now() + SLICE_MS;
   }

@@ -281,20 +281,24 @@ export class Operator {
   /** What is taken back matches no more. Orders of which something waits to be settled go before those that only rest. */
   async #lookAhead(wallet: EnclaveWallet): Promise<void> {
     if (wallet.cancelled.size === 0) return;
-    const { state } = this.machine;
-    const watched = state.tickets().map((ticket) => {
-      const matched = state.matchesOf(ticket.id);
-      return { ticket, matched, ahead: state.isOpen(ticket.id) ? ORDER_STATES_WATCHED : 0 };
-    });
-    const [waiting, resting] = [
-      watched.filter(({ matched }) => matched > 0),
-      watched.filter(({ matched }) => matched === 0),
-    ];
-    await this.#retire(wallet, [...waiting, ...resting], LOOK_MS_MAX);
-    this.#cancellations.keep(state.tickets());
+    await this.#retire(wallet, this.#watched(), LOOK_MS_MAX);
+    this.#cancellations.forget(this.machine.state.tickets());
   }
 
-  async #retire(wallet: EnclaveWallet, orders: readonly Watched[], msMax: number): Promise<void> {
+  *#watched(): Generator<Watched, undefined> {
+    const { state } = this.machine;
+    const tickets = state.tickets();
+    for (const isWaiting of [true, false]) {
+      for (const ticket of tickets) {
+        const matched = state.matchesOf(ticket.id);
+        if (matched > 0 !== isWaiting) continue;
+        yield { ticket, matched, ahead: state.isOpen(ticket.id) ? ORDER_STATES_WATCHED : 0 };
+      }
+    }
+    return undefined;
+  }
+
+  async #retire(wallet: EnclaveWallet, orders: Iterable<Watched>, msMax: number): Promise<void> {
     const tickets = await this.#cancellations.news(wallet, orders, this.machine.state.time, msMax);
     if (tickets.length > 0) await this.machine.execute({ kind: 'retire', tickets });
   }

@@ -115,4 +115,18 @@ describe('cancellations of orders on the chain', () => {
     assert.ok(served > 20, `${served} served meanwhile`);
     assert.deepEqual(await news(orders.slice(0, 299), 20), []);
   });
+
+  it('keep what was computed of orders that are done with only for as long as it is less than that of the others', async () => {
+    const orders = Array.from({ length: 4 }, (_, id) => watched(id));
+    await news(orders);
+    for (const [kept, isForgotten] of [
+      [2, false],
+      [1, true],
+    ] as const) {
+      hashed = 0;
+      cancellations.forget(orders.slice(0, kept).map(({ ticket }) => ticket));
+      for (const { ticket } of orders) await cancellations.times(wallet, order, ticket.orderHash, 0, 1);
+      assert.equal(hashed, isForgotten ? orders.length - kept : 0);
+    }
+  });
 });
