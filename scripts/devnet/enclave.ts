@@ -90,7 +90,8 @@ export async function startDevnetEnclave(options: DevnetEnclaveOptions): Promise
       clockSkewSecondsMax: undefined,
       prover,
       treasury: { owner: spending.keys.owner, viewingKey: viewing.agreement.publicKey },
-      api: { host: '127.0.0.1', port, ...(limits === undefined ? {} : { limits }) },
+      // Everybody has one address here, and quotes take no time.
+      api: { host: '127.0.0.1', port, limits: { attestationsPerMinute: 1_000, ...limits } },
       pollMs: 500,
       ...changes,
       report: (report) => {
