@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include "../../packages/prover/native/extension.h"
 #include "../../packages/prover/native/vectorField.h"
 
@@ -191,7 +192,7 @@ void checkField() {
   doing = "sum";
   checked("sum", Field::add(packed, packed), 1.01);
   checked("difference", Field::sub(packed, packed), 1.01);
-  checked("operations.h", Field::sub(Field::sub(packed, packed), packed), 1.51);
+  checked("operations.h", Field::subReduced(Field::sub(packed, packed), packed), REDUCED);
   doing = "reduction";
   checked("reduction", Field::reduce(bounded<Field>(8)), REDUCED);
 
@@ -216,12 +217,19 @@ void checkAddition(const char* name, const Field& coordinate, const Field& inver
   const Field factor = checked("factor", Field::factor(coordinate, coordinate), factorMax);
   doing = "product of differences";
   const Field product = checked("product of differences", Field::mul(inverse, factor), INVERSE);
+  Field exchanged = product;
+  for (const char* level : {"products of two lanes", "products of four", "products of eight"}) {
+    doing = level;
+    exchanged = checked(level, Field::reduce(Field::mul(exchanged, exchanged)), REDUCED);
+  }
+  doing = "inverse of a lane";
+  checked("inverse of a lane", Field::mul(exchanged, coordinate), INVERSE);
   doing = "inverse of a difference";
   const Field inverseOfDelta = checked("inverse of a difference", Field::mul(inverse, product), 3.5);
   doing = "slope";
   const Field slope = checked("slope", Field::mul(factor, inverseOfDelta), 2.4);
   doing = "abscissa";
-  checked("abscissa", Field::subReduced(Field::sqr(slope), coordinate, coordinate), REDUCED);
+  checked("abscissa", Field::subReduced(Field::sqr(slope), coordinate, factor), REDUCED);
   doing = "ordinate";
   const Field difference = checked("difference", Field::sub(coordinate, coordinate), 1.05);
   checked("ordinate", Field::subReduced(Field::mul(slope, difference), coordinate), REDUCED);

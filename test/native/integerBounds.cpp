@@ -37,6 +37,8 @@ struct Interval {
 constexpr Wide LIMB = Wide{1} << 52;
 /** Multiples of P that a reduction leaves at most: checkQuotient shows it. */
 constexpr double REDUCED = 1.4;
+/** 2^256, which is what is stored of an element. */
+constexpr double STORED = 5.28;
 /** Of the inverse that goes through a batch, and of all products of an addition. */
 constexpr double INVERSE = 2;
 constexpr i64 HIGHEST_OF_P = static_cast<i64>(BaseModulus::P.w[3] >> 16);
@@ -64,8 +66,8 @@ struct IntervalLanes {
   }
   static Interval lowBits(const Interval& a) { return a.min >= 0 && a.max < LIMB ? a : Interval{0, LIMB - 1}; }
   static Interval highBits(const Interval& a) { return {a.min >> 52, a.max >> 52}; }
-  static Interval belowTwoLimbs(const Interval& a) {
-    if (a.min < -2 * LIMB || a.max > 2 * LIMB) fail("a limb with too large a carry", a.max);
+  static Interval belowThreeLimbs(const Interval& a) {
+    if (a.min < -3 * LIMB || a.max > 3 * LIMB) fail("a limb with too large a carry", a.max);
     return a;
   }
   static Interval reduced(const Interval& a) { return {factor(a).min, highestOf(REDUCED)}; }
@@ -165,8 +167,10 @@ void checkField() {
   checked("what is left after the stages", value, 34);
   const Field product = checked("coset factor", Field::mul(value, packed), 1.5);
   value = checked("stage across lanes", Field::add(product.swapped(1), product.negatedUpper(1)), SUBTRAHEND);
-  checked("quotient", Field::sub(Field::mul(value, value), value), 6);
-  checked("operations.h", Field::sub(Field::sub(packed, packed), packed), 10);
+  const Field factor = Field::reduce(value);
+  checked("quotient", Field::sub(Field::mul(factor, factor), value), STORED);
+  checked("operations.h", Field::sub(packed, packed), STORED);
+  checked("operations.h", Field::subReduced(Field::sub(packed, packed), packed), REDUCED + 0.001);
 }
 
 /** groups.h: the coordinates of sums are within what is assumed of those of the points. */
@@ -176,13 +180,19 @@ void checkAddition(const char* name, const Field& coordinate, const Field& inver
   doing = "factor";
   const Field delta = checked("factor", Field::factor(coordinate, coordinate), 5.5);
   const Field product = checked("product of differences", Field::mul(inverse, delta), INVERSE);
+  Field exchanged = product;
+  for (const char* level : {"products of two lanes", "products of four", "products of eight"}) {
+    exchanged = checked(level, Field::reduce(Field::mul(exchanged, exchanged)), REDUCED + 0.001);
+  }
+  checked("inverse of a lane", Field::mul(exchanged, coordinate), INVERSE);
   const Field inverseOfDelta = checked("inverse of a difference", Field::mul(inverse, product), INVERSE);
   const Field ordinate = checked("negated ordinate", coordinate.negatedWhereOdd([](int) { return 1; }), 2.001);
   const Field slope = checked("slope", Field::mul(Field::factor(ordinate, ordinate), inverseOfDelta), INVERSE);
   doing = "abscissa";
-  checked("abscissa", Field::subReduced(Field::sqr(slope), coordinate, coordinate), REDUCED + 0.001);
+  checked("abscissa", Field::subReduced(Field::sqr(slope), coordinate, delta), REDUCED + 0.001);
   doing = "ordinate";
-  checked("ordinate", Field::subReduced(Field::mul(slope, Field::sub(coordinate, coordinate)), ordinate), REDUCED + 0.001);
+  const Field rise = Field::mul(slope, Field::sub(coordinate, coordinate));
+  checked("ordinate", Field::subReduced(rise, ordinate), REDUCED + 0.001);
 }
 
 }  // namespace

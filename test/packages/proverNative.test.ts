@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import type { Circuit } from '@bitcloak/protocol/parameters';
 import { findAddon, type Addon, type NativeKey } from '@bitcloak/prover/addon';
-import { toBytes } from '@bitcloak/prover/elements';
+import { fromBytes, toBytes } from '@bitcloak/prover/elements';
 import type { Engine } from '@bitcloak/prover/engine';
 import { chooseEngine } from '@bitcloak/prover/engines';
 import { throwStatus } from '@bitcloak/prover/nativeStatus';
@@ -203,6 +203,41 @@ describe('the native prover', function () {
         assert(!(await judge.verify(key, otherPoint, signals)), circuit);
       }
       assert(!(await engine.verify(key, others(proof), signals)), 'a point off the curve');
+    }
+  });
+
+  it('makes the same proof whatever the order of a key’s terms, and where one is given in parts', async () => {
+    const COEFFICIENTS = 4,
+      COUNT_BYTES = 4,
+      TERM_BYTES = 12 + ELEMENT_BYTES;
+    const file = keyFile('clearing');
+    const { header, start, size } = sectionsOf(file).get(COEFFICIENTS) as {
+      header: number;
+      start: number;
+      size: number;
+    };
+    const terms = Array.from({ length: (size - COUNT_BYTES) / TERM_BYTES }, (_, index) =>
+      file.slice(start + COUNT_BYTES + index * TERM_BYTES, start + COUNT_BYTES + (index + 1) * TERM_BYTES),
+    );
+    // Two halves of a coefficient: the first differs from it by 1, the second is 1, in whatever form they are.
+    const last = terms.pop() as Uint8Array;
+    const coefficient = fromBytes(last.subarray(12))[0] as bigint;
+    const parts = [coefficient - 1n, 1n].map((part) => new Uint8Array([...last.subarray(0, 12), ...toBytes([part])]));
+    const shuffled = [...parts, ...new Dice('terms').shuffled(terms)];
+    const bytes = new Uint8Array([
+      ...file.subarray(0, start + COUNT_BYTES),
+      ...shuffled.flatMap((term) => [...term]),
+      ...file.subarray(start + size),
+    ]);
+    const view = new DataView(bytes.buffer);
+    view.setBigUint64(header + 4, BigInt(size + TERM_BYTES), true);
+    view.setUint32(start, shuffled.length, true);
+    const witness = witnessOf('clearing');
+    for (const backend of native.backends) {
+      const [wanted, given] = await Promise.all(
+        [file, bytes].map(async (key) => native.prove(await native.loadKey(backend, key), witness, 1, blinding)),
+      );
+      assert.deepEqual(given, wanted, backend);
     }
   });
 

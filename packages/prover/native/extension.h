@@ -68,6 +68,9 @@ struct VectorExtension {
                                                     const VectorExtension& c) {
     return {Field::subReduced(a.c0, b.c0, c.c0), Field::subReduced(a.c1, b.c1, c.c1)};
   }
+  static BITCLOAK_INLINE VectorExtension reduce(const VectorExtension& a) {
+    return {Field::reduce(a.c0), Field::reduce(a.c1)};
+  }
   /** Two reductions, of sums of two products each. */
   static VectorExtension mul(const VectorExtension& a, const VectorExtension& b) {
     return {Field::mulSum(a.c0, b.c0, Field::neg(a.c1), b.c1), Field::mulSum(a.c0, b.c1, a.c1, b.c0)};
@@ -96,6 +99,7 @@ struct VectorExtension {
   BITCLOAK_INLINE VectorExtension negatedWhereOdd(const At& at) const {
     return {c0.negatedWhereOdd(at), c1.negatedWhereOdd(at)};
   }
+  BITCLOAK_INLINE VectorExtension swapped(int distance) const { return {c0.swapped(distance), c1.swapped(distance)}; }
 };
 
 }  // namespace bitcloak::BITCLOAK_BACKEND

@@ -4,6 +4,7 @@
 #include "fft.h"
 #include "keyFile.h"
 #include "msm.h"
+#include "rows.h"
 
 namespace bitcloak::BITCLOAK_BACKEND {
 
@@ -16,12 +17,12 @@ class Groth16 {
 
   struct Key {
     KeyFile file;
-    Array<Term> terms;
+    Rows<Scalar_> rowsOfA, rowsOfB;
     PointTable<G1> a, b1, c, h;
     PointTable<G2> b2;
     CosetShift<Scalar_> shift;
 
-    explicit Key(const KeyFile& keyFile) : file(keyFile), terms(keyFile.terms), shift(keyFile.logDomain) {}
+    explicit Key(const KeyFile& keyFile) : file(keyFile), shift(keyFile.logDomain) {}
   };
 
   struct Proof {
@@ -29,7 +30,7 @@ class Groth16 {
     /** Plain numbers. */
     Array<Words> witness, quotient;
     Digits witnessDigits, quotientDigits;
-    /** The sums of the windows: of a, b1 and c over the witness, of h over the quotient, of b2 over the witness. */
+    /** The sums of runs of windows: of a, b1 and c over the witness, of h over the quotient, of b2 over the witness. */
     Array<Point<Base>> sums1;
     Array<Point<Extension>> sums2;
 
@@ -38,10 +39,11 @@ class Groth16 {
           witness(static_cast<Array<Words>&&>(values)),
           quotient(key->file.domain),
           witnessDigits(witness.data(), witness.size(), Digits::bitsFor(witness.size())),
-          sums1(3 * witnessDigits.windows + Digits::windowsFor(Digits::bitsFor(key->file.domain))),
-          sums2(witnessDigits.windows) {}
+          sums1(3 * witnessDigits.runs() + Digits::runsFor(Digits::bitsFor(key->file.domain))),
+          sums2(witnessDigits.runs()) {}
 
-    u32 windows() const { return witnessDigits.windows; }
+    /** Of the sums over the witness. */
+    u32 runs() const { return witnessDigits.runs(); }
   };
 
   /** Also where it fails there is a key, to be released. */
@@ -50,7 +52,11 @@ class Groth16 {
     Status status = KeyReader::read(bytes, file);
     if (status != SUCCESS) return status;
     key = create<Key>(file);
-    for (u32 i = 0; i < file.terms && status == SUCCESS; i++) status = KeyReader::readTerm(file, i, key->terms[i]);
+    Array<Term> terms(file.terms);
+    for (u32 i = 0; i < file.terms && status == SUCCESS; i++) status = KeyReader::readTerm(file, i, terms[i]);
+    if (status != SUCCESS) return status;
+    key->rowsOfA = Rows<Scalar_>(terms, 0, file.domain);
+    key->rowsOfB = Rows<Scalar_>(terms, 1, file.domain);
     if (status == SUCCESS) status = readTable<G1, Base>(file.a, 0, key->a);
     if (status == SUCCESS) status = readTable<G1, Base>(file.b1, 0, key->b1);
     if (status == SUCCESS) status = readTable<G2, Extension>(file.b2, 0, key->b2);
@@ -77,17 +83,13 @@ class Groth16 {
   static void computeQuotient(Proof& proof) {
     const Key& key = *proof.key;
     const u32 domain = key.file.domain, vectors = key.shift.vectorCount();
-    Array<Scalar> a(domain), b(domain);
-    a.fill(Scalar::zero());
-    b.fill(Scalar::zero());
-    for (u32 i = 0; i < key.file.terms; i++) {
-      const Term& term = key.terms[i];
-      Scalar& row = term.matrix == 0 ? a[term.row] : b[term.row];
-      row = Scalar::add(row, Scalar::mul(Scalar::of(proof.witness[term.wire]), term.coefficient));
-    }
-    Array<Scalar_> valuesOfA = vectorsOf(a, vectors), valuesOfB = vectorsOf(b, vectors);
-    for (u32 i = 0; i < domain; i++) a[i] = Scalar::mul(a[i], b[i]);
-    Array<Scalar_> valuesOfC = vectorsOf(a, vectors);
+    Array<typename Scalar_::Stored> witness(proof.witness.size()), values(domain + 1);
+    for (u32 wire = 0; wire < witness.size(); wire++) witness[wire] = Scalar_::packNumber(proof.witness[wire]);
+    key.rowsOfA.multiply(witness, values);
+    Array<Scalar_> valuesOfA = vectorsOf(values, vectors);
+    key.rowsOfB.multiply(witness, values);
+    Array<Scalar_> valuesOfB = vectorsOf(values, vectors), valuesOfC(vectors);
+    for (u32 i = 0; i < vectors; i++) valuesOfC[i] = Scalar_::mul(valuesOfA[i], valuesOfB[i]);
     key.shift.apply(valuesOfA.data());
     key.shift.apply(valuesOfB.data());
     key.shift.apply(valuesOfC.data());
@@ -109,24 +111,23 @@ class Groth16 {
     proof.quotientDigits = Digits(proof.quotient.data(), domain, Digits::bitsFor(domain));
   }
 
-  static u32 witnessTasks(const Proof& proof) { return 4 * proof.windows(); }
+  static u32 witnessTasks(const Proof& proof) { return 4 * proof.runs(); }
   static u32 tasks(const Proof& proof) {
-    return witnessTasks(proof) + Digits::windowsFor(Digits::bitsFor(proof.key->file.domain));
+    return witnessTasks(proof) + Digits::runsFor(Digits::bitsFor(proof.key->file.domain));
   }
 
   /** The long ones first, so that at the end no thread waits for one that began late. */
   static void computeSum(Proof& proof, u32 task) {
     const Key& key = *proof.key;
-    const u32 windows = proof.windows(), kind = task / windows, window = task % windows;
+    const u32 runs = proof.runs(), kind = task / runs, run = task % runs;
     const Digits& digits = proof.witnessDigits;
     if (kind == 0) {
-      proof.sums2[window] = WindowSum<G2>::compute(key.b2, digits, window);
+      proof.sums2[run] = RunSum<G2>::compute(key.b2, digits, run);
     } else if (kind < 4) {
       const PointTable<G1>& table = kind == 1 ? key.a : kind == 2 ? key.b1 : key.c;
-      proof.sums1[task - windows] = WindowSum<G1>::compute(table, digits, window);
+      proof.sums1[task - runs] = RunSum<G1>::compute(table, digits, run);
     } else {
-      const u32 windowOfQuotient = task - 4 * windows;
-      proof.sums1[task - windows] = WindowSum<G1>::compute(key.h, proof.quotientDigits, windowOfQuotient);
+      proof.sums1[task - runs] = RunSum<G1>::compute(key.h, proof.quotientDigits, task - 4 * runs);
     }
   }
 
@@ -137,17 +138,17 @@ class Groth16 {
     if (!lessThan(r, ScalarModulus::P) || !lessThan(s, ScalarModulus::P)) return BLINDING_RANGE;
     using P1 = Point<Base>;
     using P2 = Point<Extension>;
-    const u32 windows = proof.windows(), bits = proof.witnessDigits.bits;
+    const Digits& digits = proof.witnessDigits;
     const Point<Base>* sums = proof.sums1.data();
     const P1 delta1 = P1::from(key.delta1);
-    P1 a = P1::add(joinWindows(sums, windows, bits), key.alpha1);
+    P1 a = P1::add(joinRuns(sums, digits), key.alpha1);
     a = P1::add(a, P1::times(delta1, r));
-    P1 b1 = P1::add(joinWindows(sums + windows, windows, bits), key.beta1);
+    P1 b1 = P1::add(joinRuns(sums + proof.runs(), digits), key.beta1);
     b1 = P1::add(b1, P1::times(delta1, s));
-    P2 b = P2::add(joinWindows(proof.sums2.data(), windows, bits), key.beta2);
+    P2 b = P2::add(joinRuns(proof.sums2.data(), digits), key.beta2);
     b = P2::add(b, P2::times(P2::from(key.delta2), s));
-    P1 c = P1::add(joinWindows(sums + 2 * windows, windows, bits),
-                   joinWindows(sums + 3 * windows, proof.quotientDigits.windows, proof.quotientDigits.bits));
+    P1 c = P1::add(joinRuns(sums + 2 * proof.runs(), digits),
+                   joinRuns(sums + 3 * proof.runs(), proof.quotientDigits));
     c = P1::add(P1::add(c, P1::times(a, s)), P1::times(b1, r));
     const Scalar product = Scalar::mul(Scalar::fromNumber(r), Scalar::fromNumber(s));
     c = P1::add(c, P1::times(delta1, Scalar::toNumber(Scalar::neg(product))));
@@ -178,12 +179,12 @@ class Groth16 {
     return SUCCESS;
   }
 
-  static Array<Scalar_> vectorsOf(const Array<Scalar>& values, u32 vectors) {
+  static Array<Scalar_> vectorsOf(const Array<typename Scalar_::Stored>& values, u32 vectors) {
     Array<Scalar_> result(vectors);
-    typename Scalar_::Stored lanes[LANES];
     for (u32 i = 0; i < vectors; i++) {
-      for (u32 lane = 0; lane < LANES; lane++) lanes[lane] = Scalar_::pack(values[lane * vectors + i]);
-      result[i] = Scalar_::gather([&](int lane) -> const typename Scalar_::Stored& { return lanes[lane]; });
+      result[i] = Scalar_::gather([&](int lane) -> const typename Scalar_::Stored& {
+        return values[static_cast<u32>(lane) * vectors + i];
+      });
     }
     return result;
   }

@@ -1,7 +1,7 @@
-// Sums of many small groups of points. Within each group points are added in pairs, round after round; all additions of a round are independent,
-// so they share inversions (Montgomery's trick) and fill vectors. An affine addition then costs five products and a square, and no two additions
-// ever meet in one bucket. The first round takes a pair as soon as it is met, in the order of the table: so what is read is near to what was read
-// before, and not anywhere in a table larger than the nearest caches.
+// Sums of many small groups of points. Two points of a group are added as soon as both have been met, and their sum goes to the end of the queue of
+// those that are yet to meet another: so additions do not depend on those that were begun shortly before, share inversions (Montgomery's trick) and
+// fill vectors. An affine addition then costs five products and a square. Points are met in the order of the table, and sums are written one after
+// another: so what is read is near to what was read before, and not anywhere in a table larger than the nearest caches.
 #pragma once
 #include "curve.h"
 
@@ -47,16 +47,13 @@ class GroupSums {
 
   /** For groups of `pointsMax` points in all. */
   GroupSums(size_t pointsMax, size_t groupsMax)
-      : first(pointsMax / 2 + groupsMax),
-        second(pointsMax / 4 + groupsMax),
+      : made(pointsMax + 1),
+        groupOf(pointsMax + 1),
+        unpaired(groupsMax),
+        isSpecial(groupsMax),
         jobs(BATCH + LANES),
         deltas(BATCH / LANES + 1),
-        products(BATCH / LANES + 1),
-        begins(groupsMax),
-        counts(groupsMax),
-        ends(groupsMax),
-        unpaired(groupsMax),
-        isSpecial(groupsMax) {}
+        products(BATCH / LANES + 1) {}
 
   /**
    * Sums of groups of points. `each(visit)` calls `visit(group, reference)` for all of them, whenever it is called. sums[g] is written where present[g]
@@ -64,17 +61,32 @@ class GroupSums {
    */
   template <class Source, class Each>
   void sum(const Source& table, u32 groups, const Each& each, Stored* sums, u8* present) {
-    addFirstPairs(table, groups, each);
-    Stored *source = first.data(), *target = second.data();
-    while (addPairs({source}, groups, target)) {
-      Stored* const done = source;
-      source = target;
-      target = done;
+    for (u32 g = 0; g < groups; g++) {
+      unpaired[g] = NONE;
+      isSpecial[g] = 0;
+    }
+    u32 end = 0, waiting = 0;
+    each([&](u32 group, u32 reference) BITCLOAK_LAMBDA { pair(table, group, reference, end, waiting); });
+    finishAdding(table, waiting);
+    for (u32 g = 0; g < groups; g++) {
+      if (unpaired[g] == NONE) continue;
+      copy(table, unpaired[g], made[end]);
+      groupOf[end++] = g;
+      unpaired[g] = NONE;
+    }
+    const SumSource<Field> source{made.data()};
+    waiting = 0;
+    for (u32 at = 0; at < end; at++) {
+      if (at + waiting == end) {
+        finishAdding(source, waiting);
+        waiting = 0;
+      }
+      pair(source, groupOf[at], 2 * at, end, waiting);
     }
     bool isAnySpecial = false;
     for (u32 g = 0; g < groups; g++) {
-      present[g] = counts[g] == 0 ? 0 : 1;
-      if (counts[g] > 0) sums[g] = source[begins[g]];
+      present[g] = unpaired[g] == NONE ? 0 : 1;
+      if (present[g] != 0) sums[g] = made[unpaired[g] / 2];
       isAnySpecial = isAnySpecial || isSpecial[g] != 0;
     }
     if (isAnySpecial) sumCarefully(table, groups, each, sums, present);
@@ -84,77 +96,43 @@ class GroupSums {
   static Stored pack(const Affine<Single>& point) { return {Field::pack(point.x), Field::pack(point.y)}; }
 
  private:
-  /** The sum of the points a and b of the source, for the place `out` of the target. */
+  /** The sum of the points a and b of the source, for a place in `made`. */
   struct Job {
-    u32 a, b, out, group;
+    u32 a, b, out;
   };
 
   static constexpr u32 NONE = ~u32{0};
 
-  Array<Stored> first, second;
-  Array<Job> jobs;
-  u32 waiting = 0;
-  Array<Field> deltas, products;
-  /** Where a group's points are, how many, and where the next sum goes. */
-  Array<u32> begins, counts, ends;
-  /** In the first round, a point that waits for another of its group. */
+  /** All sums of two points, in the order in which they were begun, and the group of each. */
+  Array<Stored> made;
+  Array<u32> groupOf;
+  /** Of each group, a point that waits for another one. */
   Array<u32> unpaired;
   Array<u8> isSpecial;
-  /** Of the last vector's products, for each lane. */
-  typename Field::Stored inverses[LANES];
+  Array<Job> jobs;
+  Array<Field> deltas, products;
+  /** Of each lane's product. */
+  Field inverse;
 
-  template <class Source, class Each>
-  void addFirstPairs(const Source& table, u32 groups, const Each& each) {
-    for (u32 g = 0; g < groups; g++) counts[g] = 0;
-    each([&](u32 group, u32) BITCLOAK_LAMBDA { counts[group]++; });
-    u32 next = 0;
-    for (u32 g = 0; g < groups; g++) {
-      begins[g] = ends[g] = next;
-      counts[g] -= counts[g] / 2;
-      next += counts[g];
-      unpaired[g] = NONE;
-      isSpecial[g] = 0;
+  template <class Source>
+  BITCLOAK_INLINE void pair(const Source& source, u32 group, u32 reference, u32& end, u32& waiting) {
+    // Without a branch, which nobody could predict.
+    const u32 other = unpaired[group], isPair = other == NONE ? 0 : 1;
+    unpaired[group] = isPair != 0 ? NONE : reference;
+    jobs[waiting] = {other, reference, end};
+    groupOf[end] = group;
+    end += isPair;
+    waiting += isPair;
+    if (waiting == BATCH) {
+      finishAdding(source, waiting);
+      waiting = 0;
     }
-    each([&](u32 group, u32 reference) BITCLOAK_LAMBDA {
-      // Without a branch, which nobody could predict.
-      const u32 other = unpaired[group], isPair = other == NONE ? 0 : 1;
-      unpaired[group] = isPair != 0 ? NONE : reference;
-      jobs[waiting] = {other, reference, ends[group], group};
-      ends[group] += isPair;
-      waiting += isPair;
-      if (waiting == BATCH) finishAdding(table, first.data());
-    });
-    finishAdding(table, first.data());
-    for (u32 g = 0; g < groups; g++) {
-      if (unpaired[g] != NONE) copy(table, unpaired[g], first[ends[g]]);
-    }
-  }
-
-  /** One round; false where no group had a pair. */
-  bool addPairs(const SumSource<Field>& source, u32 groups, Stored* target) {
-    bool any = false;
-    for (u32 g = 0; g < groups && !any; g++) any = counts[g] > 1;
-    if (!any) return false;
-    u32 next = 0;
-    for (u32 g = 0; g < groups; g++) {
-      const u32 begin = begins[g], count = counts[g];
-      begins[g] = next;
-      counts[g] = count - count / 2;
-      for (u32 at = begin; at + 1 < begin + count; at += 2) {
-        jobs[waiting++] = {2 * at, 2 * at + 2, next++, g};
-        if (waiting == BATCH) finishAdding(source, target);
-      }
-      if (count % 2 == 1) target[next++] = source.points[begin + count - 1];
-    }
-    finishAdding(source, target);
-    return true;
   }
 
   template <class Source>
-  BITCLOAK_APART void finishAdding(const Source& source, Stored* target) {
-    while (waiting > 0 && !invertProduct(source, waiting)) waiting = withoutEqualAbscissas(source, target, waiting);
-    finishBatch(source, target, (waiting + LANES - 1) / LANES);
-    waiting = 0;
+  BITCLOAK_APART void finishAdding(const Source& source, u32 waiting) {
+    while (waiting > 0 && !invertProduct(source, waiting)) waiting = withoutEqualAbscissas(source, waiting);
+    finishBatch(source, (waiting + LANES - 1) / LANES);
   }
 
   template <class Source>
@@ -180,34 +158,32 @@ class GroupSums {
       products[vector] = product;
       product = Field::mul(product, deltas[vector]);
     }
+    // Of each lane, the product of all others, by exchanges: with the neighbour, with the pair beside it, and so on.
+    Field others = Field::broadcast(Field::pack(Single::one()));
+    for (u32 distance = 1; distance < LANES; distance *= 2) {
+      const Field exchanged = product.swapped(static_cast<int>(distance));
+      others = distance == 1 ? exchanged : Field::reduce(Field::mul(others, exchanged));
+      product = Field::reduce(Field::mul(product, exchanged));
+    }
     typename Field::Stored lanes[LANES];
     product.scatter([&](int lane) -> typename Field::Stored& { return lanes[lane]; });
-    Single singles[LANES], before[LANES], whole = Single::one();
-    for (u32 lane = 0; lane < LANES; lane++) {
-      singles[lane] = Field::unpack(lanes[lane]);
-      before[lane] = whole;
-      whole = Single::mul(whole, singles[lane]);
-    }
+    const Single whole = Field::unpack(lanes[0]);
     if (whole.isZero()) return false;
-    whole = Single::inverse(whole);
-    for (u32 lane = LANES; lane-- > 0;) {
-      inverses[lane] = Field::pack(Single::mul(whole, before[lane]));
-      whole = Single::mul(whole, singles[lane]);
-    }
+    inverse = Field::mul(others, Field::broadcast(Field::pack(Single::inverse(whole))));
     return true;
   }
 
   /** Takes out the jobs for which the formula does not hold: a doubling, or opposite points. Their groups are summed anew at the end. */
   template <class Source>
-  u32 withoutEqualAbscissas(const Source& source, Stored* target, u32 count) {
+  u32 withoutEqualAbscissas(const Source& source, u32 count) {
     u32 kept = 0;
     for (u32 at = 0; at < count; at++) {
       const Job job = jobs[at];
       const bool isEqual =
           Single::equal(Field::unpack(source.x(job.a)), Field::unpack(source.x(job.b)));
       if (isEqual) {
-        isSpecial[job.group] = 1;
-        copy(source, job.a, target[job.out]);
+        isSpecial[groupOf[job.out]] = 1;
+        copy(source, job.a, made[job.out]);
       } else {
         jobs[kept++] = job;
       }
@@ -216,8 +192,7 @@ class GroupSums {
   }
 
   template <class Source>
-  void finishBatch(const Source& source, Stored* target, u32 vectors) {
-    Field inverse = Field::gather([&](int lane) -> const typename Field::Stored& { return inverses[lane]; });
+  void finishBatch(const Source& source, u32 vectors) {
     for (u32 vector = vectors; vector-- > 0;) {
       const Job* job = &jobs[vector * LANES];
       const Field inverseOfDelta = Field::mul(inverse, products[vector]);
@@ -228,11 +203,11 @@ class GroupSums {
                      .negatedWhereOdd([&](int lane) { return job[lane].b; });
       Field slope = Field::mul(Field::factor(yb, ya), inverseOfDelta);
       Field xa = Field::gather([&](int lane) -> const typename Field::Stored& { return source.x(job[lane].a); });
-      Field xb = Field::gather([&](int lane) -> const typename Field::Stored& { return source.x(job[lane].b); });
-      Field x = Field::subReduced(Field::sqr(slope), xa, xb);
+      // slope² - xa - xb, without another look for xb.
+      Field x = Field::subReduced(Field::sqr(slope), xa, deltas[vector]);
       Field y = Field::subReduced(Field::mul(slope, Field::sub(xa, x)), ya);
-      x.scatter([&](int lane) -> typename Field::Stored& { return target[job[lane].out].x; });
-      y.scatter([&](int lane) -> typename Field::Stored& { return target[job[lane].out].y; });
+      x.scatter([&](int lane) -> typename Field::Stored& { return made[job[lane].out].x; });
+      y.scatter([&](int lane) -> typename Field::Stored& { return made[job[lane].out].y; });
     }
   }
 
@@ -240,18 +215,19 @@ class GroupSums {
   template <class Source, class Each>
   void sumCarefully(const Source& table, u32 groups, const Each& each, Stored* sums, u8* present) {
     u32 specials = 0;
-    for (u32 g = 0; g < groups; g++) ends[g] = isSpecial[g] != 0 ? specials++ : NONE;
+    Array<u32> totalOf(groups);
+    for (u32 g = 0; g < groups; g++) totalOf[g] = isSpecial[g] != 0 ? specials++ : NONE;
     Array<Point<Single>> totals(specials);
     totals.fill(Point<Single>::infinity());
     each([&](u32 group, u32 reference) {
-      if (ends[group] == NONE) return;
+      if (totalOf[group] == NONE) return;
       const Affine<Single> point{Field::unpack(table.x(reference)), Field::unpack(table.y(reference))};
-      Point<Single>& total = totals[ends[group]];
+      Point<Single>& total = totals[totalOf[group]];
       total = Point<Single>::add(total, (reference & 1) != 0 ? Affine<Single>::neg(point) : point);
     });
     for (u32 g = 0; g < groups; g++) {
-      if (ends[g] == NONE) continue;
-      const Point<Single>& total = totals[ends[g]];
+      if (totalOf[g] == NONE) continue;
+      const Point<Single>& total = totals[totalOf[g]];
       present[g] = total.isInfinity() ? 0 : 1;
       if (present[g] != 0) sums[g] = pack(total.affine());
     }

@@ -18,26 +18,31 @@ struct IntegerElement {
   static constexpr int LANES = Lanes::LANES;
   static constexpr int LIMBS = 5;
   static constexpr int LIMB_BITS = 52;
+  static constexpr u32 RADIX_BITS = LIMBS * LIMB_BITS;
   /** A transform reduces in the first of so many stages. */
   static constexpr u32 STAGES_PER_REDUCTION = 8;
   static constexpr u64 LIMB_MASK = (u64{1} << LIMB_BITS) - 1;
 
   Number l[LIMBS];
 
-  /** One element in memory. */
-  struct Stored {
+  /** One element in memory, which must be below 2^256, or 5.28 P: in four words, that points lie within lines of a cache. */
+  struct alignas(32) Stored {
+    u64 w[4];
+  };
+
+  struct Limbs {
     u64 l[LIMBS];
   };
 
-  static constexpr Stored limbsOf(const Words& number) {
+  static constexpr Limbs limbsOf(const Words& number) {
     const u64* w = number.w;
     return {{w[0] & LIMB_MASK, (w[0] >> 52 | w[1] << 12) & LIMB_MASK, (w[1] >> 40 | w[2] << 24) & LIMB_MASK,
              (w[2] >> 28 | w[3] << 36) & LIMB_MASK, w[3] >> 16}};
   }
 
   /** factor·P modulo 2^260. */
-  static constexpr Stored multipleOfP(i64 factor) {
-    Stored result = limbsOf(Single::P);
+  static constexpr Limbs multipleOfP(i64 factor) {
+    Limbs result = limbsOf(Single::P);
     i64 carry = 0;
     for (u64& limb : result.l) {
       carry += factor * static_cast<i64>(limb);
@@ -47,8 +52,8 @@ struct IntegerElement {
     return result;
   }
 
-  static constexpr Stored P = multipleOfP(1);
-  static constexpr Stored NEGATED_P = multipleOfP(-1);
+  static constexpr Limbs P = multipleOfP(1);
+  static constexpr Limbs NEGATED_P = multipleOfP(-1);
   static constexpr u64 HIGHEST_OF_P = P.l[LIMBS - 1];
 
   /** Limbs of a number from 0 to 2^260, which may be negative or too large themselves, brought to 52 bits each. */
@@ -86,14 +91,15 @@ struct IntegerElement {
 
   static BITCLOAK_INLINE IntegerElement dbl(const IntegerElement& a) { return add(a, a); }
 
-  /** a - b - c brought below 1.4 P, for a < 34 P and b + c < 4 P. */
+  /** a - 2·b - c brought below 1.4 P, for a < 28 P and 2·b + c < 9 P. */
   static BITCLOAK_INLINE IntegerElement subReduced(const IntegerElement& a, const IntegerElement& b,
                                                    const IntegerElement& c) {
-    IntegerElement sum = difference<5>(a, b);
-    for (int i = 0; i < LIMBS; i++) sum.l[i] = Lanes::sub(sum.l[i], c.l[i]);
+    IntegerElement sum = difference<10>(a, b);
+    for (int i = 0; i < LIMBS; i++) sum.l[i] = Lanes::sub(Lanes::sub(sum.l[i], b.l[i]), c.l[i]);
     return reduceSum(sum);
   }
 
+  /** a - b brought below 1.4 P, for a < 33 P and b < 4 P. */
   static BITCLOAK_INLINE IntegerElement subReduced(const IntegerElement& a, const IntegerElement& b) {
     return reduceSum(difference<5>(a, b));
   }
@@ -141,27 +147,22 @@ struct IntegerElement {
 
   static Stored pack(const Single& a) {
     constexpr Single FACTOR = Single::of(powerOfTwo(LIMBS * LIMB_BITS, Single::P));
-    return limbsOf(Single::mul(a, FACTOR).words());
+    const Single product = Single::mul(a, FACTOR);
+    return {{product.w[0], product.w[1], product.w[2], product.w[3]}};
   }
+
+  /** Of a plain number: it is not times 2^RADIX_BITS. */
+  static Stored packNumber(const Words& number) { return {{number.w[0], number.w[1], number.w[2], number.w[3]}}; }
 
   static Single unpack(const Stored& a) {
     constexpr Single FACTOR = Single::of(powerOfTwo(512 - LIMBS * LIMB_BITS, Single::P));
-    // Brought below 2 P, which four words hold.
-    const i64 multiple = static_cast<i64>(a.l[LIMBS - 1] / (HIGHEST_OF_P + 1));
-    u64 l[LIMBS];
-    i64 carry = 0;
-    for (int i = 0; i < LIMBS; i++) {
-      carry += static_cast<i64>(a.l[i]) - multiple * static_cast<i64>(P.l[i]);
-      l[i] = static_cast<u64>(carry) & LIMB_MASK;
-      carry >>= LIMB_BITS;
-    }
-    const Words number{{l[0] | l[1] << 52, l[1] >> 12 | l[2] << 40, l[2] >> 24 | l[3] << 28, l[3] >> 36 | l[4] << 16}};
-    return Single::mul(Single::of(number), FACTOR);
+    return Single::mul({{a.w[0], a.w[1], a.w[2], a.w[3]}}, FACTOR);
   }
 
   static BITCLOAK_INLINE IntegerElement broadcast(const Stored& a) {
+    const Limbs limbs = limbsOf({{a.w[0], a.w[1], a.w[2], a.w[3]}});
     IntegerElement result;
-    for (int i = 0; i < LIMBS; i++) result.l[i] = Lanes::broadcast(a.l[i]);
+    for (int i = 0; i < LIMBS; i++) result.l[i] = Lanes::broadcast(limbs.l[i]);
     return result;
   }
 
@@ -169,13 +170,13 @@ struct IntegerElement {
   template <class At>
   static BITCLOAK_INLINE IntegerElement gather(const At& at) {
     IntegerElement result;
-    Lanes::gather(result.l, [&](int lane) -> const u64* { return at(lane).l; });
+    Lanes::gather(result.l, [&](int lane) -> const u64* { return at(lane).w; });
     return result;
   }
 
   template <class At>
   BITCLOAK_INLINE void scatter(const At& at) const {
-    Lanes::scatter(l, [&](int lane) -> u64* { return at(lane).l; });
+    Lanes::scatter(l, [&](int lane) -> u64* { return at(lane).w; });
   }
 
   /** Negates the lanes whose reference is odd; for elements below 2 P. */
@@ -207,7 +208,7 @@ struct IntegerElement {
   /** MULTIPLE·P + a - b, by limbs. */
   template <int MULTIPLE>
   static BITCLOAK_INLINE IntegerElement difference(const IntegerElement& a, const IntegerElement& b) {
-    constexpr Stored MULTIPLE_OF_P = multipleOfP(MULTIPLE);
+    constexpr Limbs MULTIPLE_OF_P = multipleOfP(MULTIPLE);
     IntegerElement result;
     for (int i = 0; i < LIMBS; i++) {
       result.l[i] = Lanes::sub(Lanes::add(a.l[i], Lanes::broadcast(MULTIPLE_OF_P.l[i])), b.l[i]);
@@ -217,18 +218,18 @@ struct IntegerElement {
 
   template <class Mask>
   BITCLOAK_INLINE IntegerElement negatedWhere(Mask mask) const {
-    constexpr Stored TWICE_P = multipleOfP(2);
+    constexpr Limbs TWICE_P = multipleOfP(2);
     IntegerElement result;
     for (int i = 0; i < LIMBS; i++) result.l[i] = Lanes::subWhere(mask, l[i], Lanes::broadcast(TWICE_P.l[i]), l[i]);
     return tidy(result.l);
   }
 
-  /** Reduces a number of at least 0.9 P and at most 39 P, given by limbs within 2^53. */
+  /** Reduces a number of at least 0.9 P and at most 39 P, given by limbs within 3·2^52. */
   static BITCLOAK_INLINE IntegerElement reduceSum(const IntegerElement& a) {
     // The limbs below are worth no more than 4 of the highest limb's units, or -4.
     const Number multiple = quotient(Lanes::sub(a.l[LIMBS - 1], Lanes::broadcast(4)));
     Number limbs[LIMBS + 1];
-    for (int i = 0; i < LIMBS; i++) limbs[i] = i < LIMBS - 1 ? Lanes::belowTwoLimbs(a.l[i]) : a.l[i];
+    for (int i = 0; i < LIMBS; i++) limbs[i] = i < LIMBS - 1 ? Lanes::belowThreeLimbs(a.l[i]) : a.l[i];
     limbs[LIMBS] = Lanes::broadcast(0);
     repeat<0, LIMBS>([&](auto i) BITCLOAK_LAMBDA { addProduct(limbs + i, multiple, Lanes::broadcast(NEGATED_P.l[i])); });
     IntegerElement result = tidy(limbs);

@@ -26,35 +26,36 @@ struct IfmaLanes {
   static BITCLOAK_INLINE Number lowBits(Number a) { return _mm512_and_si512(a, broadcast((u64{1} << 52) - 1)); }
   static BITCLOAK_INLINE Number highBits(Number a) { return _mm512_srai_epi64(a, 52); }
 
-  /** Say that a number is within 2^53, and that it is the highest limb of a reduced element, for the checks of the bounds. */
-  static BITCLOAK_INLINE Number belowTwoLimbs(Number a) { return a; }
+  /** Say that a number is within 3·2^52, and that it is the highest limb of a reduced element, for the checks of the bounds. */
+  static BITCLOAK_INLINE Number belowThreeLimbs(Number a) { return a; }
   static BITCLOAK_INLINE Number reduced(Number a) { return a; }
 
+  /** From four words for each lane, and to them. */
   template <class At>
   static BITCLOAK_INLINE void gather(Number (&limbs)[5], const At& at) {
     Number rows[4];
     for (int i = 0; i < 4; i++) {
-      const __m256i low = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at(i)));
-      const __m256i high = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at(i + 4)));
+      const __m256i low = _mm256_load_si256(reinterpret_cast<const __m256i*>(at(i)));
+      const __m256i high = _mm256_load_si256(reinterpret_cast<const __m256i*>(at(i + 4)));
       rows[i] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
     }
     transpose(rows);
-    for (int i = 0; i < 4; i++) limbs[i] = rows[i];
-    const auto last = [&](int lane) BITCLOAK_LAMBDA { return static_cast<i64>(at(lane)[4]); };
-    limbs[4] = _mm512_setr_epi64(last(0), last(1), last(2), last(3), last(4), last(5), last(6), last(7));
+    limbs[0] = lowBits(rows[0]);
+    limbs[1] = lowBits(joined<52, 12>(rows[0], rows[1]));
+    limbs[2] = lowBits(joined<40, 24>(rows[1], rows[2]));
+    limbs[3] = lowBits(joined<28, 36>(rows[2], rows[3]));
+    limbs[4] = _mm512_srli_epi64(rows[3], 16);
   }
 
   template <class At>
   static BITCLOAK_INLINE void scatter(const Number (&limbs)[5], const At& at) {
-    Number rows[4] = {limbs[0], limbs[1], limbs[2], limbs[3]};
+    Number rows[4] = {joined<0, 52>(limbs[0], limbs[1]), joined<12, 40>(limbs[1], limbs[2]),
+                      joined<24, 28>(limbs[2], limbs[3]), joined<36, 16>(limbs[3], limbs[4])};
     transpose(rows);
-    alignas(64) u64 last[LANES];
-    _mm512_store_si512(last, limbs[4]);
     for (int i = 0; i < 4; i++) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(at(i)), _mm512_castsi512_si256(rows[i]));
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(at(i + 4)), _mm512_extracti64x4_epi64(rows[i], 1));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(at(i)), _mm512_castsi512_si256(rows[i]));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(at(i + 4)), _mm512_extracti64x4_epi64(rows[i], 1));
     }
-    for (int lane = 0; lane < LANES; lane++) at(lane)[4] = last[lane];
   }
 
   template <class At>
@@ -77,6 +78,12 @@ struct IfmaLanes {
   }
 
  private:
+  /** The upper bits of one number, and above them those of the next. */
+  template <int RIGHT, int LEFT>
+  static BITCLOAK_INLINE Number joined(Number low, Number high) {
+    return _mm512_or_si512(_mm512_srli_epi64(low, RIGHT), _mm512_slli_epi64(high, LEFT));
+  }
+
   /** Four limbs of lanes j and j + 4 in a row become one limb of all lanes, and the other way round. */
   static BITCLOAK_INLINE void transpose(Number (&rows)[4]) {
     const Number a = _mm512_unpacklo_epi64(rows[0], rows[1]), b = _mm512_unpackhi_epi64(rows[0], rows[1]);

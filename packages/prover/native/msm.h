@@ -1,6 +1,6 @@
 // Sums of multiples of points by Pippenger's method ("On the evaluation of powers and related problems", FOCS 1976) with signed digits. A bucket's
 // points are summed by groups.h. The buckets' weighted sum is taken over a grid: sums of rows and of columns are unweighted, and so are those of
-// the lines whose weight has a bit.
+// the lines whose weight has a bit. These small sums are taken for some windows at once, so that more of them share an inversion.
 #pragma once
 #include "endomorphism.h"
 #include "groups.h"
@@ -11,6 +11,9 @@ namespace bitcloak::BITCLOAK_BACKEND {
 class Digits {
  public:
   u32 bits = 0, windows = 0;
+
+  /** Windows that are summed together: all at once would leave too few tasks for several threads. */
+  static constexpr u32 RUN = 4;
 
   Digits() = default;
 
@@ -36,6 +39,9 @@ class Digits {
       write(halves[1], 2 * index + 1);
     }
   }
+
+  static u32 runsFor(u32 bits) { return (windowsFor(bits) + RUN - 1) / RUN; }
+  u32 runs() const { return runsFor(bits); }
 
   /** Of each scalar, the digit of its first half and that of its second. */
   const i16* window(u32 index) const { return digits.data() + index * size; }
@@ -77,58 +83,85 @@ struct PointTable {
 };
 
 template <class Field>
-class WindowSum {
+class RunSum {
  public:
   using Single = typename Field::Single;
   using Stored = StoredPoint<Field>;
 
-  /** Σ digit·point over one window. */
-  static Point<Single> compute(const PointTable<Field>& table, const Digits& digits, u32 window) {
-    const u32 buckets = u32{1} << (digits.bits - 1);
-    const i16* values = digits.window(window);
-    Array<Stored> sums(buckets);
-    Array<u8> present(buckets);
-    const u32 points = 2 * table.size;
-    GroupSums<Field> groups(points > 2 * buckets ? points : 2 * buckets, buckets);
-    // Bucket k holds the points whose digit is k + 1 or -k - 1.
-    const auto each = [&](const auto& visit) BITCLOAK_LAMBDA {
-      for (u32 at = 0; at < points; at++) {
-        const i32 digit = values[2 * table.scalarOf[at / 2] + at % 2];
-        if (digit != 0) visit(static_cast<u32>(digit < 0 ? -digit : digit) - 1, 2 * at + (digit < 0 ? 1 : 0));
-      }
-    };
-    groups.sum(TableSource<Field>{table.points.data()}, buckets, each, sums.data(), present.data());
-    return weigh(groups, sums.data(), present.data(), digits.bits);
+  /** Σ digit·2^((window - first)·bits)·point over the windows of a run. */
+  static Point<Single> compute(const PointTable<Field>& table, const Digits& digits, u32 run) {
+    const u32 first = run * Digits::RUN, windows = smaller(digits.windows - first, Digits::RUN);
+    const Grid grid(digits.bits);
+    Array<Stored> sums(windows * grid.buckets);
+    Array<u8> present(windows * grid.buckets);
+    GroupSums<Field> groups(larger(2 * table.size, 2 * windows * grid.buckets), larger(grid.buckets, windows * grid.lines));
+    for (u32 window = 0; window < windows; window++) {
+      const i16* values = digits.window(first + window);
+      // Bucket k holds the points whose digit is k + 1 or -k - 1.
+      const auto each = [&](const auto& visit) BITCLOAK_LAMBDA {
+        for (u32 at = 0; at < table.size; at++) {
+          const i16* const digitsOf = values + 2 * table.scalarOf[at];
+          for (u32 half = 0; half < 2; half++) {
+            const i32 digit = digitsOf[half];
+            const u32 reference = 4 * at + 2 * half + (digit < 0 ? 1 : 0);
+            if (digit != 0) visit(static_cast<u32>(digit < 0 ? -digit : digit) - 1, reference);
+          }
+        }
+      };
+      const u32 firstBucket = window * grid.buckets;
+      groups.sum(TableSource<Field>{table.points.data()}, grid.buckets, each, &sums[firstBucket], &present[firstBucket]);
+    }
+    return weigh(groups, sums.data(), present.data(), grid, windows);
   }
 
  private:
-  /** Σ (k + 1)·sums[k] over 2^(bits - 1) buckets. */
-  static Point<Single> weigh(GroupSums<Field>& groups, const Stored* sums, const u8* present, u32 bits) {
-    // Bucket k = row·2^shift + column weighs row·2^shift + column + 1.
-    const u32 buckets = u32{1} << (bits - 1), shift = (bits - 1) / 2;
-    const u32 columns = u32{1} << shift, rows = buckets >> shift;
-    Array<Stored> lines(rows + columns);
-    Array<u8> linesPresent(rows + columns);
+  static constexpr u32 smaller(u32 a, u32 b) { return a < b ? a : b; }
+  static constexpr u32 larger(u32 a, u32 b) { return a < b ? b : a; }
+
+  /** Bucket k = row·columns + column weighs row·columns + column + 1. */
+  struct Grid {
+    u32 bits, buckets, shift, columns, rows, lines;
+
+    explicit Grid(u32 bitsOfDigits)
+        : bits(bitsOfDigits),
+          buckets(u32{1} << (bits - 1)),
+          shift((bits - 1) / 2),
+          columns(u32{1} << shift),
+          rows(buckets >> shift),
+          lines(rows + columns) {}
+
+    u32 weightOf(u32 line) const { return line < rows ? line << shift : line - rows + 1; }
+  };
+
+  /** Σ 2^(window·bits)·(k + 1)·sums[window·buckets + k]. */
+  static Point<Single> weigh(GroupSums<Field>& groups, const Stored* sums, const u8* present, const Grid& grid,
+                             u32 windows) {
+    const u32 lines = windows * grid.lines, bits = windows * grid.bits;
+    Array<Stored> sumsOfLines(lines);
+    Array<u8> linesPresent(lines);
     const auto each = [&](const auto& visit) BITCLOAK_LAMBDA {
-      for (u32 k = 0; k < buckets; k++) {
-        if (present[k] == 0) continue;
-        if (k >= columns) visit(k >> shift, 2 * k);
-        visit(rows + k % columns, 2 * k);
+      for (u32 window = 0; window < windows; window++) {
+        const u32 firstBucket = window * grid.buckets, firstLine = window * grid.lines;
+        for (u32 k = 0; k < grid.buckets; k++) {
+          if (present[firstBucket + k] == 0) continue;
+          if (k >= grid.columns) visit(firstLine + (k >> grid.shift), 2 * (firstBucket + k));
+          visit(firstLine + grid.rows + k % grid.columns, 2 * (firstBucket + k));
+        }
       }
     };
-    groups.sum(SumSource<Field>{sums}, rows + columns, each, lines.data(), linesPresent.data());
+    groups.sum(SumSource<Field>{sums}, lines, each, sumsOfLines.data(), linesPresent.data());
     // Of a line's weight each bit counts by itself.
     const auto eachBit = [&](const auto& visit) BITCLOAK_LAMBDA {
-      for (u32 line = 0; line < rows + columns; line++) {
-        const u32 weight = linesPresent[line] == 0 ? 0 : line < rows ? line << shift : line - rows + 1;
-        for (u32 bit = 0; bit < bits; bit++) {
-          if ((weight >> bit & 1) != 0) visit(bit, 2 * line);
+      for (u32 line = 0; line < lines; line++) {
+        const u32 weight = linesPresent[line] == 0 ? 0 : grid.weightOf(line % grid.lines);
+        for (u32 bit = 0; bit < grid.bits; bit++) {
+          if ((weight >> bit & 1) != 0) visit(line / grid.lines * grid.bits + bit, 2 * line);
         }
       }
     };
     Array<Stored> sumsOfBits(bits);
     Array<u8> bitsPresent(bits);
-    groups.sum(SumSource<Field>{lines.data()}, bits, eachBit, sumsOfBits.data(), bitsPresent.data());
+    groups.sum(SumSource<Field>{sumsOfLines.data()}, bits, eachBit, sumsOfBits.data(), bitsPresent.data());
     Point<Single> result = Point<Single>::infinity();
     for (u32 bit = bits; bit-- > 0;) {
       result = Point<Single>::dbl(result);
@@ -138,13 +171,13 @@ class WindowSum {
   }
 };
 
-/** Σ scalar·point from the sums of its windows. */
+/** Σ scalar·point from the sums of all runs. */
 template <class Single>
-Point<Single> joinWindows(const Point<Single>* windows, u32 count, u32 bits) {
+Point<Single> joinRuns(const Point<Single>* sums, const Digits& digits) {
   Point<Single> result = Point<Single>::infinity();
-  for (u32 window = count; window-- > 0;) {
-    for (u32 i = 0; i < bits; i++) result = Point<Single>::dbl(result);
-    result = Point<Single>::add(result, windows[window]);
+  for (u32 run = digits.runs(); run-- > 0;) {
+    for (u32 i = 0; i < Digits::RUN * digits.bits; i++) result = Point<Single>::dbl(result);
+    result = Point<Single>::add(result, sums[run]);
   }
   return result;
 }

@@ -50,7 +50,7 @@ class FieldOperations {
       case SQUARE:
         return Field::sqr(a);
       case NEGATE:
-        return Field::sub(Field::sub(a, a), a);
+        return Field::subReduced(Field::sub(a, a), a);
       default:
         return a;
     }
@@ -100,11 +100,9 @@ void sumOfMultiples(const u8* left, const u8* right, u8* result, size_t count) {
     table.add(point, static_cast<u32>(i));
   }
   const Digits digits(scalars.data(), count, 8);
-  Array<Point<Single>> windows(digits.windows);
-  for (u32 window = 0; window < digits.windows; window++) {
-    windows[window] = WindowSum<Field>::compute(table, digits, window);
-  }
-  const Affine<Single> sum = joinWindows(windows.data(), digits.windows, digits.bits).affine();
+  Array<Point<Single>> sums(digits.runs());
+  for (u32 run = 0; run < digits.runs(); run++) sums[run] = RunSum<Field>::compute(table, digits, run);
+  const Affine<Single> sum = joinRuns(sums.data(), digits).affine();
   Base coordinates[sizeof(Affine<Single>) / sizeof(Base)];
   __builtin_memcpy(static_cast<void*>(coordinates), &sum, sizeof sum);
   for (size_t part = 0; part < sizeof coordinates / sizeof(Base); part++) {

@@ -9,6 +9,7 @@ struct SingleElement {
   using Single = Element<Modulus>;
   using Stored = Single;
   static constexpr int LANES = 1;
+  static constexpr u32 RADIX_BITS = 256;
   static constexpr u32 STAGES_PER_REDUCTION = 32;
 
   Single value;
@@ -37,12 +38,14 @@ struct SingleElement {
   static BITCLOAK_INLINE SingleElement sqr(const SingleElement& a) { return {Single::sqr(a.value)}; }
   static BITCLOAK_INLINE SingleElement subReduced(const SingleElement& a, const SingleElement& b,
                                                   const SingleElement& c) {
-    return sub(sub(a, b), c);
+    return sub(sub(sub(a, b), b), c);
   }
   static BITCLOAK_INLINE SingleElement subReduced(const SingleElement& a, const SingleElement& b) { return sub(a, b); }
   static BITCLOAK_INLINE SingleElement reduce(const SingleElement& a) { return a; }
 
   static Stored pack(const Single& a) { return a; }
+  /** Of a plain number: it is not times 2^RADIX_BITS. */
+  static Stored packNumber(const Words& number) { return Single::of(number); }
   static Single unpack(const Stored& a) { return a; }
   static BITCLOAK_INLINE SingleElement broadcast(const Stored& a) { return {a}; }
   template <class At>

@@ -60,6 +60,10 @@ class Array {
   T* data() { return values; }
   const T* data() const { return values; }
   size_t size() const { return count; }
+  T* begin() { return values; }
+  T* end() { return values + count; }
+  const T* begin() const { return values; }
+  const T* end() const { return values + count; }
   T& operator[](size_t index) { return values[index]; }
   const T& operator[](size_t index) const { return values[index]; }
   void fill(const T& value) {

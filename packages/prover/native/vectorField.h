@@ -38,6 +38,7 @@ struct VectorElement {
   static constexpr int LANES = Lanes::LANES;
   static constexpr int LIMBS = 5;
   static constexpr int LIMB_BITS = 51;
+  static constexpr u32 RADIX_BITS = LIMBS * LIMB_BITS;
   /** A transform reduces in the first of so many stages. */
   static constexpr u32 STAGES_PER_REDUCTION = 2;
 
@@ -144,10 +145,10 @@ struct VectorElement {
 
   static BITCLOAK_INLINE VectorElement dbl(const VectorElement& a) { return add(a, a); }
 
-  /** a - b - c, of which |a - b - c| < 8 P must hold, brought within ±(P/2 + P/16). */
+  /** a - 2·b - c, of which |a - 2·b - c| < 8 P must hold, brought within ±(P/2 + P/16). */
   static BITCLOAK_INLINE VectorElement subReduced(const VectorElement& a, const VectorElement& b,
                                                   const VectorElement& c) {
-    return reduce(difference(difference(a, b), c));
+    return reduce(difference(difference(difference(a, b), b), c));
   }
 
   static BITCLOAK_INLINE VectorElement subReduced(const VectorElement& a, const VectorElement& b) {
@@ -334,6 +335,9 @@ struct VectorElement {
 
   /** Single elements are held times 2^256. */
   static Stored pack(const Single& a) { return balanced(half(a.words()), true); }
+
+  /** Of a plain number: it is not times 2^RADIX_BITS. */
+  static Stored packNumber(const Words& number) { return balanced(number, true); }
 
   static Single unpack(const Stored& a) {
     constexpr Single FACTOR = Single::of(powerOfTwo(512 - 255, Single::P));

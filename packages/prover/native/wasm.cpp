@@ -78,11 +78,11 @@ EXPORT(acceptQuotient) void acceptQuotient() { Prover::splitQuotient(*proof); }
 EXPORT(computeSum) void computeSum(u32 task) { Prover::computeSum(*proof, task); }
 /** Where the sum of a task is, and its size: to be taken from the instance that computed it to the one that finishes. */
 EXPORT(sum) void* sum(u32 task) {
-  const u32 windows = proof->windows();
-  return task < windows ? static_cast<void*>(&proof->sums2[task]) : &proof->sums1[task - windows];
+  const u32 runs = proof->runs();
+  return task < runs ? static_cast<void*>(&proof->sums2[task]) : &proof->sums1[task - runs];
 }
 EXPORT(sumSize) size_t sumSize(u32 task) {
-  return task < proof->windows() ? sizeof(Point<Extension>) : sizeof(Point<Base>);
+  return task < proof->runs() ? sizeof(Point<Extension>) : sizeof(Point<Base>);
 }
 EXPORT(finish) Status finish(const u8* blinding) { return Prover::finish(*proof, blinding, result); }
 EXPORT(result) u8* resultPlace() { return result; }

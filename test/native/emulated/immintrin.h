@@ -32,6 +32,7 @@ typedef uint64_t Unsigned512 __attribute__((vector_size(64)));
 inline __m512i _mm512_add_epi64(__m512i a, __m512i b) { return (__m512i)((Unsigned512)a + (Unsigned512)b); }
 inline __m512i _mm512_sub_epi64(__m512i a, __m512i b) { return (__m512i)((Unsigned512)a - (Unsigned512)b); }
 inline __m512i _mm512_and_si512(__m512i a, __m512i b) { return a & b; }
+inline __m512i _mm512_or_si512(__m512i a, __m512i b) { return a | b; }
 inline __m512i _mm512_xor_si512(__m512i a, __m512i b) { return a ^ b; }
 
 EMULATED __m512i _mm512_mask_sub_epi64(__m512i other, __mmask8 mask, __m512i a, __m512i b) {
@@ -40,6 +41,8 @@ EMULATED __m512i _mm512_mask_sub_epi64(__m512i other, __mmask8 mask, __m512i a, 
   for (int i = 0; i < 8; i++) other[i] = (mask >> i & 1) != 0 ? difference[i] : other[i];
   return other;
 }
+inline __m512i _mm512_srli_epi64(__m512i a, unsigned bits) { return (__m512i)((Unsigned512)a >> bits); }
+inline __m512i _mm512_slli_epi64(__m512i a, unsigned bits) { return (__m512i)((Unsigned512)a << bits); }
 EMULATED __m512i _mm512_srai_epi64(__m512i a, unsigned bits) {
   if (bitcloak::emulated::isFaulty("srai")) return (__m512i)((Unsigned512)a >> bits);
   return a >> bits;
@@ -94,10 +97,14 @@ EMULATED __m256i _mm512_extracti64x4_epi64(__m512i a, int half) {
   const int at = 4 * half;
   return __m256i{a[at], a[at + 1], a[at + 2], a[at + 3]};
 }
-inline __m256i _mm256_loadu_si256(const __m256i* from) {
+/** These fault where the address is no multiple of 32. */
+EMULATED __m256i _mm256_load_si256(const __m256i* from) {
+  if (reinterpret_cast<uintptr_t>(from) % sizeof *from != 0) abort();
   __m256i result;
   memcpy(&result, from, sizeof result);
   return result;
 }
-inline void _mm256_storeu_si256(__m256i* to, __m256i a) { memcpy(to, &a, sizeof a); }
-inline void _mm512_store_si512(void* to, __m512i a) { memcpy(to, &a, sizeof a); }
+EMULATED void _mm256_store_si256(__m256i* to, __m256i a) {
+  if (reinterpret_cast<uintptr_t>(to) % sizeof *to != 0) abort();
+  memcpy(to, &a, sizeof a);
+}
