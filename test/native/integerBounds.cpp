@@ -74,10 +74,7 @@ struct IntervalLanes {
 
   static Interval swapped(const Interval& a, int) { return a; }
   static bool whereUpper(int) { return isNegating; }
-  template <class At>
-  static bool whereOdd(const At&) {
-    return isNegating;
-  }
+  static bool whereOdd(const u32*) { return isNegating; }
   static Interval subWhere(bool mask, const Interval& other, const Interval& a, const Interval& b) {
     return mask ? sub(a, b) : other;
   }
@@ -186,7 +183,7 @@ void checkAddition(const char* name, const Field& coordinate, const Field& inver
   }
   checked("inverse of a lane", Field::mul(exchanged, coordinate), INVERSE);
   const Field inverseOfDelta = checked("inverse of a difference", Field::mul(inverse, product), INVERSE);
-  const Field ordinate = checked("negated ordinate", coordinate.negatedWhereOdd([](int) { return 1; }), 2.001);
+  const Field ordinate = checked("negated ordinate", coordinate.negatedWhereOdd(nullptr), 2.001);
   const Field slope = checked("slope", Field::mul(Field::factor(ordinate, ordinate), inverseOfDelta), INVERSE);
   doing = "abscissa";
   checked("abscissa", Field::subReduced(Field::sqr(slope), coordinate, delta), REDUCED + 0.001);

@@ -95,9 +95,8 @@ struct VectorExtension {
     c0.scatter([&](int lane) -> typename Field::Stored& { return at(lane).c0; });
     c1.scatter([&](int lane) -> typename Field::Stored& { return at(lane).c1; });
   }
-  template <class At>
-  BITCLOAK_INLINE VectorExtension negatedWhereOdd(const At& at) const {
-    return {c0.negatedWhereOdd(at), c1.negatedWhereOdd(at)};
+  BITCLOAK_INLINE VectorExtension negatedWhereOdd(const u32* references) const {
+    return {c0.negatedWhereOdd(references), c1.negatedWhereOdd(references)};
   }
   BITCLOAK_INLINE VectorExtension swapped(int distance) const { return {c0.swapped(distance), c1.swapped(distance)}; }
 };

@@ -19,21 +19,40 @@ struct TablePoint {
   typename Field::Stored x[2], y;
 };
 
-/** Points by their references: twice a number, plus 1 for the negated one. Each point of a table has two numbers. */
-template <class Field>
-struct TableSource {
-  const TablePoint<Field>* points;
-
-  const typename Field::Stored& x(u32 reference) const { return points[reference >> 2].x[(reference >> 1) & 1]; }
-  const typename Field::Stored& y(u32 reference) const { return points[reference >> 2].y; }
-};
-
+/** Points by references, as many at once as there are lanes. */
 template <class Field>
 struct SumSource {
+  using Stored = typename Field::Stored;
+
   const StoredPoint<Field>* points;
 
-  const typename Field::Stored& x(u32 reference) const { return points[reference >> 1].x; }
-  const typename Field::Stored& y(u32 reference) const { return points[reference >> 1].y; }
+  const Stored& x(u32 reference) const { return points[reference].x; }
+  const Stored& y(u32 reference) const { return points[reference].y; }
+  BITCLOAK_INLINE Field abscissas(const u32* references) const {
+    return Field::gather([&](int lane) -> const Stored& { return x(references[lane]); });
+  }
+  BITCLOAK_INLINE Field ordinates(const u32* references) const {
+    return Field::gather([&](int lane) -> const Stored& { return y(references[lane]); });
+  }
+  static constexpr bool isNegated(u32) { return false; }
+};
+
+/** A reference is twice a number, plus 1 for the negated point. Each point of a table has two numbers. */
+template <class Field>
+struct TableSource {
+  using Stored = typename Field::Stored;
+
+  const TablePoint<Field>* points;
+
+  const Stored& x(u32 reference) const { return points[reference >> 2].x[(reference >> 1) & 1]; }
+  const Stored& y(u32 reference) const { return points[reference >> 2].y; }
+  BITCLOAK_INLINE Field abscissas(const u32* references) const {
+    return Field::gather([&](int lane) -> const Stored& { return x(references[lane]); });
+  }
+  BITCLOAK_INLINE Field ordinates(const u32* references) const {
+    return Field::gather([&](int lane) -> const Stored& { return y(references[lane]); }).negatedWhereOdd(references);
+  }
+  static constexpr bool isNegated(u32 reference) { return (reference & 1) != 0; }
 };
 
 template <class Field>
@@ -51,7 +70,9 @@ class GroupSums {
         groupOf(pointsMax + 1),
         unpaired(groupsMax),
         isSpecial(groupsMax),
-        jobs(BATCH + LANES),
+        lefts(BATCH + LANES),
+        rights(BATCH + LANES),
+        places(BATCH + LANES),
         deltas(BATCH / LANES + 1),
         products(BATCH / LANES + 1) {}
 
@@ -81,12 +102,12 @@ class GroupSums {
         finishAdding(source, waiting);
         waiting = 0;
       }
-      pair(source, groupOf[at], 2 * at, end, waiting);
+      pair(source, groupOf[at], at, end, waiting);
     }
     bool isAnySpecial = false;
     for (u32 g = 0; g < groups; g++) {
       present[g] = unpaired[g] == NONE ? 0 : 1;
-      if (present[g] != 0) sums[g] = made[unpaired[g] / 2];
+      if (present[g] != 0) sums[g] = made[unpaired[g]];
       isAnySpecial = isAnySpecial || isSpecial[g] != 0;
     }
     if (isAnySpecial) sumCarefully(table, groups, each, sums, present);
@@ -96,11 +117,6 @@ class GroupSums {
   static Stored pack(const Affine<Single>& point) { return {Field::pack(point.x), Field::pack(point.y)}; }
 
  private:
-  /** The sum of the points a and b of the source, for a place in `made`. */
-  struct Job {
-    u32 a, b, out;
-  };
-
   static constexpr u32 NONE = ~u32{0};
 
   /** All sums of two points, in the order in which they were begun, and the group of each. */
@@ -109,7 +125,8 @@ class GroupSums {
   /** Of each group, a point that waits for another one. */
   Array<u32> unpaired;
   Array<u8> isSpecial;
-  Array<Job> jobs;
+  /** Points of the source that are to be added, and where in `made` their sum goes. */
+  Array<u32> lefts, rights, places;
   Array<Field> deltas, products;
   /** Of each lane's product. */
   Field inverse;
@@ -119,7 +136,9 @@ class GroupSums {
     // Without a branch, which nobody could predict.
     const u32 other = unpaired[group], isPair = other == NONE ? 0 : 1;
     unpaired[group] = isPair != 0 ? NONE : reference;
-    jobs[waiting] = {other, reference, end};
+    lefts[waiting] = other;
+    rights[waiting] = reference;
+    places[waiting] = end;
     groupOf[end] = group;
     end += isPair;
     waiting += isPair;
@@ -138,23 +157,25 @@ class GroupSums {
   template <class Source>
   static void copy(const Source& source, u32 from, Stored& target) {
     target.x = source.x(from);
-    const Field y = Field::gather([&](int) -> const typename Field::Stored& { return source.y(from); });
-    const Field ordinate = y.negatedWhereOdd([&](int) { return from; });
-    ordinate.scatter([&](int) -> typename Field::Stored& { return target.y; });
+    if (!source.isNegated(from)) {
+      target.y = source.y(from);
+      return;
+    }
+    u32 references[LANES];
+    for (u32& reference : references) reference = from;
+    source.ordinates(references).scatter([&](int) -> typename Field::Stored& { return target.y; });
   }
 
   /** The products of all that is to be inverted, up to each vector; false where one of them is 0. */
   template <class Source>
   bool invertProduct(const Source& source, u32 count) {
-    // The last vector is filled up with its last job: the same sum is written to the same place twice.
+    // The last vector is filled up with its last addition: the same sum is written to the same place twice.
     const u32 vectors = (count + LANES - 1) / LANES;
-    for (u32 at = count; at < vectors * LANES; at++) jobs[at] = jobs[count - 1];
+    for (u32 at = count; at < vectors * LANES; at++) move(count - 1, at);
     Field product = Field::broadcast(Field::pack(Single::one()));
     for (u32 vector = 0; vector < vectors; vector++) {
-      const Job* job = &jobs[vector * LANES];
-      Field a = Field::gather([&](int lane) -> const typename Field::Stored& { return source.x(job[lane].a); });
-      Field b = Field::gather([&](int lane) -> const typename Field::Stored& { return source.x(job[lane].b); });
-      deltas[vector] = Field::factor(b, a);
+      deltas[vector] =
+          Field::factor(source.abscissas(&rights[vector * LANES]), source.abscissas(&lefts[vector * LANES]));
       products[vector] = product;
       product = Field::mul(product, deltas[vector]);
     }
@@ -173,19 +194,22 @@ class GroupSums {
     return true;
   }
 
-  /** Takes out the jobs for which the formula does not hold: a doubling, or opposite points. Their groups are summed anew at the end. */
+  void move(u32 from, u32 to) {
+    lefts[to] = lefts[from];
+    rights[to] = rights[from];
+    places[to] = places[from];
+  }
+
+  /** Takes out the additions for which the formula does not hold: of equal or opposite points. Their groups are summed anew at the end. */
   template <class Source>
   u32 withoutEqualAbscissas(const Source& source, u32 count) {
     u32 kept = 0;
     for (u32 at = 0; at < count; at++) {
-      const Job job = jobs[at];
-      const bool isEqual =
-          Single::equal(Field::unpack(source.x(job.a)), Field::unpack(source.x(job.b)));
-      if (isEqual) {
-        isSpecial[groupOf[job.out]] = 1;
-        copy(source, job.a, made[job.out]);
+      if (Single::equal(Field::unpack(source.x(lefts[at])), Field::unpack(source.x(rights[at])))) {
+        isSpecial[groupOf[places[at]]] = 1;
+        copy(source, lefts[at], made[places[at]]);
       } else {
-        jobs[kept++] = job;
+        move(at, kept++);
       }
     }
     return kept;
@@ -194,20 +218,17 @@ class GroupSums {
   template <class Source>
   void finishBatch(const Source& source, u32 vectors) {
     for (u32 vector = vectors; vector-- > 0;) {
-      const Job* job = &jobs[vector * LANES];
+      const u32 *left = &lefts[vector * LANES], *right = &rights[vector * LANES], *place = &places[vector * LANES];
       const Field inverseOfDelta = Field::mul(inverse, products[vector]);
       inverse = Field::mul(inverse, deltas[vector]);
-      Field ya = Field::gather([&](int lane) -> const typename Field::Stored& { return source.y(job[lane].a); })
-                     .negatedWhereOdd([&](int lane) { return job[lane].a; });
-      Field yb = Field::gather([&](int lane) -> const typename Field::Stored& { return source.y(job[lane].b); })
-                     .negatedWhereOdd([&](int lane) { return job[lane].b; });
+      const Field ya = source.ordinates(left), yb = source.ordinates(right);
       Field slope = Field::mul(Field::factor(yb, ya), inverseOfDelta);
-      Field xa = Field::gather([&](int lane) -> const typename Field::Stored& { return source.x(job[lane].a); });
+      const Field xa = source.abscissas(left);
       // slope² - xa - xb, without another look for xb.
       Field x = Field::subReduced(Field::sqr(slope), xa, deltas[vector]);
       Field y = Field::subReduced(Field::mul(slope, Field::sub(xa, x)), ya);
-      x.scatter([&](int lane) -> typename Field::Stored& { return made[job[lane].out].x; });
-      y.scatter([&](int lane) -> typename Field::Stored& { return made[job[lane].out].y; });
+      x.scatter([&](int lane) -> typename Field::Stored& { return made[place[lane]].x; });
+      y.scatter([&](int lane) -> typename Field::Stored& { return made[place[lane]].y; });
     }
   }
 
@@ -223,7 +244,7 @@ class GroupSums {
       if (totalOf[group] == NONE) return;
       const Affine<Single> point{Field::unpack(table.x(reference)), Field::unpack(table.y(reference))};
       Point<Single>& total = totals[totalOf[group]];
-      total = Point<Single>::add(total, (reference & 1) != 0 ? Affine<Single>::neg(point) : point);
+      total = Point<Single>::add(total, table.isNegated(reference) ? Affine<Single>::neg(point) : point);
     });
     for (u32 g = 0; g < groups; g++) {
       if (totalOf[g] == NONE) continue;

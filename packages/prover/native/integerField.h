@@ -180,9 +180,8 @@ struct IntegerElement {
   }
 
   /** Negates the lanes whose reference is odd; for elements below 2 P. */
-  template <class At>
-  BITCLOAK_INLINE IntegerElement negatedWhereOdd(const At& at) const {
-    return negatedWhere(Lanes::whereOdd(at));
+  BITCLOAK_INLINE IntegerElement negatedWhereOdd(const u32* references) const {
+    return negatedWhere(Lanes::whereOdd(references));
   }
 
   /** Lanes whose number has the bit `distance` change places. */
@@ -247,15 +246,34 @@ struct IntegerElement {
     repeat<0, LIMBS>([&](auto j) BITCLOAK_LAMBDA { addProduct(columns + j, a, b[j]); });
   }
 
-  /** The columns' number divided by 2^260 modulo P by Montgomery's method: less than a·b/2^260 + P. No column comes near to 2^63. */
+  static BITCLOAK_INLINE void addMultiple(Number* columns, Number a, const Limbs& b) {
+    repeat<0, LIMBS>([&](auto j) BITCLOAK_LAMBDA { addProduct(columns + j, a, Lanes::broadcast(b.l[j])); });
+  }
+
+  /** A column's lowest bits; what exceeds them goes to the next one. */
+  static BITCLOAK_INLINE Number takeLimb(Number* columns) {
+    columns[1] = Lanes::add(columns[1], Lanes::highBits(columns[0]));
+    return Lanes::lowBits(columns[0]);
+  }
+
+  /**
+   * The columns' number divided by 2^260 modulo P: less than a·b/2^260 + P and a little. No column comes near to 2^63.
+   *
+   * A limb below another is as much as its product with 2^-52 modulo P two columns above: so the lowest three need not wait for a multiple of P that
+   * cancels them, nor for each other. The last two must be cancelled (Montgomery's method), or what is left would be too large.
+   */
   static BITCLOAK_INLINE IntegerElement reduceProduct(Number* columns) {
     constexpr u64 NEGATED_INVERSE = Single::NEGATED_INVERSE & LIMB_MASK;
-    Number p[LIMBS];
-    for (int i = 0; i < LIMBS; i++) p[i] = Lanes::broadcast(P.l[i]);
+    constexpr Limbs BY_ONE_LIMB = limbsOf(inversePowerOfTwo(LIMB_BITS, Single::P));
+    constexpr Limbs BY_TWO_LIMBS = limbsOf(inversePowerOfTwo(2 * LIMB_BITS, Single::P));
+    const Number first = takeLimb(columns), second = takeLimb(columns + 1);
+    addMultiple(columns + 2, first, BY_TWO_LIMBS);
+    addMultiple(columns + 3, second, BY_TWO_LIMBS);
+    const Number third = takeLimb(columns + 2);
+    addMultiple(columns + 3, third, BY_ONE_LIMB);
     const Number negatedInverse = Lanes::broadcast(NEGATED_INVERSE);
-    repeat<0, LIMBS>([&](auto i) BITCLOAK_LAMBDA {
-      const Number multiple = Lanes::lowOfLowBits(columns[i], negatedInverse);
-      addMultiple(columns + i, multiple, p);
+    repeat<3, LIMBS>([&](auto i) BITCLOAK_LAMBDA {
+      addMultiple(columns + i, Lanes::lowOfLowBits(columns[i], negatedInverse), P);
       columns[i + 1] = Lanes::add(columns[i + 1], Lanes::highBits(columns[i]));
     });
     return tidy(columns + LIMBS);

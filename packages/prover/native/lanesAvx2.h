@@ -49,11 +49,9 @@ struct Avx2Lanes {
     }
   }
 
-  template <class At>
-  static BITCLOAK_INLINE Number signsOf(const At& at) {
-    __m128i references = _mm_setr_epi32(static_cast<i32>(at(0)), static_cast<i32>(at(1)), static_cast<i32>(at(2)),
-                                        static_cast<i32>(at(3)));
-    return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_cvtepu32_epi64(references), 63));
+  static BITCLOAK_INLINE Number signsOf(const u32* references) {
+    const __m128i numbers = _mm_loadu_si128(reinterpret_cast<const __m128i*>(references));
+    return _mm256_castsi256_pd(_mm256_slli_epi64(_mm256_cvtepu32_epi64(numbers), 63));
   }
   static BITCLOAK_INLINE Number flip(Number a, Number signs) { return _mm256_xor_pd(a, signs); }
 

@@ -58,11 +58,9 @@ struct IfmaLanes {
     }
   }
 
-  template <class At>
-  static BITCLOAK_INLINE __mmask8 whereOdd(const At& at) {
-    u32 mask = 0;
-    for (int lane = 0; lane < LANES; lane++) mask |= (static_cast<u32>(at(lane)) & 1) << lane;
-    return static_cast<__mmask8>(mask);
+  static BITCLOAK_INLINE __mmask8 whereOdd(const u32* references) {
+    const __m256i numbers = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(references));
+    return _mm256_test_epi32_mask(numbers, _mm256_set1_epi32(1));
   }
   /** The lanes whose number has the bit `distance`. */
   static BITCLOAK_INLINE __mmask8 whereUpper(int distance) {

@@ -43,9 +43,8 @@ struct PairLanes {
     Half::scatter(upper, [&](int lane) BITCLOAK_LAMBDA { return at(lane + Half::LANES); });
   }
 
-  template <class At>
-  static BITCLOAK_INLINE Number signsOf(const At& at) {
-    return {Half::signsOf(at), Half::signsOf([&](int lane) BITCLOAK_LAMBDA { return at(lane + Half::LANES); })};
+  static BITCLOAK_INLINE Number signsOf(const u32* references) {
+    return {Half::signsOf(references), Half::signsOf(references + Half::LANES)};
   }
   static BITCLOAK_INLINE Number flip(const Number& x, const Number& signs) {
     return {Half::flip(x.a, signs.a), Half::flip(x.b, signs.b)};

@@ -47,9 +47,8 @@ struct WasmLanes {
     wasm_v128_store64_lane(b + 4, limbs[4], 1);
   }
 
-  template <class At>
-  static BITCLOAK_INLINE Number signsOf(const At& at) {
-    return wasm_i64x2_make(static_cast<i64>(static_cast<u64>(at(0)) << 63), static_cast<i64>(static_cast<u64>(at(1)) << 63));
+  static BITCLOAK_INLINE Number signsOf(const u32* references) {
+    return wasm_i64x2_shl(wasm_u64x2_load32x2(references), 63);
   }
   static BITCLOAK_INLINE Number flip(Number a, Number signs) { return wasm_v128_xor(a, signs); }
   static BITCLOAK_INLINE Number swapped(Number a, int) { return wasm_i64x2_shuffle(a, a, 1, 0); }

@@ -59,6 +59,18 @@ constexpr Words powerOfTwo(int exponent, const Words& modulus, Words value = {{1
   return value;
 }
 
+/** value/2 mod modulus, where value < modulus. */
+constexpr Words half(const Words& value, const Words& modulus) {
+  return halved((value.w[0] & 1) != 0 ? plus(value, modulus) : value);
+}
+
+/** 2^-exponent mod modulus. */
+constexpr Words inversePowerOfTwo(int exponent, const Words& modulus) {
+  Words value{{1, 0, 0, 0}};
+  for (int i = 0; i < exponent; i++) value = half(value, modulus);
+  return value;
+}
+
 /** -1/odd mod 2^64: each Newton step doubles the bits that are right, and an odd number is its own inverse mod 8. */
 constexpr u64 negatedInverse(u64 odd) {
   u64 inverse = odd;

@@ -144,8 +144,8 @@ class RunSum {
         const u32 firstBucket = window * grid.buckets, firstLine = window * grid.lines;
         for (u32 k = 0; k < grid.buckets; k++) {
           if (present[firstBucket + k] == 0) continue;
-          if (k >= grid.columns) visit(firstLine + (k >> grid.shift), 2 * (firstBucket + k));
-          visit(firstLine + grid.rows + k % grid.columns, 2 * (firstBucket + k));
+          if (k >= grid.columns) visit(firstLine + (k >> grid.shift), firstBucket + k);
+          visit(firstLine + grid.rows + k % grid.columns, firstBucket + k);
         }
       }
     };
@@ -155,7 +155,7 @@ class RunSum {
       for (u32 line = 0; line < lines; line++) {
         const u32 weight = linesPresent[line] == 0 ? 0 : grid.weightOf(line % grid.lines);
         for (u32 bit = 0; bit < grid.bits; bit++) {
-          if ((weight >> bit & 1) != 0) visit(line / grid.lines * grid.bits + bit, 2 * line);
+          if ((weight >> bit & 1) != 0) visit(line / grid.lines * grid.bits + bit, line);
         }
       }
     };

@@ -56,9 +56,8 @@ struct SingleElement {
   BITCLOAK_INLINE void scatter(const At& at) const {
     at(0) = value;
   }
-  template <class At>
-  BITCLOAK_INLINE SingleElement negatedWhereOdd(const At& at) const {
-    return (at(0) & 1) != 0 ? neg(*this) : *this;
+  BITCLOAK_INLINE SingleElement negatedWhereOdd(const u32* references) const {
+    return (*references & 1) != 0 ? neg(*this) : *this;
   }
   BITCLOAK_INLINE SingleElement swapped(int) const { return *this; }
   BITCLOAK_INLINE SingleElement negatedUpper(int) const { return *this; }

@@ -87,17 +87,11 @@ struct VectorElement {
     double negatedInverse;
   };
 
-  static constexpr Words half(const Words& number) {
-    return halved((number.w[0] & 1) != 0 ? plus(number, Single::P) : number);
-  }
-
   static constexpr Constants derive() {
     Constants constants{};
     constants.p = balanced(Single::P, false);
-    Words power{{1, 0, 0, 0}};
-    for (int i = 4; i-- > 0;) {
-      for (int bit = 0; bit < LIMB_BITS; bit++) power = half(power);
-      constants.fold[i] = balanced(power, true);
+    for (int i = 0; i < 4; i++) {
+      constants.fold[i] = balanced(inversePowerOfTwo((4 - i) * LIMB_BITS, Single::P), true);
     }
     i64 inverse = static_cast<i64>(Single::NEGATED_INVERSE & LIMB_MASK);
     if (inverse > (i64{1} << (LIMB_BITS - 1))) inverse -= i64{1} << LIMB_BITS;
@@ -334,7 +328,7 @@ struct VectorElement {
   // Between memory and vectors.
 
   /** Single elements are held times 2^256. */
-  static Stored pack(const Single& a) { return balanced(half(a.words()), true); }
+  static Stored pack(const Single& a) { return balanced(half(a.words(), Single::P), true); }
 
   /** Of a plain number: it is not times 2^RADIX_BITS. */
   static Stored packNumber(const Words& number) { return balanced(number, true); }
@@ -376,9 +370,8 @@ struct VectorElement {
   }
 
   /** Negates the lanes whose reference is odd. */
-  template <class At>
-  BITCLOAK_INLINE VectorElement negatedWhereOdd(const At& at) const {
-    const auto signs = Lanes::signsOf(at);
+  BITCLOAK_INLINE VectorElement negatedWhereOdd(const u32* references) const {
+    const auto signs = Lanes::signsOf(references);
     VectorElement result;
     for (int i = 0; i < LIMBS; i++) result.l[i] = Lanes::flip(l[i], signs);
     return result;

@@ -97,6 +97,26 @@ EMULATED __m256i _mm512_extracti64x4_epi64(__m512i a, int half) {
   const int at = 4 * half;
   return __m256i{a[at], a[at + 1], a[at + 2], a[at + 3]};
 }
+EMULATED __m256i _mm256_loadu_si256(const __m256i* from) {
+  __m256i result;
+  memcpy(&result, from, sizeof result);
+  return result;
+}
+/** One number of 32 bits in each of eight places. */
+EMULATED __m256i _mm256_set1_epi32(int32_t a) {
+  const int32_t numbers[8] = {a, a, a, a, a, a, a, a};
+  __m256i result;
+  memcpy(&result, numbers, sizeof result);
+  return result;
+}
+EMULATED __mmask8 _mm256_test_epi32_mask(__m256i a, __m256i b) {
+  uint32_t both[8];
+  const __m256i common = a & b;
+  memcpy(both, &common, sizeof both);
+  unsigned mask = 0;
+  for (int i = 0; i < 8; i++) mask |= (both[i] != 0 ? 1u : 0u) << i;
+  return static_cast<__mmask8>(mask);
+}
 /** These fault where the address is no multiple of 32. */
 EMULATED __m256i _mm256_load_si256(const __m256i* from) {
   if (reinterpret_cast<uintptr_t>(from) % sizeof *from != 0) abort();
