@@ -204,8 +204,11 @@ class GroupSums {
   template <class Source>
   u32 withoutEqualAbscissas(const Source& source, u32 count) {
     u32 kept = 0;
+    typename Field::Stored lanes[LANES];
     for (u32 at = 0; at < count; at++) {
-      if (Single::equal(Field::unpack(source.x(lefts[at])), Field::unpack(source.x(rights[at])))) {
+      const u32 lane = at % LANES;
+      if (lane == 0) Field::reduce(deltas[at / LANES]).scatter([&](int to) -> auto& { return lanes[to]; });
+      if (Field::unpack(lanes[lane]).isZero()) {
         isSpecial[groupOf[places[at]]] = 1;
         copy(source, lefts[at], made[places[at]]);
       } else {
