@@ -174,8 +174,7 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
       activeUntil: () => registrar.activeUntil(era),
       clockSkewSecondsMax,
     });
-    // Before the first look at the chain nobody is known, and no order could come in.
-    await operator.watch();
+    await lookFirst(operator, settings);
     const identity = {
       chainId,
       pool: poolAddress,
@@ -206,6 +205,20 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
   } catch (error) {
     await journal.close();
     throw error;
+  }
+}
+
+/** Before the first look at the chain nobody is known, and no order could come in. */
+async function lookFirst(operator: Operator, { pollMs, report }: EnclaveSettings): Promise<void> {
+  for (;;) {
+    try {
+      await operator.watch();
+      return;
+    } catch (error) {
+      if (!operator.isBehind) throw error;
+      report(failureOf(error));
+    }
+    await sleep(pollMs);
   }
 }
 

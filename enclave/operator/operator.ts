@@ -83,6 +83,8 @@ export class Operator {
   /** As it was at the end of the last round. */
   #wallet: EnclaveWallet | undefined;
   readonly #cancellations = new Cancellations();
+  /** When the first look at the chain showed less than the journal has seen. */
+  #behindSince: number | undefined;
   /** Of block time, when the last batch was planned. */
   #plannedAt = 0;
   /** States of orders that the wallet was left with when some were forgotten last. */
@@ -135,6 +137,11 @@ export class Operator {
     await Promise.all([repeat(() => this.watch()), repeat(settling)]);
   }
 
+  /** Whether the endpoint showed less of the chain, at the first look, than was seen before a restart. */
+  get isBehind(): boolean {
+    return this.#wallet === undefined && this.#behindSince !== undefined;
+  }
+
   /** Whether the registry lets this enclave settle. */
   get isActive(): boolean {
     const { time, activeUntil } = this.machine.state;
@@ -181,6 +188,7 @@ export class Operator {
   async watch(): Promise<{ time: number }> {
     const { fold: wallet, head } = await this.#follower.advance();
     this.#checkTime(head.timestamp);
+    this.#checkReached(head.timestamp);
     const until = Number(await this.#options.activeUntil());
     const { machine } = this.#options;
     if (until !== machine.state.activeUntil) await machine.execute({ kind: 'setActiveUntil', until });
@@ -252,6 +260,18 @@ export class Operator {
     const { clockSkewSecondsMax } = this.#options;
     if (clockSkewSecondsMax === undefined || timestamp <= Date.now() / 1000 + clockSkewSecondsMax) return;
     throw new BitcloakError('ENDPOINT_INCONSISTENT', `the newest block is of ${timestamp}, far ahead of the clock`);
+  }
+
+  /** A follower that has just begun knows no block that was reached; the journal knows its time. */
+  #checkReached(timestamp: number): void {
+    const { lagMsMax } = this.#options;
+    if (this.#wallet !== undefined || timestamp >= this.machine.state.time) return;
+    this.#behindSince ??= performance.now();
+    if (performance.now() - this.#behindSince >= lagMsMax) return;
+    throw new BitcloakError(
+      'ENDPOINT_INCONSISTENT',
+      'the newest block is older than one before the restart: the endpoint lags',
+    );
   }
 
   async #catchUp(wallet: EnclaveWallet, time: number): Promise<void> {

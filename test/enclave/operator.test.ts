@@ -538,6 +538,37 @@ describe('an operator at work', function () {
     });
   }
 
+  it('goes back with no endpoint that is behind when it starts again', async () => {
+    const { alice, bob } = await seated('operator lag at start');
+    const { chain } = floor.desk.bench;
+    await floor.deposit(bob, floor.token, 700n);
+    await floor.watchOnly();
+    await floor.order(alice, 'sell', 20, 50);
+    assert.equal(tradesOf(await floor.order(bob, 'buy', 20, 20)), 1);
+    const height = await chain.provider.getBlockNumber();
+    const before = floor.machine.state.hash();
+    for (const behind of [1, 5]) {
+      floor.host = standingAt(height - behind);
+      await assert.rejects(floor.restart(), { code: 'ENDPOINT_INCONSISTENT', message: /before the restart/ });
+      assert(floor.operator.isBehind);
+      await assert.rejects(floor.round(), { code: 'ENDPOINT_INCONSISTENT' });
+      assert.equal(floor.machine.state.hash(), before);
+    }
+    floor.host = honest;
+    assert.equal((await floor.round()).settled?.kind, 'sent');
+    assert(!floor.operator.isBehind);
+
+    // One that stays so was rewound.
+    await chain.mine(1);
+    await floor.watchOnly();
+    floor.lagMsMax = 50;
+    floor.host = standingAt(height);
+    await assert.rejects(floor.restart(), { code: 'ENDPOINT_INCONSISTENT' });
+    await sleep(50);
+    await floor.watchOnly();
+    floor.host = honest;
+  });
+
   it('follows a chain that was rewound and stays so', async () => {
     const { alice } = await seated('operator rewound');
     const { chain } = floor.desk.bench;
@@ -589,6 +620,8 @@ describe('an operator at work', function () {
     assert.equal(await floor.settlements(), 1);
     await back();
     assert.equal(await floor.settlements(), 0, 'it is gone');
+    // A chain that was reorganised is as high as before.
+    await chain.mine(5);
     // What the double has registered is gone too, so it has to prove again.
     await floor.restart();
     await floor.round();

@@ -25,6 +25,7 @@ import { GAS_KEY_VARIABLE, HELP, readSettings } from '../../enclave/settings.ts'
 import { seedFileKeys } from '../../enclave/tee/keys.ts';
 import { ApiBench, jsonOf, send, TestSession } from '../support/api.ts';
 import { serveChain, type Chain } from '../support/chain.ts';
+import { honest, hostedAccount, standingAt } from '../support/hostileEndpoint.ts';
 import { deployNetwork, ETH } from '../support/network.ts';
 import { DoubledProver } from '../support/doubledProver.ts';
 import { seededBytes } from '../support/random.ts';
@@ -445,6 +446,28 @@ describe('an enclave that starts', function () {
     await bench.restart({ ...settling, rules: state.rules });
     assert.deepEqual(bench.enclave.machine.state.markets().length, 2, 'a market stays that is not named any more');
     assert(bench.enclave.machine.hasHead(head));
+  });
+
+  it('waits for an endpoint that is behind what it has seen', async () => {
+    const { chain } = bench.desk.bench;
+    const height = await chain.provider.getBlockNumber();
+    assert.equal(bench.enclave.machine.state.time, (await chain.provider.getBlock(height))?.timestamp);
+    await bench.enclave.close();
+    let host = standingAt(height - 1);
+    const signer = await hostedAccount(chain, (call, ask) => host(call, ask));
+    const codes: unknown[] = [];
+    const starting = bench.start({
+      ...settling,
+      chain: { ...bench.settings.chain, provider: signer.provider, signer },
+      report: (report) => codes.push(report.kind === 'failed' ? report.code : report.kind),
+    });
+    while (codes.length < 3) await new Promise((done) => setTimeout(done, 5));
+    host = honest;
+    await starting;
+    const failures = codes.filter((code) => code === 'ENDPOINT_INCONSISTENT').length;
+    assert(failures >= 3);
+    assert.deepEqual(codes.slice(failures), ['listening']);
+    await bench.restart(settling);
   });
 
   it('does not listen where somebody else does, and leaves the journal free', async () => {

@@ -7,7 +7,7 @@ import { LOCK_SECONDS_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import type { Prover } from '@bitcloak/prover/proof';
 import { PoolClient } from '@bitcloak/chain/pool';
 import { RegistryClient } from '@bitcloak/chain/registry';
-import { BrowserProvider, Network, type Contract, type JsonRpcSigner } from 'ethers';
+import type { Contract } from 'ethers';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { limitOf, type Limit, type MarketTerms } from '@bitcloak/trading/market';
 import { signOrder, type NewOrder, type SignedOrder } from '@bitcloak/trading/orders';
@@ -17,9 +17,8 @@ import { Machine } from '../../enclave/operator/machine.ts';
 import type { Cadence } from '../../enclave/operator/cadence.ts';
 import { Operator, type Round } from '../../enclave/operator/operator.ts';
 import { Settler } from '../../enclave/operator/settler.ts';
-import { PROVIDER_OPTIONS } from './chain.ts';
 import { DoubledProver } from './doubledProver.ts';
-import { honest, type Behaviour, type RpcCall } from './hostileEndpoint.ts';
+import { honest, hostedAccount, type Behaviour } from './hostileEndpoint.ts';
 import { SettlementBench, type Trader } from './settlement.ts';
 import { addressOf } from './relayer.ts';
 
@@ -79,7 +78,7 @@ export class Floor {
       key: this.#journalKey,
     });
     this.machine = await Machine.open(journal, operatorId);
-    const account = await this.#hosted();
+    const account = await hostedAccount(bench.chain, (call, ask) => this.host(call, ask));
     const pool = new PoolClient(bench.client.address, account);
     const settler = new Settler({
       chainId: bench.chainId,
@@ -106,15 +105,6 @@ export class Floor {
       activeUntil: () => new RegistryClient(bench.registry, account).activeUntil(operator, BigInt(signer.address)),
       clockSkewSecondsMax: this.clockSkewSecondsMax,
     });
-  }
-
-  /** The chain as the operator's host shows it, with an account that pays the gas. */
-  #hosted(): Promise<JsonRpcSigner> {
-    const { provider } = this.desk.bench.chain;
-    const ask = ({ method, params }: RpcCall): Promise<unknown> => provider.send(method, [...params]);
-    const request = ({ method, params = [] }: { method: string; params?: unknown[] | Record<string, unknown> }) =>
-      this.host({ id: 1, method, params: params as unknown[] }, ask);
-    return new BrowserProvider({ request }, Network.from(31337), PROVIDER_OPTIONS).getSigner(0);
   }
 
   /** Everything that was not on the disk is gone. */

@@ -1,7 +1,8 @@
 // An endpoint between a wallet and its chain that behaves as badly as endpoints do.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { toQuantity } from 'ethers';
+import { BrowserProvider, Network, toQuantity, type JsonRpcSigner } from 'ethers';
+import { PROVIDER_OPTIONS, type Chain } from './chain.ts';
 
 export type RpcCall = { readonly id: unknown; readonly method: string; readonly params: readonly unknown[] };
 export type RpcLog = {
@@ -31,6 +32,14 @@ export type Behaviour = (call: RpcCall, ask: (call: RpcCall) => Promise<unknown>
 export type Accident = 'none' | 'drop' | 'lose answer' | 'hang' | 'no json' | number;
 
 export const honest: Behaviour = (call, ask) => ask(call);
+
+/** The chain as a host shows it, with an account that pays the gas. */
+export function hostedAccount({ provider }: Chain, behave: Behaviour): Promise<JsonRpcSigner> {
+  const ask = ({ method, params }: RpcCall): Promise<unknown> => provider.send(method, [...params]);
+  const request = ({ method, params = [] }: { method: string; params?: unknown[] | Record<string, unknown> }) =>
+    behave({ id: 1, method, params: params as unknown[] }, ask);
+  return new BrowserProvider({ request }, Network.from(31337), PROVIDER_OPTIONS).getSigner(0);
+}
 
 export class HostileEndpoint {
   /** Every call that came, answered or not. */
