@@ -346,14 +346,30 @@ describe('what an operator told, against the chain', () => {
     });
 
     it('and is told in part, where the rest of that settlement may be gone', () => {
-      const says = (fills: FillRecord[], from: number) =>
-        check(history, [first, second], told(fills, [], { from: { ...WHOLE, fills: from } })).contradictions.map(
-          ({ id, why }) => [id, why],
-        );
+      const says = (fills: FillRecord[], from: number) => {
+        const answer = told(fills, [], { from: { ...WHOLE, fills: from } });
+        const { contradictions, gone } = check(history, [first, second], answer);
+        return [gone, ...contradictions.map(({ id, why }) => [id, why])];
+      };
       const [part, other] = [fill(5, 60n, 120n, 2), fill(6, 50n, 120n, 7)];
-      assert.deepEqual(says([part, other], 5), []);
-      assert.deepEqual(says([part, other], 1), [[5, 'differs']]);
-      assert.deepEqual(says([fill(5, 60n, 201n, 2), other], 5), [[5, 'differs']], 'more than there is');
+      assert.deepEqual(says([part, other], 5), [1]);
+      assert.deepEqual(says([part, fill(6, 30n, 60n, 2), other], 5), [1], 'one settlement, told in two parts');
+      assert.deepEqual(says([part, other], 1), [0, [5, 'differs']]);
+      assert.deepEqual(says([fill(5, 60n, 201n, 2), other], 5), [0, [5, 'differs']], 'more than there is');
+      const better = 'a better price than there was: nothing could have been matched at that of the rest';
+      assert.deepEqual(says([fill(5, 60n, 200n, 2), other], 5), [0, [5, 'differs']], better);
+      assert.deepEqual(says([fill(5, 60n, 121n, 2), other], 5), [0, [5, 'differs']], better);
+    });
+
+    it('and may be of an order whose record is gone', () => {
+      const stray = fill(9, 1n, 2n, 2, { order: 3 });
+      const says = (orders: number) => {
+        const answer = told([stray, fill(6, 50n, 120n, 7)], [], { from: { ...WHOLE, orders } });
+        const { contradictions, gone } = check(history, [first, second], answer);
+        return [gone, ...contradictions.map(({ sold, why }) => [sold, why])];
+      };
+      assert.deepEqual(says(3), [0, [100n, 'notTold']], 'the order of the stray fill is not said to be gone');
+      assert.deepEqual(says(4), [1]);
     });
   });
 });

@@ -60,7 +60,7 @@ export type FillsCheck = {
   readonly contradictions: readonly Contradiction[];
   /** What was told and is to be settled still: fills and withdrawals. */
   readonly waiting: number;
-  /** Parts of settlements of which nothing was told, and that may be of what the operator says it let go of. */
+  /** Settlements of orders of which nothing was told, or not all, and that may be of what the operator says it let go of. */
   readonly gone: number;
 };
 
@@ -153,16 +153,19 @@ function compare(
     const from = wholeFrom[kind];
     const isWhole = (sequence: bigint) =>
       from !== undefined && sequence >= from && sequence >= BigInt(told.from.settlement);
+    const inPart = new Set<number>();
     for (const match of matches) {
-      const why = contradictionOf(match, matches, fills, isOver, isWhole);
-      if (why !== undefined) {
+      const found = lookAt(match, matches, own, isOver, isWhole);
+      if (found === 'inPart') inPart.add(match.settlement);
+      else if (found !== undefined) {
         const { id, sold, bought } = match;
-        contradictions.push({ clientOrderId, kind, id, sold, bought, why });
+        contradictions.push({ clientOrderId, kind, id, sold, bought, why: found });
       } else if (match.status === 'waiting') waiting++;
     }
-    const known = fills.filter(({ sequence, block }) => block <= told.block && !isElsewhere(sequence));
+    gone += inPart.size;
+    const known = fills.filter(({ block }) => block <= told.block);
     for (const { sequence, ...found } of untold(known, matches)) {
-      if (isWhole(sequence)) contradictions.push({ clientOrderId, kind, ...found });
+      if (isWhole(sequence) && !isElsewhere(sequence)) contradictions.push({ clientOrderId, kind, ...found });
       else gone++;
     }
   }
@@ -229,25 +232,28 @@ function untold(
   });
 }
 
-function contradictionOf(
+/** What contradicts a match; `inPart` where nothing does and its settlement has more of the order than was told, as may be when the rest is gone. */
+function lookAt(
   { status, settlement }: Match,
   matches: readonly Match[],
-  fills: readonly ChainFill[],
+  own: readonly OrderCheck[],
   isOver: boolean,
   isWhole: (sequence: bigint) => boolean,
-): Contradiction['why'] | undefined {
+): Contradiction['why'] | 'inPart' | undefined {
   if (status === 'busted') return undefined;
   if (status === 'waiting') return isOver ? 'notSettled' : undefined;
-  const there = fills.filter(({ sequence }) => sequence === BigInt(settlement));
+  const sequence = BigInt(settlement);
+  const there = own.flatMap(({ fills }) => fills).filter((fill) => fill.sequence === sequence);
   if (there.length === 0) return 'notThere';
   // One settlement has all matches of an order that were due, in one fill for each time that it was signed.
   const together = matches.filter((match) => match.status === 'settled' && match.settlement === settlement);
-  const missing = (side: 'sold' | 'bought') =>
+  const rest = (side: 'sold' | 'bought') =>
     sum(there.map((fill) => fill[side])) - sum(together.map((match) => match[side]));
-  const sides = [missing('sold'), missing('bought')];
-  // Some of them may be gone, and others not.
-  const isSame = sides.every((amount) => amount === 0n || (amount > 0n && !isWhole(BigInt(settlement))));
-  return isSame ? undefined : 'differs';
+  const [sold, bought] = [rest('sold'), rest('bought')];
+  if (sold === 0n && bought === 0n) return undefined;
+  // Every match keeps the limit. A rest that does not is none of matches that are gone: those that are told had another price.
+  const keepsLimit = own.some(({ kept: { order } }) => sold * order.buyMin <= bought * order.sellMax);
+  return sold > 0n && bought >= 0n && keepsLimit && !isWhole(sequence) ? 'inPart' : 'differs';
 }
 
 /** By how many basis points, rounded down, an order brought more than was signed; 0 for one that nothing was sold of. */
