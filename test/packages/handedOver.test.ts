@@ -168,6 +168,43 @@ describe('a transfer that somebody else has', function () {
     assert.equal((await payer.balances())[0]?.locked, 5_000n);
   });
 
+  it('is done with when it lands, though the endpoint that was shown it had told of blocks far ahead', async () => {
+    await deposit(20_000n);
+    const [height, far] = [await bench.height(), 1_000_000];
+    const seen: { to: string; data: string }[] = [];
+    bench.hostile.behaviour = async (call, ask) => {
+      const raise = (block: unknown) => ({ ...(block as object), number: toBeHex(height + far) });
+      const isAhead = (tag: unknown) => typeof tag === 'string' && tag.startsWith('0x') && BigInt(tag) > height;
+      const [first, second] = call.params as [
+        { to: string; data: string; fromBlock?: string; toBlock?: string },
+        string,
+      ];
+      if (call.method === 'eth_blockNumber') return toBeHex(height + far);
+      if (call.method === 'eth_getBlockByNumber') {
+        const isNewest = (first as unknown) === 'latest' || BigInt(first as unknown as string) === BigInt(height + far);
+        if (isNewest) return raise(await ask({ ...call, params: ['latest', false] }));
+        return ask(isAhead(first) ? { ...call, params: ['latest', false] } : call);
+      }
+      if (call.method === 'eth_getLogs') {
+        if (isAhead(first.fromBlock)) return [];
+        return ask(isAhead(first.toBlock) ? { ...call, params: [{ ...first, toBlock: toBeHex(height) }] } : call);
+      }
+      if (call.method !== 'eth_call') return ask(call);
+      if (first.data.length < 1_000) return ask(isAhead(second) ? { ...call, params: [first, 'latest'] } : call);
+      seen.push(first);
+      throw new RpcError(3, 'execution reverted');
+    };
+    await assert.rejects(pay(5_000n, DIRECT), { code: 'TRANSACTION_FAILED' });
+    bench.hostile.repent();
+    const [{ to, data }] = seen as [{ to: string; data: string }];
+    await (await bench.chain.signer(5).sendTransaction({ to, data })).wait();
+    await bench.insertAll();
+    await payer.sync();
+    assert.deepEqual(payer.pending(asset), []);
+    await pay(6_000n, DIRECT);
+    assert.deepEqual(await received(), [5_000n, 6_000n]);
+  });
+
   it('is not shown to the endpoint, where a relayer sends it, nor asked for by anything that tells it from others', async () => {
     await deposit(20_000n);
     relayer.answer = async (transfer) => ({ status: 200, body: { transaction: (await land(transfer)).hash } });
@@ -257,6 +294,25 @@ describe('what a wallet has handed over', () => {
     assert.deepEqual(handed.pending(asset), []);
     handed.follow(notes([1, false]), 110);
     assert.equal(handed.pending(asset).length, 1, 'it was not on the chain after all');
+  });
+
+  it('is believed by an endpoint that stands far before what another one said was the newest block', () => {
+    const [lie, block] = [1_000_000, 100];
+    const handed = open();
+    handed.add(transfer(1), lie);
+    handed.follow([], block);
+    assert.equal(handed.pending(asset).length, 1, 'an endpoint that does not know the note may be far behind itself');
+    handed.follow(notes([1, true]), block);
+    assert.deepEqual(handed.pending(asset), []);
+    handed.spent([1n as Nullifier], lie);
+    handed.follow(notes([1, false]), lie - REORG_BLOCKS + 1);
+    assert.deepEqual(handed.pending(asset), [], 'it lags');
+    handed.follow(notes([1, false]), block);
+    assert.equal(handed.pending(asset).length, 1, 'it never landed');
+    handed.spent([1n as Nullifier], lie);
+    for (const later of [block, block + REORG_BLOCKS]) handed.follow(notes([1, true]), later);
+    handed.follow(notes([1, false]), block + REORG_BLOCKS);
+    assert.deepEqual(open().pending(asset), [], 'forgotten');
   });
 
   it('is over together with whatever spends one of its notes', () => {

@@ -22,7 +22,7 @@ export type HandedTransfer = {
 
 type Kept = HandedTransfer & {
   readonly isOver: boolean;
-  /** The newest block that is known to bear on it: an endpoint that stands before it says nothing of what became of the transfer. */
+  /** The newest block that was said to bear on it: an endpoint that stands before it may not know yet what became of the transfer. */
   readonly block: number;
 };
 
@@ -66,17 +66,19 @@ export class HandedOver {
 
   /**
    * Looks what became of all of them at a block. One is over when a note of it is spent, or none is there any more after a reorganisation; it is
-   * forgotten when that cannot change any more.
+   * forgotten when that cannot change any more. Which block was the newest some endpoint said: where another stands far before it and has the notes,
+   * that was a lie, and it must not outlive the endpoint.
    */
   follow(notes: readonly OwnedNote[], block: number): void {
     const before = this.#read();
     if (before.length === 0) return;
     const isSpent = new Map(notes.map(({ nullifier, spent }) => [nullifier, spent]));
     const after = before.flatMap((kept): Kept[] => {
-      if (block < kept.block) return [kept];
       const known = kept.nullifiers.flatMap((nullifier) => isSpent.get(nullifier) ?? []);
       const isOver = known.length === 0 || known.includes(true);
-      if (isOver !== kept.isOver) return [{ ...kept, isOver, block }];
+      const isFarBefore = block <= kept.block - REORG_BLOCKS;
+      if (block < kept.block && (known.length === 0 || (kept.isOver && !isFarBefore))) return [kept];
+      if (isOver !== kept.isOver || isFarBefore) return [{ ...kept, isOver, block }];
       return isOver && block >= kept.block + REORG_BLOCKS ? [] : [kept];
     });
     if (after.length !== before.length || after.some((kept, index) => kept !== before[index])) this.#write(after);
