@@ -267,6 +267,16 @@ describe('what an operator told, against the chain', () => {
     assert.equal(check(history, [first, second, out], says).waiting, 1);
   });
 
+  it('counts what it cannot compare: an operator that gives an order another name is not taken at its word', () => {
+    const says = (orders: Told['orders']) => {
+      const matches = [fill(1, 100n, 200n, 2), fill(2, 5n, 10n, 0), fill(3, 5n, 10n, 0, { status: 'busted' })];
+      const { contradictions, uncompared } = check([], [kept(order('a'), 1)], told(matches, [], { orders }));
+      return [uncompared, ...contradictions.map(({ why }) => why)];
+    };
+    assert.deepEqual(says([{ id: 1, clientOrderId: 'a' }]), [0, 'notThere']);
+    assert.deepEqual(says([{ id: 1, clientOrderId: 'b' }]), [2]);
+  });
+
   it('sees what was told otherwise than it is', () => {
     const history = [settled(first, 0, 2n, 100n, 200n)];
     const why = (fills: FillRecord[], now?: bigint) =>

@@ -62,6 +62,8 @@ export type FillsCheck = {
   readonly waiting: number;
   /** Settlements of orders of which nothing was told, or not all, and that may be of what the operator says it let go of. */
   readonly gone: number;
+  /** Matches that were told of orders that are not in the wallet's book, so that nothing can be held against them. */
+  readonly uncompared: number;
 };
 
 /** What marks the state of an order after `k` fills as spent. */
@@ -123,18 +125,22 @@ export function checkFills(
     return checkOrder(order, entries.map(chainFill));
   });
   const unknown = [...left.values()];
-  const compared = told === undefined ? { contradictions: [], waiting: 0, gone: 0 } : compare(orders, told, blockTime);
-  return { orders, unknown, ...compared };
+  const nothing = { contradictions: [], waiting: 0, gone: 0, uncompared: 0 };
+  return { orders, unknown, ...(told === undefined ? nothing : compare(orders, told, blockTime)) };
 }
 
 type Match = Pick<FillRecord, 'id' | 'time' | 'sold' | 'bought' | 'status' | 'settlement'>;
 type Kind = Contradiction['kind'];
 
+/** How many matches are to be on the chain, now or later. */
+const countOf = (matches: readonly Pick<Match, 'status'>[]) =>
+  matches.filter(({ status }) => status !== 'busted').length;
+
 function compare(
   checks: readonly OrderCheck[],
   told: Told,
   blockTime: bigint,
-): Pick<FillsCheck, 'contradictions' | 'waiting' | 'gone'> {
+): Pick<FillsCheck, 'contradictions' | 'waiting' | 'gone' | 'uncompared'> {
   const orders = checks.filter(({ kept }) => kept.index === told.index);
   const { groups, isElsewhere } = groupsOf(orders, told);
   const wholeFrom = {
@@ -142,6 +148,7 @@ function compare(
     withdrawal: firstWhole(told.withdrawals, told.from.withdrawals),
   };
   let [waiting, gone] = [0, 0];
+  let uncompared = countOf([...told.fills, ...told.withdrawals]);
   const contradictions: Contradiction[] = [];
   for (const clientOrderId of new Set(orders.map(({ kept }) => kept.clientOrderId))) {
     // An order that was amended was signed more than once, and its matches may be of any of them.
@@ -149,6 +156,7 @@ function compare(
     const kind: Kind = own.some(({ kept }) => kept.kind === 'withdrawal') ? 'withdrawal' : 'fill';
     const isOver = own.every(({ kept }) => kept.order.expiry <= blockTime);
     const matches = groups.get(clientOrderId) ?? [];
+    uncompared -= countOf(matches);
     const fills = own.flatMap((check) => check.fills);
     const from = wholeFrom[kind];
     const isWhole = (sequence: bigint) =>
@@ -169,7 +177,7 @@ function compare(
       else gone++;
     }
   }
-  return { contradictions, waiting, gone };
+  return { contradictions, waiting, gone, uncompared };
 }
 
 /** Matches by the names of their orders, and whether some of a settlement may be of any order. */

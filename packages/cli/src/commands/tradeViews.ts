@@ -244,6 +244,7 @@ export async function verify(context: Context, options: OperatorOptions & { offl
       unknown: check.unknown.length,
       waiting: check.waiting,
       gone: check.gone,
+      uncompared: check.uncompared,
       contradictions: check.contradictions.map(({ id, sold, bought, ...rest }) => ({
         ...rest,
         id: id ?? null,
@@ -263,7 +264,7 @@ const WHY = {
   notTold: 'it is on the chain, and was not told to be',
 } as const;
 
-function summary({ unknown, waiting, gone }: FillsCheck, told: Answer | undefined): string[] {
+function summary({ unknown, waiting, gone, uncompared }: FillsCheck, told: Answer | undefined): string[] {
   return [
     ...(unknown.length === 0
       ? []
@@ -274,6 +275,9 @@ function summary({ unknown, waiting, gone }: FillsCheck, told: Answer | undefine
       : [
           `${gone} settlements are within what was signed; the operator says that it no longer has what it told of them.`,
         ]),
+    ...(uncompared === 0
+      ? []
+      : [`${uncompared} matches were told of orders that this wallet does not know, and cannot be compared here.`]),
     ...(told === undefined ? ['The operator was not asked.'] : []),
   ];
 }
