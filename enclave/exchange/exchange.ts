@@ -393,9 +393,11 @@ export class Exchange {
     return this.#follow(this.#engine.apply({ ...command, matching: this.#room('trade').isThere }));
   }
 
-  /** What speaks against one more signed order of an owner, beside so many of all. */
-  #tooMuch(kind: Match['kind'], owner: bigint, tickets: number): Refusal | undefined {
-    if (tickets >= this.#limits.tickets) return 'engineFull';
+  /** What speaks against one more signed order of an owner, in the place of another one or not. */
+  #tooMuch(kind: Match['kind'], owner: bigint, replaced: 0 | 1 = 0): Refusal | undefined {
+    // Orders that rest cost nothing, so they must not keep anybody from leaving: withdrawals have only the bound of what may wait.
+    const trading = this.#tickets.size - this.#unsettled.withdrawal.size - replaced;
+    if (kind === 'trade' && trading >= this.#limits.tickets) return 'engineFull';
     const { isThere, orders, matches, isPlenty } = this.#room(kind);
     if (!isThere) return 'settlementBusy';
     if (isPlenty) return undefined;
@@ -501,7 +503,7 @@ export class Exchange {
     const lotsSigned = signedLots(terms, side, order) as bigint;
     if (this.#funds.orders(owner, order.sellAsset) >= this.#rules.ordersMax) return refuse('ordersTooMany');
     if (this.available(owner, order.sellAsset) < shareOf(order, lots, lotsSigned)) return refuse('fundsInsufficient');
-    const tooMuch = this.#tooMuch('trade', owner, this.#tickets.size);
+    const tooMuch = this.#tooMuch('trade', owner);
     if (tooMuch !== undefined) return refuse(tooMuch);
     if (!this.#canTrade) return refuse('eraEnding');
 
@@ -589,7 +591,7 @@ export class Exchange {
     // The signature of before counts on only where it has something to settle.
     const others = this.#funds.orders(owner, order.sellAsset) - (unsettled === 0n ? 1 : 0);
     if (others >= this.#rules.ordersMax) return refuse('ordersTooMany');
-    const tooMuch = this.#tooMuch('trade', owner, this.#tickets.size - (unsettled === 0n ? 1 : 0));
+    const tooMuch = this.#tooMuch('trade', owner, unsettled === 0n ? 1 : 0);
     if (tooMuch !== undefined) return refuse(tooMuch);
     const freed = before.held - unsettled;
     if (this.available(owner, order.sellAsset) + freed < shareOf(order, open, lotsSigned)) {
@@ -639,7 +641,7 @@ export class Exchange {
     if (available < amount) return refuse('fundsInsufficient');
     // Less than a note that would be credited is worth a fill only where it is all.
     if (amount < this.#noteMin(asset) && amount < available) return refuse('withdrawalInvalid');
-    const tooMuch = this.#tooMuch('withdrawal', owner, this.#tickets.size);
+    const tooMuch = this.#tooMuch('withdrawal', owner);
     if (tooMuch !== undefined) return refuse(tooMuch);
     if (this.#time + BATCH_SECONDS >= this.#activeUntil) return refuse('eraEnding');
     const ticket = this.#open({ order, signature }, orderHash);

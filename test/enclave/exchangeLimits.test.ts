@@ -132,7 +132,11 @@ describe('what all owners have together', () => {
     assert.deepEqual(kinds(pit.order(BOB, 'buy', 90, 1)), ['accepted']);
     const refused = () => pit.refused({ kind: 'order', ...pit.request(BOB, 'buy', 90, 1) });
     assert.equal(refused(), 'engineFull');
-    assert.equal(pit.refused({ kind: 'withdraw', ...pit.withdrawal(ALICE, COIN, 1_000n, 7n) }), 'engineFull');
+    assert.deepEqual(
+      kinds(pit.withdraw(ALICE, COIN, 1_000n, 7n)),
+      ['withdrawing'],
+      'what rests keeps nobody from leaving',
+    );
     const dearer = { price: 110, lots: 2, ...pit.signed(ALICE, 'sell', 110, 2) };
     assert.deepEqual(kinds(pit.amend(ALICE, 1, dearer)), ['amended'], 'in the place of the one before');
     assert.deepEqual(kinds(pit.amend(BOB, 1, { price: 100, lots: 1, ...pit.signed(BOB, 'buy', 100, 1) })), [
@@ -144,7 +148,9 @@ describe('what all owners have together', () => {
     assert.equal(pit.refused({ kind: 'amend', owner: ALICE, order: 2, amendment: again }), 'engineFull');
     assert.equal(refused(), 'engineFull', 'unsettled ones count');
     pit.settleAll();
-    assert.deepEqual(kinds(pit.order(BOB, 'buy', 90, 1)), ['accepted']);
+    assert.deepEqual(kinds(pit.withdraw(ALICE, COIN, 1_000n, 7n)), ['withdrawing']);
+    assert.deepEqual(kinds(pit.order(BOB, 'buy', 90, 1)), ['accepted'], 'nor do withdrawals that wait keep orders out');
+    assert.equal(refused(), 'engineFull');
   });
 
   it('is bounded in matches that wait', () => {
@@ -327,6 +333,8 @@ describe('what all owners have together', () => {
     const { tickets, matches, remembered, records: recordsMax, reports } = EXCHANGE_LIMITS;
     const total =
       tickets * (bytes(ticket) + bytes(working) + bytes(resting)) +
+      // Of withdrawals.
+      matches * bytes(ticket) +
       (2 * matches + PEGGED_MATCHES_MAX) * bytes(match) +
       remembered * (bytes(used) + bytes(new Map([[clientOrderId, count]]))) +
       recordsMax * records +
