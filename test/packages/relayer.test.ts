@@ -6,7 +6,7 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import { AMOUNT_MAX, FIELD_MODULUS, NATIVE_ASSET, TIME_MAX } from '@bitcloak/protocol/parameters';
 import type { RelayerOptions, RelayerReport } from '@bitcloak/relayer/app';
 import { relay as relayThrough, relayerInfo, waitForRelayed } from '@bitcloak/wallet/relayerClient';
-import type { HDNodeWallet } from 'ethers';
+import { toQuantity, type HDNodeWallet } from 'ethers';
 import type { FastifyInstance, LightMyRequestResponse } from 'fastify';
 import type { PoolBench } from '../support/pool.ts';
 import {
@@ -117,7 +117,7 @@ describe('relayer', () => {
       const receipt = await bench.chain.provider.getTransactionReceipt(transaction);
       assert(receipt);
       const { blockNumber: block, gasUsed } = receipt;
-      assert.deepEqual(status, { status: 'confirmed', block, gasUsed: gasUsed.toString() });
+      assert.deepEqual(status, { status: 'confirmed', transaction, block, gasUsed: gasUsed.toString() });
       assert.equal((await balanceOf(RECIPIENT)) - before, 5_000n - FEE.withdrawal);
       assert.equal(await balanceOf(BigInt(account.address)), 10n ** 18n + FEE.withdrawal - receipt.fee);
       assertRefused(await relay(app, withdrawal), 409, 'RELAYER_REFUSED', /spent already/);
@@ -145,6 +145,30 @@ describe('relayer', () => {
       const message =
         /^the relayer refuses with RELAYER_REFUSED: nullifiers: a note is spent already; the transfer may still land/;
       await assert.rejects(relayThrough(url, withdrawal), { code: 'RELAYER_REFUSED', message });
+    });
+
+    it('for a wallet that finds it though its fee had to be raised', async () => {
+      const lines: RelayerReport[] = [];
+      const app = await start({ report: (line) => lines.push(line) });
+      const url = await app.listen({ host: '127.0.0.1', port: 0 });
+      const { provider } = bench.chain;
+      const after = await provider.getBlockNumber();
+      const mineDear = async () => {
+        await provider.send('hardhat_setNextBlockBaseFeePerGas', [toQuantity(10n ** 11n)]);
+        await bench.chain.mine();
+      };
+      await setAutomine(false);
+      const named = await relayThrough(url, withdrawal);
+      const found = waitForRelayed(poolFor(), provider, { after, named, transfer: withdrawal });
+      await mineDear();
+      assert.equal(await provider.getTransactionReceipt(named), null);
+      while (!lines.some(({ kind }) => kind === 'raised')) await new Promise((done) => setTimeout(done, 5));
+      await mineDear();
+      const { transaction, block } = await found;
+      assert.notEqual(transaction, named);
+      const status = await settled(app, named);
+      assert.deepEqual([status['status'], status['transaction'], status['block']], ['confirmed', transaction, block]);
+      assert.deepEqual(await settled(app, transaction), status);
     });
 
     it('two transfers one after another from one account', async () => {
@@ -463,7 +487,7 @@ describe('relayer', () => {
 
     it('closes when what it sent has its receipt, and takes nothing new meanwhile', async () => {
       const lines: RelayerReport[] = [];
-      const app = await start({ closeMsMax: 60_000, report: (line) => lines.push(line) });
+      const app = await start({ closeMsMax: 60_000, rebroadcastMs: 60_000, report: (line) => lines.push(line) });
       const url = await app.listen({ host: '127.0.0.1', port: 0 });
       await setAutomine(false);
       const transaction = await relayed(relay(app, withdrawal));

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { SendQueue, type SendReport } from '@bitcloak/relayer/queue';
-import type { HDNodeWallet } from 'ethers';
+import { toQuantity, type HDNodeWallet } from 'ethers';
 import { openChain, type Chain } from '../support/chain.ts';
 import { FaultyEndpoint, fundedAccount } from '../support/relayer.ts';
 
 const SEND = 'eth_sendRawTransaction';
 const GAS_PRICE_MAX = 10n ** 12n;
+const GWEI = 10n ** 9n;
+const pause = (milliseconds = 5) => new Promise((done) => setTimeout(done, milliseconds));
 
 describe("the relayer's queue", () => {
   let chain: Chain;
@@ -43,7 +45,7 @@ describe("the relayer's queue", () => {
   });
 
   async function settled(hash: string): Promise<string | undefined> {
-    while (queue.status(hash)?.status === 'pending') await new Promise((done) => setTimeout(done, 5));
+    while (queue.status(hash)?.status === 'pending') await pause();
     return queue.status(hash)?.status;
   }
 
@@ -86,7 +88,7 @@ describe("the relayer's queue", () => {
     const second = await queue.send(job(1), never);
     assert.equal(await nonceOf(second), 1);
     // The first is handed in again, and both can be mined.
-    while ((await nonceOf(first)) === undefined) await new Promise((done) => setTimeout(done, 5));
+    while ((await chain.provider.getTransactionCount(account.address, 'pending')) < 2) await pause();
     await chain.mine();
     assert.equal(await settled(first), 'confirmed');
     assert.equal(await settled(second), 'confirmed');
@@ -96,8 +98,7 @@ describe("the relayer's queue", () => {
     for (let number = 0; number < 16; number++) await queue.send(job(number), never);
     await assert.rejects(queue.send(job(16), never), { code: 'RELAYER_REFUSED', status: 503 });
     await chain.mine();
-    while (reports.filter(({ kind }) => kind === 'confirmed').length < 16)
-      await new Promise((done) => setTimeout(done, 5));
+    while (reports.filter(({ kind }) => kind === 'confirmed').length < 16) await pause();
     await queue.send(job(16), never);
   });
 
@@ -144,5 +145,150 @@ describe("the relayer's queue", () => {
     await chain.mine();
     await closed;
     assert.equal(queue.status(hash)?.status, 'confirmed');
+  });
+
+  describe('raises what it offers', () => {
+    const raised = () => reports.filter((line) => line.kind === 'raised');
+    /** The next block, in which gas costs a lot. */
+    const mineDear = async (gwei = 100n) => {
+      await chain.provider.send('hardhat_setNextBlockBaseFeePerGas', [toQuantity(gwei * GWEI)]);
+      await chain.mine();
+    };
+    /** What the version that the chain has waiting offers. */
+    const waiting = async (nonce: number): Promise<bigint> => {
+      const block = (await chain.provider.send('eth_getBlockByNumber', ['pending', true])) as {
+        transactions: { nonce: string; maxFeePerGas: string }[];
+      };
+      return BigInt(block.transactions.find((each) => BigInt(each.nonce) === BigInt(nonce))?.maxFeePerGas ?? 0);
+    };
+    const confirmed = async (hash: string) => {
+      await settled(hash);
+      const status = queue.status(hash);
+      assert(status?.status === 'confirmed', status?.status);
+      return status;
+    };
+    /** Until nothing was raised for some turns. */
+    const noMoreRaised = async () => {
+      for (let count = -1; count < raised().length; await pause(100)) count = raised().length;
+    };
+
+    it('when the chain asks more, of all that wait, and tells of each by its first hash', async () => {
+      openQueue(20);
+      const hashes: string[] = [];
+      for (const number of [0, 1, 2]) hashes.push(await queue.send(job(number), never));
+      await mineDear();
+      assert.equal(await chain.provider.getTransactionCount(account.address), 0, 'all wait');
+      for (const nonce of [0, 1, 2]) while ((await waiting(nonce)) < 100n * GWEI) await pause();
+      await mineDear();
+      assert.equal(await chain.provider.getTransactionCount(account.address), 3, 'none waits');
+      for (const [nonce, hash] of hashes.entries()) {
+        const status = await confirmed(hash);
+        assert.notEqual(status.transaction, hash);
+        assert.equal(await nonceOf(status.transaction), nonce);
+        const receipt = await chain.provider.getTransactionReceipt(status.transaction);
+        assert.deepEqual([receipt?.blockNumber, receipt?.gasUsed], [status.block, status.gasUsed]);
+        assert.deepEqual(queue.status(status.transaction), status);
+        assert(raised().some(({ transaction, first }) => transaction === status.transaction && first === hash));
+        queue.refuseTaken(job(nonce).nullifiers);
+      }
+    });
+
+    it('and what is sent later is not held up', async () => {
+      openQueue(20);
+      for (let number = 0; number < 16; number++) await queue.send(job(number), never);
+      await mineDear();
+      await assert.rejects(queue.send(job(16), never), { status: 503 });
+      while (queue.status(await queue.send(job(16), never).catch(() => '')) === undefined) await mineDear();
+    });
+
+    it('up to four times what the chain asks and no further, and only of the one that all wait for', async () => {
+      openQueue(1);
+      const [first, second] = [await queue.send(job(0), never), await queue.send(job(1), never)];
+      const offered = await waiting(1);
+      await noMoreRaised();
+      const asked = (await chain.provider.getFeeData()).maxFeePerGas ?? 0n;
+      const most = await waiting(0);
+      assert.ok(most <= 4n * asked && most > 3n * asked, `${most} of ${asked}`);
+      assert.ok(raised().every((line) => line.first === first));
+      assert.equal(await waiting(1), offered);
+      await chain.mine();
+      assert.notEqual((await confirmed(first)).transaction, first);
+      assert.equal((await confirmed(second)).transaction, second);
+    });
+
+    it('as far as the account can pay for all under way', async () => {
+      const price = (await chain.provider.getFeeData()).maxFeePerGas ?? 0n;
+      const coins = 21_000n * (price * 2n + price / 3n);
+      await fundedAccount(chain, 0, coins);
+      openQueue(1);
+      await queue.send(job(0), never);
+      await queue.send(job(1), never);
+      await noMoreRaised();
+      assert.ok(raised().length > 1);
+      const all = 21_000n * ((await waiting(0)) + (await waiting(1)));
+      assert.ok(all <= coins && all > (coins * 9n) / 10n, `${all} of ${coins}`);
+    });
+
+    it('and loses nothing where the endpoint refuses each', async () => {
+      openQueue(1);
+      const first = await queue.send(job(0), never);
+      endpoint.before = (method) => {
+        if (method === SEND) throw new Error('replacement transaction underpriced');
+      };
+      await noMoreRaised();
+      assert.ok(raised().length > 5 && raised().length < 15, `${raised().length}`);
+      await chain.mine();
+      assert.equal((await confirmed(first)).transaction, first);
+    });
+
+    it('and hands in an earlier one that the endpoint has lost, where it refuses the newest', async () => {
+      openQueue(20);
+      const first = await queue.send(job(0), never);
+      let refused: string | undefined;
+      endpoint.before = (method) => {
+        if (method !== SEND) return;
+        const newest = raised().at(-1)?.transaction;
+        if (refused === newest) return;
+        refused = newest;
+        throw new Error('the fee exceeds the cap of this endpoint');
+      };
+      await chain.provider.send('hardhat_dropTransaction', [first]);
+      while ((await chain.provider.getTransaction(first)) === null) await pause();
+      await queue.close(0);
+      await chain.mine();
+      assert.equal((await chain.provider.getTransactionReceipt(first))?.status, 1);
+    });
+
+    it('and knows one that the endpoint refused and passed on all the same', async () => {
+      openQueue(20);
+      const first = await queue.send(job(0), never);
+      endpoint.after = (method) => {
+        if (method === SEND) throw new Error('replacement transaction underpriced');
+      };
+      while (raised().length === 0) await pause();
+      await pause(20);
+      endpoint.before = (method) => {
+        if (method === SEND) throw new Error('no');
+      };
+      await chain.mine();
+      assert.notEqual((await confirmed(first)).transaction, first);
+    });
+
+    it('and not again for a note that cost it a higher fee', async () => {
+      const to = `0x${'12'.repeat(20)}`;
+      openQueue(20);
+      const hash = await queue.send({ ...job(0, 60_000n), call: { to, data: '0x', value: 0n } }, never);
+      await mineDear();
+      // The recipient took it in the simulation only.
+      await chain.provider.send('hardhat_setCode', [to, '0x5f5ffd']);
+      while (raised().length === 0) await pause();
+      await mineDear();
+      assert.equal(await settled(hash), 'failed');
+      const transaction = raised().at(-1)?.transaction;
+      assert.deepEqual(reports.at(-1), { kind: 'reverted', transaction });
+      assert.throws(() => {
+        queue.refuseTaken(job(0).nullifiers);
+      }, /reverted on chain/);
+    });
   });
 });

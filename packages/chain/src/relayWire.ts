@@ -39,7 +39,13 @@ export type RelayerInfo = {
 /** How a transfer that a relayer sent stands. */
 export type RelayStatus =
   | { readonly status: 'pending' }
-  | { readonly status: 'confirmed'; readonly block: number; readonly gasUsed: bigint }
+  | {
+      readonly status: 'confirmed';
+      /** The one that was mined: not the one that was named first where its fee had to be raised. */
+      readonly transaction: string;
+      readonly block: number;
+      readonly gasUsed: bigint;
+    }
   | { readonly status: 'failed' };
 
 /** A proven transfer as JSON. */
@@ -118,6 +124,7 @@ export const STATUS_SCHEMA = {
   required: ['status'],
   properties: {
     status: { type: 'string', enum: ['pending', 'confirmed', 'failed'] },
+    transaction: TRANSACTION_SCHEMA,
     block: { type: 'integer' },
     gasUsed: decimal,
   },

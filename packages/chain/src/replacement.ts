@@ -1,10 +1,6 @@
 import { isError, type Signer, type TransactionRequest, type TransactionResponse } from 'ethers';
 import { gasLimitFor } from './gas.ts';
-
-/** Nodes take a transaction in the place of another where it pays at least a tenth more. */
-const RAISE = { times: 9n, over: 8n } as const;
-/** Percent of what the chain asks now, beyond which nothing is raised: an endpoint could make its asker pay anything. */
-const PERCENT_MAX = 400n;
+import { PERCENT_MAX, RAISE } from './offer.ts';
 
 /**
  * Sends a call in the place of whatever the signer's account has waiting. One that paid too little would keep all later ones waiting, and nobody else

@@ -1,7 +1,8 @@
-import { callError } from '@bitcloak/chain/pool';
+import { askedOffer, feesOf, raisedOffer, type Offer } from '@bitcloak/chain/offer';
+import { callError, type Call } from '@bitcloak/chain/pool';
 import type { RelayStatus } from '@bitcloak/chain/relayWire';
 import { BitcloakError } from '@bitcloak/protocol/errors';
-import { isError, keccak256, type BaseWallet, type JsonRpcApiProvider, type TransactionRequest } from 'ethers';
+import { isError, keccak256, type BaseWallet, type JsonRpcApiProvider } from 'ethers';
 import type { Admitted } from './policy.ts';
 import { Refusal } from './refusal.ts';
 
@@ -11,26 +12,28 @@ export type QueueOptions = {
   readonly account: BaseWallet;
   /** How often transactions without a receipt are looked for. */
   readonly pollMs: number;
-  /** After how long a transaction without a receipt is handed to the endpoint again. */
+  /** After how long a transaction without a receipt is handed to the endpoint again, at a higher fee where that can help. */
   readonly rebroadcastMs: number;
   readonly report: (line: SendReport) => void;
 };
 
 /** What becomes of transactions; everything in it is public on the chain. */
-export type SendReport = {
-  readonly kind: 'sent' | 'confirmed' | 'reverted' | 'replaced';
-  readonly transaction: string;
-};
+export type SendReport =
+  | { readonly kind: 'sent' | 'confirmed' | 'reverted' | 'replaced'; readonly transaction: string }
+  /** `first` was sent before; the one with the higher fee takes its place. */
+  | { readonly kind: 'raised'; readonly transaction: string; readonly first: string };
 
-/** A signed transaction whose receipt is awaited. */
+type Version = { readonly hash: string; readonly raw: string; readonly offer: Offer };
+
+/** A transfer whose receipt is awaited. At most one of its versions is mined, for they have one nonce. */
 type Sent = {
-  readonly hash: string;
-  readonly raw: string;
+  readonly call: Call;
+  readonly gasLimit: bigint;
   readonly nonce: number;
   readonly nullifiers: readonly bigint[];
-  /** The most that it can cost, in wei. */
-  readonly cost: bigint;
-  sentAt: number;
+  /** All that were ever signed, the newest first: whatever the endpoint said, each can be mined. Each offers more than those before it. */
+  readonly versions: readonly [Version, ...Version[]];
+  readonly sentAt: number;
 };
 
 /** Transactions that wait for their turn or for their receipt. Nodes keep some 16 to 64 of one account. */
@@ -39,7 +42,8 @@ const OUTCOMES_MAX = 10_000;
 const REVERTED_MAX = 10_000;
 
 /**
- * Signs and sends one transaction after another, and follows each to its receipt. A nullifier is taken from the moment its transfer enters
+ * Signs and sends one transaction after another, and follows each to its receipt. One whose fee has become too low would keep all later ones waiting: it
+ * is signed again with a higher one, whatever the transfer paid. A nullifier is taken from the moment its transfer enters
  * until its transaction is refused, confirmed or failed, so that no note is paid for twice.
  *
  * The nonce is asked for before every transaction, and never below one that is in flight: a send that failed leaves no gap behind it.
@@ -47,7 +51,9 @@ const REVERTED_MAX = 10_000;
 export class SendQueue {
   readonly #options: QueueOptions;
   readonly #taken = new Set<bigint>();
-  readonly #sent = new Map<string, Sent>();
+  /** By nonce. */
+  readonly #sent = new Map<number, Sent>();
+  /** By the hash of each version. */
   readonly #outcomes = new Map<string, RelayStatus>();
   /** Nullifiers of transactions that failed on chain although their simulation passed: a recipient can make that happen again and again. */
   readonly #reverted = new Set<bigint>();
@@ -74,16 +80,20 @@ export class SendQueue {
     }
   }
 
-  /** How a transaction of this queue stands; undefined for any other. */
+  /** How the transfer of a transaction of this queue stands, whichever version it is; undefined for any other. */
   status(hash: string): RelayStatus | undefined {
-    return this.#sent.has(hash) ? { status: 'pending' } : this.#outcomes.get(hash);
+    const isPending = [...this.#sent.values()].some(({ versions }) =>
+      versions.some((version) => version.hash === hash),
+    );
+    return isPending ? { status: 'pending' } : this.#outcomes.get(hash);
   }
 
   /**
    * Sends a transfer when its turn comes.
    *
    * @param signal who aborts before the transaction is signed takes the transfer back.
-   * @returns the transaction's hash. From then on it is certain to be sent, again and again if need be.
+   * @returns the transaction's hash. From then on it is certain to be sent, again and again if need be; with a higher fee it has another hash, and this
+   *   one's status tells of it.
    */
   async send(transfer: Admitted, signal: AbortSignal): Promise<string> {
     this.refuseTaken(transfer.nullifiers);
@@ -92,10 +102,8 @@ export class SendQueue {
     }
     this.#waiting++;
     for (const nullifier of transfer.nullifiers) this.#taken.add(nullifier);
-    const turn = this.#tail.then(() => this.#transmit(transfer, signal));
-    this.#tail = turn.catch(() => undefined);
     try {
-      return await turn;
+      return await this.#inTurn(() => this.#transmit(transfer, signal));
     } catch (error) {
       this.#release(transfer.nullifiers);
       throw error;
@@ -113,111 +121,168 @@ export class SendQueue {
     this.#stopped = true;
   }
 
+  /** Nothing else is signed meanwhile: what the account can pay is counted once. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#tail.then(work);
+    this.#tail = turn.catch(() => undefined);
+    return turn;
+  }
+
   async #transmit({ call, gasLimit, nullifiers }: Admitted, signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
-    const { account } = this.#options;
+    const { endpoint, report } = this.#options;
     const nonce = await this.#nextNonce();
-    const request = await account.populateTransaction({ ...call, nonce, gasLimit }).catch((error: unknown) => {
-      throw callError(error);
-    });
-    const cost = await this.#affordable(request, gasLimit);
+    const offer = askedOffer(await endpoint.getFeeData().catch(failEndpoint));
+    if ((await this.#payable()) < gasLimit * offer.most) {
+      const message = 'the relayer lacks native currency for gas; use another relayer or send it yourself';
+      throw new Refusal(503, 'GAS_INSUFFICIENT', message);
+    }
     signal.throwIfAborted();
-    const raw = await account.signTransaction(request);
-    const sent = { hash: keccak256(raw), raw, nonce, nullifiers, cost, sentAt: performance.now() };
-    await this.#broadcast(sent);
-    this.#sent.set(sent.hash, sent);
-    this.#options.report({ kind: 'sent', transaction: sent.hash });
+    const version = await this.#sign(call, { nonce, gasLimit, offer });
+    if (!(await this.#broadcast(version))) {
+      const message = "the relayer's endpoint does not take the transaction; try again later";
+      throw new Refusal(503, 'TRANSACTION_FAILED', message);
+    }
+    this.#sent.set(nonce, { call, gasLimit, nonce, nullifiers, versions: [version], sentAt: performance.now() });
+    report({ kind: 'sent', transaction: version.hash });
     this.#watching ??= this.#watch();
-    return sent.hash;
+    return version.hash;
+  }
+
+  async #sign(
+    call: Call,
+    { nonce, gasLimit, offer }: { nonce: number; gasLimit: bigint; offer: Offer },
+  ): Promise<Version> {
+    const { account } = this.#options;
+    const request = await account
+      .populateTransaction({ ...call, nonce, gasLimit, ...feesOf(offer) })
+      .catch(failEndpoint);
+    const raw = await account.signTransaction(request);
+    return { hash: keccak256(raw), raw, offer };
   }
 
   async #nextNonce(): Promise<number> {
     const { endpoint, account } = this.#options;
-    const counted = await endpoint.getTransactionCount(account.address, 'pending').catch((error: unknown) => {
-      throw callError(error);
-    });
+    const counted = await endpoint.getTransactionCount(account.address, 'pending').catch(failEndpoint);
     // An endpoint can lose sight of what it was sent; that nonce is still taken.
-    return Math.max(counted, ...[...this.#sent.values()].map(({ nonce }) => nonce + 1));
+    return Math.max(counted, ...[...this.#sent.keys()].map((nonce) => nonce + 1));
   }
 
-  /** The most that a transaction costs; throws where the account cannot pay it beside all that are under way. */
-  async #affordable(request: TransactionRequest, gasLimit: bigint): Promise<bigint> {
+  /** What the account has beside the most that all under way can cost, in wei. */
+  async #payable(): Promise<bigint> {
     const { endpoint, account } = this.#options;
-    const cost = gasLimit * BigInt(request.maxFeePerGas ?? request.gasPrice ?? 0);
-    const underWay = [...this.#sent.values()].reduce((sum, sent) => sum + sent.cost, 0n);
-    const balance = await endpoint.getBalance(account.address).catch((error: unknown) => {
-      throw callError(error);
-    });
-    if (balance >= cost + underWay) return cost;
-    throw new Refusal(
-      503,
-      'GAS_INSUFFICIENT',
-      'the relayer lacks native currency for gas; use another relayer or send it yourself',
-    );
+    const balance = await endpoint.getBalance(account.address).catch(failEndpoint);
+    return [...this.#sent.values()].reduce((left, sent) => left - costOf(sent), balance);
   }
 
   /**
-   * Hands a transaction to the endpoint. Only where the endpoint says no and does not know the transaction has sending failed: an answer that
-   * was lost leaves open whether it arrived, so the transaction counts as sent and is sent again until it has a receipt.
+   * Hands a transaction to the endpoint. Only where the endpoint says no and does not know the transaction it has not got it: an answer that
+   * was lost leaves open whether it arrived.
    */
-  async #broadcast({ raw, hash }: Sent): Promise<void> {
+  async #broadcast({ raw, hash }: Version): Promise<boolean> {
     const { endpoint } = this.#options;
     try {
       await endpoint.send('eth_sendRawTransaction', [raw]);
+      return true;
     } catch (error) {
-      if (isAnswer(error) && (await endpoint.getTransaction(hash).catch(() => undefined)) === null) {
-        throw new Refusal(
-          503,
-          'TRANSACTION_FAILED',
-          "the relayer's endpoint does not take the transaction; try again later",
-        );
-      }
+      return !isAnswer(error) || (await endpoint.getTransaction(hash).catch(() => undefined)) !== null;
     }
   }
 
   async #watch(): Promise<void> {
     while (this.#sent.size > 0 && !this.#stopped) {
       await new Promise((done) => setTimeout(done, this.#options.pollMs));
-      for (const sent of [...this.#sent.values()]) {
-        // An endpoint that does not answer is asked again in the next round.
-        await this.#look(sent).catch(() => undefined);
-      }
+      // An endpoint that does not answer is asked again in the next round.
+      await this.#look().catch(() => undefined);
     }
     this.#watching = undefined;
   }
 
-  async #look(sent: Sent): Promise<void> {
+  async #look(): Promise<void> {
     const { endpoint, account, rebroadcastMs } = this.#options;
-    const overdue = performance.now() - sent.sentAt >= rebroadcastMs;
-    // Asked before the receipt: a nonce that is used up then belongs to this transaction or the receipt shows that it does not.
-    const nonceUsed = overdue && (await endpoint.getTransactionCount(account.address, 'latest')) > sent.nonce;
-    const receipt = await endpoint.getTransactionReceipt(sent.hash);
-    if (receipt !== null) {
-      const confirmed = receipt.status === 1;
-      const { blockNumber: block, gasUsed } = receipt;
-      this.#settle(sent, confirmed ? { status: 'confirmed', block, gasUsed } : { status: 'failed' });
-      if (!confirmed) remember(this.#reverted, sent.nullifiers, REVERTED_MAX);
-      this.#options.report({ kind: confirmed ? 'confirmed' : 'reverted', transaction: sent.hash });
-    } else if (nonceUsed) {
-      this.#settle(sent, { status: 'failed' });
-      this.#options.report({ kind: 'replaced', transaction: sent.hash });
-    } else if (overdue) {
-      Object.assign(sent, { sentAt: performance.now() });
-      await endpoint.send('eth_sendRawTransaction', [sent.raw]);
+    // Asked before receipts: a nonce that is used up then belongs to a version of ours or receipts show that it does not.
+    const used = await endpoint.getTransactionCount(account.address, 'latest');
+    for (const sent of [...this.#sent.values()]) {
+      const isOverdue = performance.now() - sent.sentAt >= rebroadcastMs;
+      const step = async () => {
+        if (sent.nonce < used) await this.#conclude(sent, isOverdue);
+        else if (isOverdue) await this.#inTurn(() => this.#press(sent, sent.nonce === used));
+      };
+      await step().catch(() => undefined);
     }
   }
 
-  #settle(sent: Sent, outcome: RelayStatus): void {
-    this.#sent.delete(sent.hash);
-    this.#release(sent.nullifiers);
-    this.#outcomes.set(sent.hash, outcome);
-    const [oldest] = this.#outcomes.keys();
-    if (this.#outcomes.size > OUTCOMES_MAX && oldest !== undefined) this.#outcomes.delete(oldest);
+  /** The nonce is used up. */
+  async #conclude(sent: Sent, isOverdue: boolean): Promise<void> {
+    const { endpoint, report } = this.#options;
+    for (const { hash: transaction } of sent.versions) {
+      const receipt = await endpoint.getTransactionReceipt(transaction);
+      if (receipt === null) continue;
+      const confirmed = receipt.status === 1;
+      const { blockNumber: block, gasUsed } = receipt;
+      this.#settle(sent, confirmed ? { status: 'confirmed', transaction, block, gasUsed } : { status: 'failed' });
+      if (!confirmed) remember(this.#reverted, sent.nullifiers, REVERTED_MAX);
+      report({ kind: confirmed ? 'confirmed' : 'reverted', transaction });
+      return;
+    }
+    // An endpoint may show a block before its receipts.
+    if (!isOverdue) return;
+    this.#settle(sent, { status: 'failed' });
+    report({ kind: 'replaced', transaction: firstOf(sent).hash });
+  }
+
+  /** Hands an overdue transaction to the endpoint again, at a higher fee where that can help. */
+  async #press(sent: Sent, isNext: boolean): Promise<void> {
+    const { report } = this.#options;
+    // Where the endpoint fails now, it is asked again when as much time has passed.
+    const pressed = { ...sent, sentAt: performance.now() };
+    this.#sent.set(sent.nonce, pressed);
+    const version = await this.#raise(sent, isNext);
+    if (this.#stopped) return;
+    const versions = version === undefined ? sent.versions : ([version, ...sent.versions] as const);
+    // Kept before it leaves: whatever the endpoint answers, it has it then.
+    this.#sent.set(sent.nonce, { ...pressed, versions });
+    if (version !== undefined) report({ kind: 'raised', transaction: version.hash, first: firstOf(sent).hash });
+    // An endpoint that refuses the newest may have lost the others.
+    for (const each of versions) if (await this.#broadcast(each)) return;
+  }
+
+  /**
+   * A version that offers more, within what the account can pay. The one that all others wait for is raised whatever keeps it waiting; any other only
+   * where it offers less than the chain asks.
+   */
+  async #raise({ call, nonce, gasLimit, ...sent }: Sent, isNext: boolean): Promise<Version | undefined> {
+    const asked = await this.#options.endpoint.getFeeData();
+    const before = sent.versions[0].offer;
+    if (!isNext && before.most >= (asked.gasPrice ?? 0n)) return undefined;
+    const mostMax = before.most + (await this.#payable()) / gasLimit;
+    const offer = raisedOffer(before, askedOffer(asked), mostMax);
+    return offer && this.#sign(call, { nonce, gasLimit, offer });
+  }
+
+  #settle({ nonce, nullifiers, versions }: Sent, outcome: RelayStatus): void {
+    this.#sent.delete(nonce);
+    this.#release(nullifiers);
+    for (const { hash } of versions) this.#outcomes.set(hash, outcome);
+    for (const oldest of this.#outcomes.keys()) {
+      if (this.#outcomes.size <= OUTCOMES_MAX) return;
+      this.#outcomes.delete(oldest);
+    }
   }
 
   #release(nullifiers: readonly bigint[]): void {
     for (const nullifier of nullifiers) this.#taken.delete(nullifier);
   }
+}
+
+/** The most that a transfer can cost, in wei. */
+const costOf = ({ gasLimit, versions: [newest] }: Sent) => gasLimit * newest.offer.most;
+
+/** The version whose hash the client was told. */
+const firstOf = ({ versions }: Sent) => versions.at(-1) ?? versions[0];
+
+function failEndpoint(error: unknown): never {
+  throw callError(error);
 }
 
 /** Adds to a set that forgets its oldest members beyond `max`. */
