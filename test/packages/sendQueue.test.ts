@@ -138,6 +138,42 @@ describe("the relayer's queue", () => {
     queue.refuseTaken(job(0).nullifiers);
   });
 
+  it('sends again what a reorganisation took off the chain, and nothing else at its nonce', async () => {
+    openQueue(50);
+    const back = await chain.snapshot();
+    const first = await queue.send(job(0), never);
+    await chain.mine();
+    assert.equal(await settled(first), 'confirmed');
+    await back();
+    assert.equal(await chain.provider.getTransactionCount(account.address, 'pending'), 0, 'the chain has lost it');
+    const second = await queue.send(job(1), never);
+    assert.equal(await nonceOf(second), 1);
+    while (!reports.some(({ kind }) => kind === 'undone')) await pause();
+    assert.equal(queue.status(first)?.status, 'pending');
+    assert.throws(() => {
+      queue.refuseTaken(job(0).nullifiers);
+    });
+    while ((await chain.provider.getTransactionCount(account.address, 'pending')) < 2) await pause();
+    await chain.mine();
+    assert.equal(await settled(first), 'confirmed');
+    assert.equal(await settled(second), 'confirmed');
+    assert.deepEqual(
+      reports.filter(({ kind }) => kind === 'undone'),
+      [{ kind: 'undone', transaction: first }],
+    );
+  });
+
+  it('takes the word of an endpoint that lags for no reorganisation', async () => {
+    openQueue(200);
+    const first = await queue.send(job(0), never);
+    await chain.mine();
+    assert.equal(await settled(first), 'confirmed');
+    endpoint.answer = (method, answer) => (method === 'eth_getTransactionCount' ? '0x0' : answer);
+    await queue.send(job(1), never);
+    await pause(100);
+    assert.equal(queue.status(first)?.status, 'confirmed');
+  });
+
   it('closes when everything handed in has its receipt', async () => {
     const sent = queue.send(job(0), never);
     const closed = queue.close(60_000);

@@ -28,6 +28,8 @@ export class FaultyEndpoint extends BrowserProvider {
   before: (method: string) => void = () => undefined;
   /** Called before an answer goes back. */
   after: (method: string) => void = () => undefined;
+  /** What goes back. */
+  answer: (method: string, answer: unknown) => unknown = (_method, answer) => answer;
 
   constructor(chain: Chain) {
     const forward = ({ method, params }: { method: string; params?: unknown[] | Record<string, unknown> }) =>
@@ -39,7 +41,7 @@ export class FaultyEndpoint extends BrowserProvider {
     this.before(method);
     const answer = (await super.send(method, parameters)) as unknown;
     this.after(method);
-    return answer;
+    return this.answer(method, answer);
   }
 }
 

@@ -19,7 +19,8 @@ export type QueueOptions = {
 
 /** What becomes of transactions; everything in it is public on the chain. */
 export type SendReport =
-  | { readonly kind: 'sent' | 'confirmed' | 'reverted' | 'replaced'; readonly transaction: string }
+  /** `undone`: the block of one that was settled is gone. */
+  | { readonly kind: 'sent' | 'confirmed' | 'reverted' | 'replaced' | 'undone'; readonly transaction: string }
   /** `first` was sent before; the one with the higher fee takes its place. */
   | { readonly kind: 'raised'; readonly transaction: string; readonly first: string };
 
@@ -38,6 +39,8 @@ type Sent = {
 
 /** Transactions that wait for their turn or for their receipt. Nodes keep some 16 to 64 of one account. */
 const UNFINISHED_MAX = 16;
+/** Settled ones that are sent again where their block is gone. */
+const SETTLED_MAX = 64;
 const OUTCOMES_MAX = 10_000;
 const REVERTED_MAX = 10_000;
 
@@ -53,6 +56,8 @@ export class SendQueue {
   readonly #taken = new Set<bigint>();
   /** By nonce. */
   readonly #sent = new Map<number, Sent>();
+  /** By nonce, the newest last; `sentAt` is when it was settled. */
+  readonly #settled = new Map<number, Sent>();
   /** By the hash of each version. */
   readonly #outcomes = new Map<string, RelayStatus>();
   /** Nullifiers of transactions that failed on chain although their simulation passed: a recipient can make that happen again and again. */
@@ -164,8 +169,8 @@ export class SendQueue {
   async #nextNonce(): Promise<number> {
     const { endpoint, account } = this.#options;
     const counted = await endpoint.getTransactionCount(account.address, 'pending').catch(failEndpoint);
-    // An endpoint can lose sight of what it was sent; that nonce is still taken.
-    return Math.max(counted, ...[...this.#sent.keys()].map((nonce) => nonce + 1));
+    // An endpoint can lose sight of what it was sent, and a block of what was in it; that nonce is still taken.
+    return Math.max(counted, ...[...this.#sent.keys(), ...this.#settled.keys()].map((nonce) => nonce + 1));
   }
 
   /** What the account has beside the most that all under way can cost, in wei. */
@@ -199,17 +204,24 @@ export class SendQueue {
   }
 
   async #look(): Promise<void> {
-    const { endpoint, account, rebroadcastMs } = this.#options;
+    const { endpoint, account } = this.#options;
     // Asked before receipts: a nonce that is used up then belongs to a version of ours or receipts show that it does not.
     const used = await endpoint.getTransactionCount(account.address, 'latest');
+    // At once it may be an endpoint that lags.
+    for (const settled of this.#settled.values())
+      if (settled.nonce >= used && this.#isOverdue(settled)) this.#reopen(settled);
     for (const sent of [...this.#sent.values()]) {
-      const isOverdue = performance.now() - sent.sentAt >= rebroadcastMs;
+      const isOverdue = this.#isOverdue(sent);
       const step = async () => {
         if (sent.nonce < used) await this.#conclude(sent, isOverdue);
         else if (isOverdue) await this.#inTurn(() => this.#press(sent, sent.nonce === used));
       };
       await step().catch(() => undefined);
     }
+  }
+
+  #isOverdue({ sentAt }: Sent): boolean {
+    return performance.now() - sentAt >= this.#options.rebroadcastMs;
   }
 
   /** The nonce is used up. */
@@ -260,14 +272,28 @@ export class SendQueue {
     return offer && this.#sign(call, { nonce, gasLimit, offer });
   }
 
-  #settle({ nonce, nullifiers, versions }: Sent, outcome: RelayStatus): void {
+  #settle(sent: Sent, outcome: RelayStatus): void {
+    const { nonce, nullifiers, versions } = sent;
     this.#sent.delete(nonce);
+    this.#settled.set(nonce, { ...sent, sentAt: performance.now() });
+    const [oldest] = this.#settled.keys();
+    if (this.#settled.size > SETTLED_MAX && oldest !== undefined) this.#settled.delete(oldest);
     this.#release(nullifiers);
     for (const { hash } of versions) this.#outcomes.set(hash, outcome);
-    for (const oldest of this.#outcomes.keys()) {
+    for (const hash of this.#outcomes.keys()) {
       if (this.#outcomes.size <= OUTCOMES_MAX) return;
-      this.#outcomes.delete(oldest);
+      this.#outcomes.delete(hash);
     }
+  }
+
+  /** Its block is gone: later ones wait for its nonce, and it may land yet. */
+  #reopen(settled: Sent): void {
+    const { nonce, nullifiers, versions } = settled;
+    this.#settled.delete(nonce);
+    this.#sent.set(nonce, settled);
+    for (const nullifier of nullifiers) this.#taken.add(nullifier);
+    for (const { hash } of versions) this.#outcomes.delete(hash);
+    this.#options.report({ kind: 'undone', transaction: firstOf(settled).hash });
   }
 
   #release(nullifiers: readonly bigint[]): void {
