@@ -49,6 +49,12 @@ describe("the relayer's queue", () => {
     return queue.status(hash)?.status;
   }
 
+  /** The next block, in which gas costs a lot. */
+  const mineDear = async (gwei = 100n) => {
+    await chain.provider.send('hardhat_setNextBlockBaseFeePerGas', [toQuantity(gwei * GWEI)]);
+    await chain.mine();
+  };
+
   const nonceOf = async (hash: string) => (await chain.provider.getTransaction(hash))?.nonce;
 
   it('sends one after another, with nonces without gaps', async () => {
@@ -174,6 +180,56 @@ describe("the relayer's queue", () => {
     assert.equal(queue.status(first)?.status, 'confirmed');
   });
 
+  describe('after a restart', () => {
+    const earlier = (nonce: number, gwei: bigint) =>
+      account.sendTransaction({
+        to: account.address,
+        value: 1n,
+        nonce,
+        maxFeePerGas: gwei * GWEI,
+        maxPriorityFeePerGas: 1n,
+      });
+
+    /** Most nodes count what pays too little, too; the test's chain does not. */
+    const countWaiting = (count: number) => {
+      endpoint.answer = (method, answer, parameters) =>
+        method === 'eth_getTransactionCount' && (parameters as unknown[])[1] === 'pending'
+          ? toQuantity(Math.max(count, Number(answer)))
+          : answer;
+    };
+
+    it('leaves what it sent before where that pays enough', async () => {
+      const before = [await earlier(0, 500n), await earlier(1, 500n)];
+      openQueue(20);
+      const hash = await queue.send(job(0), never);
+      while (!reports.some(({ kind }) => kind === 'raised')) await pause();
+      await pause(100);
+      await chain.mine();
+      assert.equal(await settled(hash), 'confirmed');
+      for (const { hash: old } of before) assert.equal((await chain.provider.getTransactionReceipt(old))?.status, 1);
+      const filled = reports.find(({ kind }) => kind === 'filled')?.transaction;
+      const isTold = () => reports.some(({ kind, transaction }) => kind === 'replaced' && transaction === filled);
+      while (!isTold()) await pause();
+    });
+
+    it('puts something in its place where it pays too little, so that all would wait', async () => {
+      const lost = [await earlier(0, 5n), await earlier(1, 5n)];
+      countWaiting(2);
+      await mineDear();
+      openQueue(20);
+      const hash = await queue.send(job(0), never);
+      assert.equal(await nonceOf(hash), 2);
+      while ((await chain.provider.getTransactionCount(account.address)) < 3) {
+        await pause(20);
+        await mineDear();
+      }
+      assert.equal(await settled(hash), 'confirmed');
+      const filled = reports.filter(({ kind }) => kind === 'filled');
+      assert.equal(filled.length, 2);
+      for (const { hash: old } of lost) assert.equal(await chain.provider.getTransactionReceipt(old), null);
+    });
+  });
+
   it('closes when everything handed in has its receipt', async () => {
     const sent = queue.send(job(0), never);
     const closed = queue.close(60_000);
@@ -185,11 +241,6 @@ describe("the relayer's queue", () => {
 
   describe('raises what it offers', () => {
     const raised = () => reports.filter((line) => line.kind === 'raised');
-    /** The next block, in which gas costs a lot. */
-    const mineDear = async (gwei = 100n) => {
-      await chain.provider.send('hardhat_setNextBlockBaseFeePerGas', [toQuantity(gwei * GWEI)]);
-      await chain.mine();
-    };
     /** What the version that the chain has waiting offers. */
     const waiting = async (nonce: number): Promise<bigint> => {
       const block = (await chain.provider.send('eth_getBlockByNumber', ['pending', true])) as {

@@ -29,7 +29,7 @@ export class FaultyEndpoint extends BrowserProvider {
   /** Called before an answer goes back. */
   after: (method: string) => void = () => undefined;
   /** What goes back. */
-  answer: (method: string, answer: unknown) => unknown = (_method, answer) => answer;
+  answer: (method: string, answer: unknown, parameters: unknown) => unknown = (_method, answer) => answer;
 
   constructor(chain: Chain) {
     const forward = ({ method, params }: { method: string; params?: unknown[] | Record<string, unknown> }) =>
@@ -41,7 +41,7 @@ export class FaultyEndpoint extends BrowserProvider {
     this.before(method);
     const answer = (await super.send(method, parameters)) as unknown;
     this.after(method);
-    return this.answer(method, answer);
+    return this.answer(method, answer, parameters);
   }
 }
 

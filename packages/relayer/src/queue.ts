@@ -19,8 +19,11 @@ export type QueueOptions = {
 
 /** What becomes of transactions; everything in it is public on the chain. */
 export type SendReport =
-  /** `undone`: the block of one that was settled is gone. */
-  | { readonly kind: 'sent' | 'confirmed' | 'reverted' | 'replaced' | 'undone'; readonly transaction: string }
+  /** `filled`: an empty one, in the place of one that this run does not know. `undone`: the block of one that was settled is gone. */
+  | {
+      readonly kind: 'sent' | 'filled' | 'confirmed' | 'reverted' | 'replaced' | 'undone';
+      readonly transaction: string;
+    }
   /** `first` was sent before; the one with the higher fee takes its place. */
   | { readonly kind: 'raised'; readonly transaction: string; readonly first: string };
 
@@ -135,13 +138,9 @@ export class SendQueue {
 
   async #transmit({ call, gasLimit, nullifiers }: Admitted, signal: AbortSignal): Promise<string> {
     signal.throwIfAborted();
-    const { endpoint, report } = this.#options;
+    const { report } = this.#options;
     const nonce = await this.#nextNonce();
-    const offer = askedOffer(await endpoint.getFeeData().catch(failEndpoint));
-    if ((await this.#payable()) < gasLimit * offer.most) {
-      const message = 'the relayer lacks native currency for gas; use another relayer or send it yourself';
-      throw new Refusal(503, 'GAS_INSUFFICIENT', message);
-    }
+    const offer = await this.#affordable(gasLimit);
     signal.throwIfAborted();
     const version = await this.#sign(call, { nonce, gasLimit, offer });
     if (!(await this.#broadcast(version))) {
@@ -171,6 +170,14 @@ export class SendQueue {
     const counted = await endpoint.getTransactionCount(account.address, 'pending').catch(failEndpoint);
     // An endpoint can lose sight of what it was sent, and a block of what was in it; that nonce is still taken.
     return Math.max(counted, ...[...this.#sent.keys(), ...this.#settled.keys()].map((nonce) => nonce + 1));
+  }
+
+  /** What the chain asks; throws where the account cannot pay it beside all that are under way. */
+  async #affordable(gasLimit: bigint): Promise<Offer> {
+    const offer = askedOffer(await this.#options.endpoint.getFeeData().catch(failEndpoint));
+    if ((await this.#payable()) >= gasLimit * offer.most) return offer;
+    const message = 'the relayer lacks native currency for gas; use another relayer or send it yourself';
+    throw new Refusal(503, 'GAS_INSUFFICIENT', message);
   }
 
   /** What the account has beside the most that all under way can cost, in wei. */
@@ -210,6 +217,9 @@ export class SendQueue {
     // At once it may be an endpoint that lags.
     for (const settled of this.#settled.values())
       if (settled.nonce >= used && this.#isOverdue(settled)) this.#reopen(settled);
+    const isKnown = this.#sent.has(used) || this.#settled.has(used);
+    const isHeldUp = [...this.#sent.values()].some((sent) => sent.nonce > used && this.#isOverdue(sent));
+    if (!isKnown && isHeldUp) await this.#inTurn(() => this.#fill(used)).catch(() => undefined);
     for (const sent of [...this.#sent.values()]) {
       const isOverdue = this.#isOverdue(sent);
       const step = async () => {
@@ -257,6 +267,20 @@ export class SendQueue {
     if (version !== undefined) report({ kind: 'raised', transaction: version.hash, first: firstOf(sent).hash });
     // An endpoint that refuses the newest may have lost the others.
     for (const each of versions) if (await this.#broadcast(each)) return;
+  }
+
+  /**
+   * What an earlier run sent for too low a fee, and nobody here can sign again, keeps all others waiting: a transaction that does nothing takes its
+   * place, and is raised like any. Where the earlier one is mined all the same, nothing is lost.
+   */
+  async #fill(nonce: number): Promise<void> {
+    const { endpoint, account, report } = this.#options;
+    const call = { to: account.address, data: '0x', value: 0n };
+    const gasLimit = await endpoint.estimateGas({ ...call, from: account.address });
+    const version = await this.#sign(call, { nonce, gasLimit, offer: await this.#affordable(gasLimit) });
+    this.#sent.set(nonce, { call, gasLimit, nonce, nullifiers: [], versions: [version], sentAt: performance.now() });
+    report({ kind: 'filled', transaction: version.hash });
+    await this.#broadcast(version);
   }
 
   /**
