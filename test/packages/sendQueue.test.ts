@@ -170,7 +170,7 @@ describe("the relayer's queue", () => {
   });
 
   it('takes the word of an endpoint that lags for no reorganisation', async () => {
-    openQueue(200);
+    openQueue(10_000);
     const first = await queue.send(job(0), never);
     await chain.mine();
     assert.equal(await settled(first), 'confirmed');
@@ -256,7 +256,7 @@ describe("the relayer's queue", () => {
     };
     /** Until nothing was raised for some turns. */
     const noMoreRaised = async () => {
-      for (let count = -1; count < raised().length; await pause(100)) count = raised().length;
+      for (let count = -1; count < raised().length; await pause(300)) count = raised().length;
     };
 
     it('when the chain asks more, of all that wait, and tells of each by its first hash', async () => {
