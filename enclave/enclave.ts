@@ -393,7 +393,7 @@ class Enclave {
     const { chain, report } = this.#settings;
     const call = await this.#registrar.renewal(this.#era);
     if (call === undefined) return;
-    const sent = this.#operator.send(() => sendCall(chain.signer, call, RECEIPT_MS_MAX));
+    const sent = this.#operator.send(() => sendCall(chain.signer, call, { msMax: RECEIPT_MS_MAX }));
     const receipt = await Promise.race([sent, this.#stopped.then(() => undefined)]);
     if (receipt !== undefined) report({ kind: 'renewed', transaction: receipt.hash });
   }

@@ -65,7 +65,7 @@ export async function waitForEra(settings: WaitingSettings, registrar: Registrar
           await renewals.look(async () => {
             const call = await registrar.renewal(await registrar.newestEra());
             if (call === undefined) return;
-            const { hash } = await sendCall(chain.signer, call, RECEIPT_MS_MAX);
+            const { hash } = await sendCall(chain.signer, call, { msMax: RECEIPT_MS_MAX });
             report({ kind: 'renewed', transaction: hash });
           });
         }

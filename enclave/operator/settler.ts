@@ -8,7 +8,7 @@ import type { Nullifier } from '@bitcloak/notes/note';
 import { cancelKeyOf, orderHashOf, orderNullifierOf, type Order } from '@bitcloak/notes/order';
 import { SUBGROUP_ORDER } from '@bitcloak/protocol/parameters';
 import type { Prover } from '@bitcloak/prover/proof';
-import type { ContractTransactionReceipt, SigningKey } from 'ethers';
+import type { SigningKey, TransactionReceipt } from 'ethers';
 import type { Batch, PlannedFill } from '../exchange/commands.ts';
 import { planBatch, proveBatch, UnprovableFill, type BatchFill } from '../settlement/batch.ts';
 import { fillsOf } from '../settlement/fills.ts';
@@ -33,7 +33,7 @@ export type SettlerOptions = {
 /** What became of a batch. */
 export type Settled =
   /** It is on the chain, with what proving it took. */
-  | { readonly kind: 'sent'; readonly receipt: ContractTransactionReceipt; readonly proofMs: number }
+  | { readonly kind: 'sent'; readonly receipt: TransactionReceipt; readonly proofMs: number }
   /** An earlier process sent it. */
   | { readonly kind: 'landed' }
   /** It will never land with these signed orders in it, and was not signed. */
@@ -102,7 +102,7 @@ export class Settler {
       const signature = signer.sign(settlementDigest(chainId, pool.address, settlement.shown)).serialized;
       return {
         kind: 'sent',
-        receipt: await pool.send(pool.settleCall(settlement, signature), RECEIPT_MS_MAX),
+        receipt: await pool.send(pool.settleCall(settlement, signature), { msMax: RECEIPT_MS_MAX }),
         proofMs,
       };
     } catch (error) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { SpendingKey } from '@bitcloak/notes/keys';
 import { BUCKET_LEAVES, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
-import type { Contract, ContractTransactionReceipt } from 'ethers';
+import type { Contract, TransactionReceipt } from 'ethers';
 import { deployContract } from '../../scripts/deploy/contracts.ts';
 import { executionGas, expectGas } from '../support/gasSnapshot.ts';
 import { PoolBench, type TestNote } from '../support/pool.ts';
@@ -22,7 +22,7 @@ describe('gas of the pool', function () {
   let asset: bigint;
 
   /** Holds a call to its snapshot, without the price of its data, and where there is one to its aim, as a whole. */
-  async function measure(name: string, { hash, gasUsed }: ContractTransactionReceipt): Promise<void> {
+  async function measure(name: string, { hash, gasUsed }: TransactionReceipt): Promise<void> {
     const transaction = await bench.chain.provider.getTransaction(hash);
     expectGas(name, executionGas(gasUsed, transaction?.data ?? '0x'));
     const gasMax = (GAS_MAX as Record<string, bigint>)[name];

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout } from 'node:timers/promises';
 import { formatAccount } from '@bitcloak/chain/manifest';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import type { Session } from '@bitcloak/wallet/session';
@@ -8,6 +9,7 @@ import { hostileContract } from '../contracts/hostile/compiled.ts';
 import { compile } from '../support/solidity.ts';
 import { DIRECT, SyncBench } from '../support/syncBench.ts';
 
+const HIGHER = 'waiting at a higher gas price';
 const ALICE = new WalletKeys({ mnemonic: 'test test test test test test test test test test test junk' });
 const POOR = new WalletKeys({ mnemonic: `${'abandon '.repeat(11)}about` });
 
@@ -36,6 +38,39 @@ describe('a deposit', function () {
     const own = token.connect(ALICE.account().connect(bench.chain.provider)) as Contract;
     await (await own.getFunction('approve')(formatAccount(bench.manifest.pool), amount)).wait();
   };
+
+  it('that pays too little for gas is sent again for more, and takes its value once', async () => {
+    const { provider } = bench.chain;
+    const own = await bench.session(await bench.wallet(POOR));
+    const account = POOR.account().address;
+    const before = await provider.getBalance(account);
+    await provider.send('evm_setAutomine', [false]);
+    const stages: string[] = [];
+    let receipt: Awaited<ReturnType<typeof own.deposit>> | undefined;
+    const deposited = own.deposit({ asset: NATIVE_ASSET, amount: 10n ** 20n }, (stage) => stages.push(stage));
+    void deposited.then((outcome) => (receipt = outcome)).catch(() => undefined);
+    while ((await provider.getTransactionCount(account, 'pending')) === 0) await setTimeout(5);
+    while (!stages.includes(HIGHER)) {
+      await provider.send('hardhat_setNextBlockBaseFeePerGas', ['0x174876e800']);
+      await bench.chain.mine();
+      await setTimeout(100);
+    }
+    while (receipt === undefined) {
+      await bench.chain.mine();
+      await setTimeout(20);
+    }
+    await provider.send('evm_setAutomine', [true]);
+    const { transaction, gasUsed = 0n } = await deposited;
+    assert.deepEqual(stages, ['simulating', 'sending', HIGHER]);
+    assert.equal(await provider.getTransactionCount(account, 'pending'), 1);
+    const paid = (await provider.getTransactionReceipt(transaction))?.gasPrice ?? 0n;
+    assert.equal(before - (await provider.getBalance(account)), 10n ** 20n + gasUsed * paid);
+    await own.sync();
+    assert.deepEqual(
+      (await own.notes()).map(({ value }) => value),
+      [10n ** 20n],
+    );
+  });
 
   it('allows the pool exactly what it takes, also where a token wants an allowance reset first', async () => {
     const deposit = async (amount: bigint, transactions: number) => {

@@ -17,7 +17,7 @@ import {
   TREE_BUCKETS,
   type Circuit,
 } from '@bitcloak/protocol/parameters';
-import type { Contract, ContractTransactionReceipt, Signer } from 'ethers';
+import type { Contract, TransactionReceipt, Signer } from 'ethers';
 import { deployPool, type DeployedPool } from '../../scripts/deploy/contracts.ts';
 import { openChain, type Chain } from './chain.ts';
 import { countFresh } from './proofCounts.ts';
@@ -126,7 +126,7 @@ export class PoolBench {
     key: SpendingKey,
     value: bigint,
     options: { asset?: bigint; lock?: Lock; signer?: Signer } = {},
-  ): Promise<TestNote & { receipt: ContractTransactionReceipt }> {
+  ): Promise<TestNote & { receipt: TransactionReceipt }> {
     const note = this.note(key, value, options);
     const call = this.client.depositCall(note.asset, value, stealthOf(note), this.bytes(DEPOSIT_CIPHERTEXT_BYTES));
     const client = new PoolClient(this.address, options.signer ?? this.chain.signer());
@@ -164,7 +164,7 @@ export class PoolBench {
   }
 
   /** Proves and inserts the oldest closed bucket. */
-  async insert(using: Prover = prover): Promise<ContractTransactionReceipt> {
+  async insert(using: Prover = prover): Promise<TransactionReceipt> {
     const { bucket, leaves, input } = await this.insertion();
     const { words } = await using.prove('insertion', input);
     return this.client.send(this.client.insertCall(bucket, leaves, input, words));
@@ -225,7 +225,7 @@ export class PoolBench {
     return { proof: words, shown: input, extData };
   }
 
-  send(transfer: ProvenTransfer, signer: Signer = this.chain.signer()): Promise<ContractTransactionReceipt> {
+  send(transfer: ProvenTransfer, signer: Signer = this.chain.signer()): Promise<TransactionReceipt> {
     const client = new PoolClient(this.address, signer);
     return client.send(client.transferCall(transfer));
   }

@@ -7,7 +7,7 @@ import type { Keyring, SpendingKey } from '@bitcloak/notes/keys';
 import { stealthOf } from '@bitcloak/notes/note';
 import { orderHashOf, type Order } from '@bitcloak/notes/order';
 import { OutputMaker } from '@bitcloak/notes/outputs';
-import { Wallet, type ContractTransactionReceipt } from 'ethers';
+import { Wallet, type TransactionReceipt } from 'ethers';
 import {
   planBatch,
   proveBatch,
@@ -64,7 +64,7 @@ export class SettlementBench {
     return opened;
   }
 
-  asAdmin(call: Call): Promise<ContractTransactionReceipt> {
+  asAdmin(call: Call): Promise<TransactionReceipt> {
     return new PoolClient(this.bench.address, this.bench.chain.signer(ADMIN_SIGNER)).send(call);
   }
 
@@ -72,7 +72,7 @@ export class SettlementBench {
     signer: Wallet,
     number: bigint,
     lifeSeconds = 7n * DAY_SECONDS,
-  ): Promise<ContractTransactionReceipt> {
+  ): Promise<TransactionReceipt> {
     return this.registerFor(this.operator, await this.era(signer, number, lifeSeconds), signer);
   }
 
@@ -86,7 +86,7 @@ export class SettlementBench {
     };
   }
 
-  async registerFor(operator: number, era: Era, signer: Wallet): Promise<ContractTransactionReceipt> {
+  async registerFor(operator: number, era: Era, signer: Wallet): Promise<TransactionReceipt> {
     const { chainId } = this.bench;
     const evidence = developmentEvidence(
       chainId,
@@ -198,7 +198,7 @@ export class SettlementBench {
     return this.bench.client.settleCall(settlement, signature);
   }
 
-  settle(settlement: ProvenSettlement): Promise<ContractTransactionReceipt> {
+  settle(settlement: ProvenSettlement): Promise<TransactionReceipt> {
     return this.bench.client.send(this.call(settlement));
   }
 }

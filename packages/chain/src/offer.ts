@@ -1,9 +1,9 @@
 import type { FeeData, TransactionRequest } from 'ethers';
 
 /** Nodes take a transaction in the place of another where it pays at least a tenth more. */
-export const RAISE = { times: 9n, over: 8n } as const;
-/** Percent of what the chain asks now, beyond which nothing is raised: an endpoint could make its asker pay anything. */
-export const PERCENT_MAX = 400n;
+const RAISE = { times: 9n, over: 8n } as const;
+/** So many times what the chain asks now, beyond which nothing is raised: an endpoint could make its asker pay anything. */
+const TIMES_MAX = 4n;
 
 /** What a transaction offers for a unit of gas, in wei. */
 export type Offer = {
@@ -25,11 +25,12 @@ export function feesOf({ most, tip }: Offer): TransactionRequest {
 }
 
 /**
- * An offer that takes the place of an earlier one: an eighth more, or what is asked where that is more. It is never above `mostMax` nor above four times
- * what is asked; undefined where an eighth more is.
+ * An offer that takes the place of an earlier one: an eighth more, or what is asked where that is more. It is never above four times what is
+ * asked nor, where it is given, above `mostMax`; undefined where an eighth more is.
  */
-export function raisedOffer(before: Offer, asked: Offer, mostMax: bigint): Offer | undefined {
-  const limit = smaller((asked.most * PERCENT_MAX) / 100n, mostMax);
+export function raisedOffer(before: Offer, asked: Offer, mostMax?: bigint): Offer | undefined {
+  const fourfold = asked.most * TIMES_MAX;
+  const limit = mostMax === undefined ? fourfold : smaller(fourfold, mostMax);
   const least = raised(before.most);
   if (least > limit) return undefined;
   const most = smaller(larger(least, asked.most), limit);

@@ -8,18 +8,16 @@ import {
   Interface,
   isCallException,
   isError,
-  type ContractTransactionReceipt,
-  type ContractTransactionResponse,
   type ErrorDescription,
   type Provider,
   type Signer,
+  type TransactionReceipt,
 } from 'ethers';
 import { failureText } from './endpoint.ts';
-import { gasLimitFor } from './gas.ts';
 import { decodeEvent, POOL_TOPICS, type PoolEvent } from './events.ts';
 import { POOL_ABI, REGISTRY_ABI, VERIFIER_ABI } from './generated/abi.ts';
 import { formatAccount } from './manifest.ts';
-import { sendReplacing } from './replacement.ts';
+import { receiptOf, sendRaising, sendReplacing, type Raising } from './replacement.ts';
 import { batchArgument, type ProvenSettlement } from './settlement.ts';
 
 const poolInterface = new Interface(POOL_ABI);
@@ -47,6 +45,16 @@ export type ProvenTransfer = {
 
 /** What a call asks for beside its arguments. */
 export type Call = { readonly to: string; readonly data: string; readonly value: bigint };
+
+/** How a call is sent. */
+export type Sending =
+  /**
+   * By a service, from an account that nobody else sends from: in the place of whatever it has waiting, for more than that. After `msMax` it throws
+   * `ENDPOINT_UNREACHABLE`, and the call may still land; who gives up waiting sends again.
+   */
+  | { readonly msMax: number }
+  /** By a wallet: after whatever its account has waiting, and for more when the chain asks more than it pays. One version lands at most. */
+  | Raising;
 
 /** A typed client of the pool. Reading needs a provider, sending a signer. */
 export class PoolClient {
@@ -137,8 +145,8 @@ export class PoolClient {
   }
 
   /** Sends a call and waits for its receipt. Throws `TRANSACTION_FAILED`, naming the pool's own error where there is one. */
-  async send(call: Call, msMax?: number): Promise<ContractTransactionReceipt> {
-    return sendCall(this.#contract.runner as Signer, call, msMax);
+  async send(call: Call, sending?: Sending): Promise<TransactionReceipt> {
+    return sendCall(this.#contract.runner as Signer, call, sending);
   }
 
   /** Gas that a call of the signer's would use now. Throws what `send` would. */
@@ -203,26 +211,17 @@ export class PoolClient {
   }
 }
 
-/**
- * Sends a call from a signer and waits for its receipt.
- *
- * @param msMax how long to wait for it, for ever unless given; then throws `ENDPOINT_UNREACHABLE`, and the call may still land. Who gives up waiting sends again:
- *   with it the call takes the place of whatever the signer's account has waiting, and pays more than that.
- */
-export async function sendCall(signer: Signer, call: Call, msMax?: number): Promise<ContractTransactionReceipt> {
-  let response: ContractTransactionResponse;
+/** Sends a call from a signer and waits for its receipt. Throws `TRANSACTION_REPLACED` where the account has used its number for something else. */
+export async function sendCall(signer: Signer, call: Call, sending: Sending = {}): Promise<TransactionReceipt> {
   try {
-    const send = async () => signer.sendTransaction({ ...call, gasLimit: gasLimitFor(await signer.estimateGas(call)) });
-    response = (await (msMax === undefined ? send() : sendReplacing(signer, call))) as ContractTransactionResponse;
-    const receipt = await response.wait(1, msMax);
-    if (receipt !== null) return receipt;
+    if (!('msMax' in sending)) return await sendRaising(signer, call, sending);
+    return await receiptOf(await sendReplacing(signer, call), sending.msMax);
   } catch (error) {
     const { code, message } = callError(error);
     // Nodes refuse in words of their own also what they have, or have mined.
     const open = code === 'ENDPOINT_UNREACHABLE' ? '; what was sent may land all the same' : '';
     throw new BitcloakError(code, `${message}${open}`);
   }
-  throw new BitcloakError('TRANSACTION_FAILED', `transaction ${response.hash} was dropped`);
 }
 
 /** Puts an error of ethers into one of ours: the pool's custom errors by name and values, which are public, and nothing of the endpoint's address. */

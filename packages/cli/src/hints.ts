@@ -8,6 +8,8 @@ const OPERATOR_HINT =
 const HINTS: Readonly<Record<string, string>> = {
   ENDPOINT_UNREACHABLE:
     'The endpoint is that of the manifest, or --endpoint URL; for the devnet, npm start must be running.',
+  TRANSACTION_REPLACED:
+    'The public account is used elsewhere too: what was asked for did not happen, and can be asked for again.',
   NOTES_WAITING: `${COMMAND} wallet balance shows the wait; ${COMMAND} keeper --once ends it where the bucket can be closed.`,
   NOTES_SCATTERED: `A payment spends at most two notes: ${COMMAND} merge TOKEN joins small ones.`,
   NOTE_LOCKED: `${COMMAND} wallet notes shows the locks; ${COMMAND} reclaim takes home what has expired.`,

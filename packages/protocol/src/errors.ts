@@ -25,6 +25,8 @@ export const ERROR_EXIT_CODES = {
   NETWORK_RESTARTED: 4,
   CHAIN_MISMATCH: 4,
   TRANSACTION_FAILED: 4,
+  // The account has used the number of what was sent for something else.
+  TRANSACTION_REPLACED: 4,
   // What the wallet holds does not do.
   BALANCE_INSUFFICIENT: 5,
   NOTES_WAITING: 5,

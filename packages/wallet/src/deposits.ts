@@ -1,12 +1,14 @@
 import { Erc20 } from '@bitcloak/chain/erc20';
 import { formatAccount } from '@bitcloak/chain/manifest';
 import { callError, sendCall, type PoolClient } from '@bitcloak/chain/pool';
+import type { Raising } from '@bitcloak/chain/replacement';
 import { stealthOf } from '@bitcloak/notes/note';
 import { OutputMaker } from '@bitcloak/notes/outputs';
 import { checkAmount } from '@bitcloak/protocol/amounts';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { Contract, Interface, isError, type HDNodeWallet, type Provider } from 'ethers';
+import { raisingOf } from './raising.ts';
 import { lockedOutput, type LockRequest } from './transfers.ts';
 import type { Outcome, Stage } from './types.ts';
 import type { WalletKeys } from './walletKeys.ts';
@@ -25,7 +27,7 @@ const token = new Interface([
 ]);
 
 /** Lets the pool take exactly `amount` of a token. Some tokens change an allowance from 0 only. */
-async function approve({ pool, signer }: Context, asset: bigint, amount: bigint): Promise<void> {
+async function approve({ pool, signer }: Context, asset: bigint, amount: bigint, raising: Raising): Promise<void> {
   const spender = formatAccount(pool.address);
   const to = formatAccount(asset);
   let allowed: bigint;
@@ -41,7 +43,7 @@ async function approve({ pool, signer }: Context, asset: bigint, amount: bigint)
   if (allowed >= amount) return;
   const grants = allowed === 0n ? [amount] : [0n, amount];
   for (const grant of grants) {
-    await sendCall(signer, { to, data: token.encodeFunctionData('approve', [spender, grant]), value: 0n });
+    await sendCall(signer, { to, data: token.encodeFunctionData('approve', [spender, grant]), value: 0n }, raising);
   }
 }
 
@@ -73,13 +75,13 @@ export async function deposit(
   if (asset !== NATIVE_ASSET) {
     onStage?.('approving');
     await checkBalance(context, asset, amount);
-    await approve(context, asset, amount);
+    await approve(context, asset, amount, raisingOf(onStage));
   }
   const call = pool.depositCall(asset, amount, stealthOf(note), maker.ciphertext());
   onStage?.('simulating');
   const refusal = await pool.simulate(call, signer.address);
   if (refusal !== undefined) throw refusal;
   onStage?.('sending');
-  const receipt = await pool.send(call);
+  const receipt = await pool.send(call, raisingOf(onStage));
   return { transaction: receipt.hash, block: receipt.blockNumber, gasUsed: receipt.gasUsed, fee: 0n, proofMs: 0 };
 }

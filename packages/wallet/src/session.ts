@@ -16,6 +16,7 @@ import { ASSET_BITS, VALID_AFTER_GRID_SECONDS } from '@bitcloak/protocol/paramet
 import type { Block, HDNodeWallet } from 'ethers';
 import { deposit, type DepositRequest } from './deposits.ts';
 import type { HandedOver, HandedTransfer } from './handedOver.ts';
+import { raisingOf } from './raising.ts';
 import { relay, relayerInfo, waitForRelayed } from './relayerClient.ts';
 import { selectForMerge, selectForReclaim, selectNotes } from './selection.ts';
 import type { StateFile } from './stateFile.ts';
@@ -325,7 +326,7 @@ export class Session {
       try {
         for (const call of await cancelCalls(pool, this.#cancellable(orderHashes))) {
           onStage?.('sending');
-          const { hash: transaction, blockNumber: block, gasUsed } = await pool.send(call);
+          const { hash: transaction, blockNumber: block, gasUsed } = await pool.send(call, raisingOf(onStage));
           outcomes.push({ transaction, block, gasUsed, fee: 0n, proofMs: 0 });
         }
         return outcomes;
@@ -490,7 +491,7 @@ export class Session {
       throw refusal;
     }
     onStage?.('sending');
-    const receipt = await new PoolClient(this.manifest.pool, this.#signer()).send(call);
+    const receipt = await new PoolClient(this.manifest.pool, this.#signer()).send(call, raisingOf(onStage));
     return { transaction: receipt.hash, block: receipt.blockNumber, gasUsed: receipt.gasUsed };
   }
 

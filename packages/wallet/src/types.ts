@@ -76,7 +76,15 @@ export type HistoryEntry = {
 export type SyncProgress = { readonly from: number; readonly done: number; readonly target: number };
 
 /** What a spending or depositing call is doing now. */
-export type Stage = 'approving' | 'witness and proof' | 'simulating' | 'sending' | 'relaying' | 'confirming';
+export type Stage =
+  | 'approving'
+  | 'witness and proof'
+  | 'simulating'
+  | 'sending'
+  /** The chain asks more for gas than what was sent pays: it was sent again, and one of the two lands. */
+  | 'waiting at a higher gas price'
+  | 'relaying'
+  | 'confirming';
 
 /** How a transfer reaches the chain. */
 export type Route =

@@ -1,7 +1,7 @@
 import { eraInvalidation } from '@bitcloak/attestor/eraInvalidation';
 import { eraRegistration } from '@bitcloak/attestor/eraRegistration';
 import { formatAccount } from '@bitcloak/chain/manifest';
-import { sendCall } from '@bitcloak/chain/pool';
+import { sendCall, type Call } from '@bitcloak/chain/pool';
 import { RegistryClient } from '@bitcloak/chain/registry';
 import { operatorIdOf } from '@bitcloak/chain/settlement';
 import { BitcloakError } from '@bitcloak/protocol/errors';
@@ -9,6 +9,7 @@ import { ERA_SECONDS_MAX } from '@bitcloak/protocol/parameters';
 import { askOf } from '@bitcloak/trading/ask';
 import { askAttestation } from '@bitcloak/trading/enclaveCheck';
 import { operatorUrl, REQUEST_MS_MAX } from '@bitcloak/trading/http';
+import { raisingOf } from '@bitcloak/wallet/raising';
 import type { Context } from '../context.ts';
 import { formatOperatorId } from '../format.ts';
 import { COMMAND } from '../invocation.ts';
@@ -28,12 +29,13 @@ async function openRegistry(context: Context) {
   const account = (await context.openWallet()).account();
   const endpoint = await context.endpoint();
   const signer = account.connect(endpoint);
-  return { manifest, endpoint, signer, registry: new RegistryClient(manifest.registry, signer) };
+  const send = (call: Call) => sendCall(signer, call, raisingOf(context.progress.stage));
+  return { manifest, endpoint, signer, registry: new RegistryClient(manifest.registry, signer), send };
 }
 
 export async function newOperator(context: Context): Promise<Result> {
-  const { manifest, signer, registry } = await openRegistry(context);
-  const receipt = await sendCall(signer, registry.registerOperatorCall());
+  const { manifest, signer, registry, send } = await openRegistry(context);
+  const receipt = await send(registry.registerOperatorCall());
   const number = registry.operatorOf(receipt);
   const id = formatOperatorId(operatorIdOf(manifest.chainId, manifest.pool, manifest.registry, number));
   return {
@@ -60,7 +62,7 @@ export async function register(context: Context, urlText: string, options: Regis
   const evidenceSeconds = options.evidenceFor === undefined ? EVIDENCE_SECONDS : parseDuration(options.evidenceFor);
   const { number } = readAccount(await context.manifest(), options);
   const trust = readOperatorTrust(await context.manifest(), options);
-  const { manifest, endpoint, signer, registry } = await openRegistry(context);
+  const { manifest, endpoint, registry, send } = await openRegistry(context);
   const time = (await endpoint.getBlock('latest'))?.timestamp;
   if (time === undefined) throw new BitcloakError('ENDPOINT_INCONSISTENT', 'the endpoint has no newest block');
   const ask = askOf(base, (address, request) => fetch(address, request), REQUEST_MS_MAX);
@@ -75,7 +77,7 @@ export async function register(context: Context, urlText: string, options: Regis
     expiry: BigInt(time) + eraSeconds,
     evidenceSeconds,
   });
-  const { hash } = await sendCall(signer, call);
+  const { hash } = await send(call);
   const activeUntil = await registry.activeUntil(number, era.signer);
   const settlementSigner = formatAccount(era.signer);
   return {
@@ -103,8 +105,8 @@ export async function revoke(
 ): Promise<Result> {
   const revoked = parseAccount(signerText);
   const { number } = readAccount(await context.manifest(), options);
-  const { signer, registry } = await openRegistry(context);
-  const { hash } = await sendCall(signer, registry.revokeSignerCall(number, revoked));
+  const { registry, send } = await openRegistry(context);
+  const { hash } = await send(registry.revokeSignerCall(number, revoked));
   const text = formatAccount(revoked);
   return {
     json: { operator: { number }, signer: text, transaction: hash },
@@ -122,7 +124,7 @@ export async function invalidate(context: Context, options: InvalidateOptions): 
   const attestors = (options.attestor ?? []).map((text) => parseUrl(text, '--attestor'));
   const asked = options.era === undefined ? undefined : parseCount(options.era, '--era', 1, Number.MAX_SAFE_INTEGER);
   const { number } = readAccount(await context.manifest(), options);
-  const { manifest, endpoint, signer, registry } = await openRegistry(context);
+  const { manifest, endpoint, registry, send } = await openRegistry(context);
   const { era, calls, withdrawn } = await eraInvalidation({
     chainId: manifest.chainId,
     registry,
@@ -133,7 +135,7 @@ export async function invalidate(context: Context, options: InvalidateOptions): 
     attestors,
   });
   const transactions: string[] = [];
-  for (const call of calls) transactions.push((await sendCall(signer, call)).hash);
+  for (const call of calls) transactions.push((await send(call)).hash);
   const settlementSigner = formatAccount(era.signer);
   return {
     json: {
