@@ -255,7 +255,8 @@ function addServiceCommands(program: Command, run: Run): void {
     .command('keeper')
     .summary('close and insert buckets, so that notes can be spent')
     .description(
-      'close and insert buckets, so that notes can be spent; the public account pays. Anybody may, and needs nobody for it.',
+      'close and insert buckets, so that notes can be spent; the public account pays. Anybody may, and needs nobody for it. ' +
+        'Unless --once is given it takes a wallet of its own: what it sends takes the place of whatever its account has waiting.',
     )
     .option('--once', 'close and insert what can be now, then end')
     .option('--close-after <seconds>', 'how long a bucket stays open in block time; 300 unless given, with --once 0')

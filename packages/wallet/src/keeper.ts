@@ -2,7 +2,8 @@ import type { Endpoint } from '@bitcloak/chain/endpoint';
 import type { PoolEvent } from '@bitcloak/chain/events';
 import { Follower } from '@bitcloak/chain/follower';
 import { Ledger, type LedgerSnapshot } from '@bitcloak/chain/ledger';
-import { PoolClient } from '@bitcloak/chain/pool';
+import { PoolClient, type Sending } from '@bitcloak/chain/pool';
+import type { Raising } from '@bitcloak/chain/replacement';
 import { appendBucket } from '@bitcloak/notes/insertion';
 import type { Prover } from '@bitcloak/prover/proof';
 import { BitcloakError } from '@bitcloak/protocol/errors';
@@ -18,15 +19,19 @@ export type KeeperReport =
 export type KeeperOptions = {
   readonly pool: bigint;
   readonly endpoint: Endpoint;
-  /** Pays the gas. */
+  /** Pays the gas. Nothing else should send from it, unless `once`: what is sent takes the place of whatever it has waiting. */
   readonly signer: Signer;
   readonly startBlock: number;
   readonly prover: Prover;
   /** Block-time seconds that a bucket stays open for others to join it; at least the pool's own minimum applies. */
   readonly closeAfterSeconds: bigint;
   readonly pollMs: number;
+  /** How long a transaction is waited for, unless `once`: one that pays too little by then is sent again for more, if it still has to be. */
+  readonly receiptMs?: number;
   /** Ends once nothing is left to close or insert that could be done now, and throws what fails. */
   readonly once: boolean;
+  /** Told where more is offered for what waits already; with `once` only. */
+  readonly onRaise?: Raising['onRaise'];
   readonly signal: AbortSignal;
   readonly report: (report: KeeperReport) => void;
 };
@@ -47,6 +52,8 @@ class LedgerFold {
     return this.ledger.save();
   }
 }
+
+const RECEIPT_MS = 120_000;
 
 /** Closes and inserts buckets until it is told to stop. Several may run: who comes second loses the gas of a refused call at most. */
 export async function runKeeper(options: KeeperOptions): Promise<void> {
@@ -85,13 +92,14 @@ async function workOnce(options: KeeperOptions, pool: PoolClient, ledger: Ledger
   if (blockTime < openedAt + options.closeAfterSeconds) return false;
   // The pool's clock is the next block's: asking it is surer than reckoning.
   if ((await pool.simulate(pool.closeCall())) !== undefined) return false;
-  const receipt = await pool.send(pool.closeCall());
+  const receipt = await pool.send(pool.closeCall(), sendingOf(options));
   const { hash: transaction, gasUsed } = receipt;
   options.report({ kind: 'closed', bucket: ledger.openBucket, leaves, transaction, gasUsed });
   return true;
 }
 
-async function insertNext({ prover, report }: KeeperOptions, pool: PoolClient, ledger: Ledger): Promise<void> {
+async function insertNext(options: KeeperOptions, pool: PoolClient, ledger: Ledger): Promise<void> {
+  const { prover, report } = options;
   const bucket = ledger.nextInsertion;
   const leaves = ledger.leavesOf(bucket);
   const tree = ledger.treeForInsertion();
@@ -109,9 +117,13 @@ async function insertNext({ prover, report }: KeeperOptions, pool: PoolClient, l
   const call = pool.insertCall(bucket, leaves, input, words);
   const refusal = await pool.simulate(call);
   if (refusal !== undefined) throw refusal;
-  const receipt = await pool.send(call);
+  const receipt = await pool.send(call, sendingOf(options));
   const { hash: transaction, gasUsed } = receipt;
   report({ kind: 'inserted', bucket, leaves: leaves.length, transaction, gasUsed, proofMs });
+}
+
+function sendingOf({ once, onRaise, receiptMs = RECEIPT_MS }: KeeperOptions): Sending {
+  return once ? { onRaise } : { msMax: receiptMs };
 }
 
 function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {

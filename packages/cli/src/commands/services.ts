@@ -7,6 +7,7 @@ import { formatAddress } from '@bitcloak/notes/address';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { DEVELOPMENT_CHAIN_IDS, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import { runKeeper, type KeeperReport } from '@bitcloak/wallet/keeper';
+import { raisingOf } from '@bitcloak/wallet/raising';
 import { relayerInfo } from '@bitcloak/wallet/relayerClient';
 import type { Wait } from '@bitcloak/wallet/types';
 import type { Wallet } from '@bitcloak/wallet/wallet';
@@ -97,6 +98,7 @@ export async function keeper(context: Context, options: { once?: true; closeAfte
       closeAfterSeconds,
       pollMs: KEEPER_POLL_MS,
       once,
+      ...raisingOf(context.progress.stage),
       signal,
       report: (report) => {
         totals.add(report);
@@ -128,7 +130,7 @@ async function openBucket(pool: PoolClient, endpoint: Endpoint): Promise<Wait | 
 
 function keeperHead({ name, pool }: Manifest, account: string, closeAfterSeconds: bigint): string {
   const after = formatDuration(closeAfterSeconds);
-  return `Keeper of the pool ${formatAccount(pool)} on ${name}, paid by ${account}; closes buckets after ${after}. Ctrl-C ends it.`;
+  return `Keeper of the pool ${formatAccount(pool)} on ${name}, paid by ${account}, from which nothing else should be sent; closes buckets after ${after}. Ctrl-C ends it.`;
 }
 
 function say(context: Context, report: KeeperReport): void {
