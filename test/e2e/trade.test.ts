@@ -134,12 +134,12 @@ describe('trading from the command line', function () {
 
   it('opens accounts', async () => {
     await refused('alice', 'LOCK_INVALID', 2, 'trade', 'open', '2', 'ETH', '--for', '31d');
-    const opened = await cli<{ lock: Json }>('alice', 'trade', 'open', '2', 'ETH', '--for', '1d');
+    const opened = await cli<{ lock: Json }>('alice', 'trade', 'open', '2', 'ETH', '--for', '1d', '--yes');
     assert.equal(
       BigInt(String(opened.lock['operatorId'])),
       operatorIdOf(manifest.chainId, manifest.pool, manifest.registry, OPERATOR),
     );
-    await cli('bob', 'trade', 'open', '5000', 'DUSD', '--for', '1d');
+    await cli('bob', 'trade', 'open', '5000', 'DUSD', '--for', '1d', '--yes');
     await until(
       'the deposits are credited',
       async () =>
@@ -309,6 +309,7 @@ describe('trading from the command line', function () {
       'cancel',
       '1',
       '--on-chain',
+      '--yes',
     );
     assert.deepEqual([cancelled.transactions.length, cancelled.clientOrderIds.length], [1, 1]);
     const again = await cli<{ transactions: Json[] }>('alice', 'trade', 'cancel', '--all', '--on-chain', '--yes');

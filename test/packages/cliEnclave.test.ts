@@ -355,7 +355,11 @@ describe('the command that looks at an enclave', function () {
 
     it('warn of what the chain shows before it pays, and name what does not show it', async () => {
       await sendCall(chain.signer(), { to: ACCOUNT, data: '0x', value: 5n * ETH });
-      const { status, stderr, stdout } = await runCli([...trade().slice(2), 'trade', 'open', '2', 'ETH'], PASSPHRASE);
+      const open = [...trade().slice(2), 'trade', 'open', '2', 'ETH'];
+      const refused = await runCli(open, PASSPHRASE);
+      assert.equal(refused.status, 2);
+      assert.match(refused.stderr, /USAGE: no terminal to ask "Deposit 2 ETH openly\?": use --yes/);
+      const { status, stderr, stdout } = await runCli([...open, '--yes'], PASSPHRASE);
       assert.equal(status, 0, stderr);
       assert.match(stderr, new RegExp(`WARNING: paid by your public account ${ACCOUNT}. .*2 ETH.* --from-notes\n`));
       assert.match(stdout, /^Opened with 2 ETH, locked to operator .* \(7 d of block time left/);

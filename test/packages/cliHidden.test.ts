@@ -79,6 +79,21 @@ describe('cli: a wallet', function () {
     assert.equal((await json('sync')).json['notes'], 1);
   });
 
+  it('sends nothing that shows its account without having been told to, where nobody can be asked', async () => {
+    const session = await wallet.openSession(bench.manifest, bench.prover);
+    await session.deposit({ asset, amount: 10n ** 18n });
+    await bench.insertAll();
+    session.close();
+    const withdraw = ['withdraw', '0.3', 'ETH', `0x${'77'.repeat(20)}`, ...args];
+    const sent = () => bench.chain.provider.getTransactionCount(wallet.account().address);
+    for (const command of [withdraw, [...withdraw, '--direct']]) {
+      const { status, stderr } = await runCli(command, { passphrase });
+      assert.equal(status, 2);
+      assert.match(stderr, /WARNING: sent directly.*\n(.*\n)*USAGE: no terminal to ask "Send directly\?": use --yes\n/);
+    }
+    assert.equal(await sent(), 1);
+  });
+
   it('shows what may still land, and that what is sent takes its place', async () => {
     const relayer = await KeepingRelayer.open(bench.manifest);
     const session = await wallet.openSession(bench.manifest, bench.prover);

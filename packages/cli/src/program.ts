@@ -29,7 +29,7 @@ export function buildProgram(
     .option('--endpoint <url>', "JSON-RPC endpoint instead of the manifest's")
     .option('--passphrase-file <file>', 'file with the passphrase; else BITCLOAK_PASSPHRASE, else a prompt')
     .option('--json', 'one JSON value on standard output, errors included')
-    .option('--yes', 'agree to what would be asked')
+    .option('--yes', 'agree to what would be asked; without a terminal nothing else does')
     .option('-q, --quiet', 'no progress')
     .configureHelp({ showGlobalOptions: true })
     .configureOutput(output)

@@ -29,21 +29,20 @@ export type Purpose = {
 
 /** What the options ask for, before anything is looked up. */
 export type RouteChoice =
-  | { readonly kind: 'direct'; readonly wasNamed: boolean }
-  | { readonly kind: 'relayer'; readonly url: string; readonly feeMax: bigint | undefined };
+  { readonly kind: 'direct' } | { readonly kind: 'relayer'; readonly url: string; readonly feeMax: bigint | undefined };
 
 /** Through a relayer where one is named or known, else directly. */
 export function readRoute(manifest: Manifest, { relayer, direct, feeMax }: RouteOptions, token: Token): RouteChoice {
-  if (direct === true) return { kind: 'direct', wasNamed: true };
+  if (direct === true) return { kind: 'direct' };
   const url = typeof relayer === 'string' ? parseUrl(relayer, '--relayer') : manifest.relayer;
   if (url !== undefined) {
     return { kind: 'relayer', url, feeMax: feeMax === undefined ? undefined : parseAmount(feeMax, token) };
   }
-  if (relayer === undefined && feeMax === undefined) return { kind: 'direct', wasNamed: false };
+  if (relayer === undefined && feeMax === undefined) return { kind: 'direct' };
   throw new BitcloakError('USAGE', 'relayer: the manifest names none, so --relayer URL is needed');
 }
 
-/** Says what a relayer takes or what a direct transfer shows, and asks where neither the options nor --yes have agreed to it. */
+/** Says what a relayer takes or what a direct transfer shows, and asks where neither --fee-max nor --yes has agreed to it. */
 export async function chooseRoute(
   context: Context,
   session: Session,
@@ -53,7 +52,7 @@ export async function chooseRoute(
   const { token, recipient, check } = purpose;
   if (choice.kind === 'direct') {
     await check(0n);
-    return directRoute(context, choice.wasNamed, purpose);
+    return directRoute(context, purpose);
   }
   const { url, feeMax } = choice;
   const fee = await session.quote(url, token.asset, recipient === undefined ? 'transfer' : 'withdrawal');
@@ -67,7 +66,7 @@ export async function chooseRoute(
   return { kind: 'relayer', url, feeMax: fee };
 }
 
-async function directRoute(context: Context, wasNamed: boolean, { payer, recipient }: Purpose): Promise<Route> {
+async function directRoute(context: Context, { payer, recipient }: Purpose): Promise<Route> {
   const shown =
     recipient === undefined
       ? `a transfer of your public account ${payer} at this time (asset, amount and recipient stay hidden)`
@@ -75,24 +74,18 @@ async function directRoute(context: Context, wasNamed: boolean, { payer, recipie
   context.progress.warn(
     `WARNING: sent directly, not through a relayer. The chain shows ${shown}, to everybody and for ever. A relayer sends in its own name: --relayer URL`,
   );
-  await agree(context, { agreed: wasNamed, question: 'Send directly?', option: '--direct' });
+  await agree(context, 'Send directly?');
   return { kind: 'direct' };
 }
 
 async function agreeToFee(context: Context, url: string, fee: string): Promise<void> {
   context.progress.note(`The relayer ${new URL(url).host} takes ${fee} for each transfer, out of the notes.`);
-  await agree(context, { agreed: false, question: `Pay the relayer ${fee}?`, option: '--fee-max' });
+  await agree(context, `Pay the relayer ${fee}?`, '--fee-max or --yes');
 }
 
-/** On a terminal asks; elsewhere takes the option that was typed for an agreement, and refuses where there was none. */
-export async function agree(
-  context: Context,
-  { agreed, question, option }: { agreed: boolean; question: string; option: string },
-): Promise<void> {
+/** Asks unless --yes has agreed already; where there is no terminal to ask on it refuses, and names what agrees. */
+export async function agree(context: Context, question: string, options = '--yes'): Promise<void> {
   if (context.options.yes === true) return;
-  if (!canAsk()) {
-    if (agreed) return;
-    throw new BitcloakError('USAGE', `no terminal to ask "${question}": use ${option} or --yes`);
-  }
+  if (!canAsk()) throw new BitcloakError('USAGE', `no terminal to ask "${question}": use ${options}`);
   if (!(await askYesNo(question))) throw new Stopped('CANCELLED', 'nothing was sent', 1);
 }

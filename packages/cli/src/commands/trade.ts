@@ -78,7 +78,7 @@ async function agreeToBeSeen(context: Context, amount: string): Promise<void> {
   context.progress.warn(
     `WARNING: paid by your public account ${account}. The chain shows it as the one that deposits ${amount} now, to everybody and for ever. Out of your notes instead: --from-notes`,
   );
-  await agree(context, { agreed: true, question: `Deposit ${amount} openly?`, option: '--from-notes' });
+  await agree(context, `Deposit ${amount} openly?`);
 }
 
 export type OrderOptions = OperatorOptions &
@@ -273,8 +273,7 @@ async function cancelOnChain(context: Context, typed: string | undefined, option
   context.progress.note(
     `To cancel: ${which}. ${sends}, about ${gas} gas, now some ${amountText(roundedUp(cost), native)}.`,
   );
-  const question = `Pay some ${amountText(roundedUp(cost), native)} to cancel on the chain?`;
-  await agree(context, { agreed: typed !== undefined, question, option: 'a number in place of --all' });
+  await agree(context, `Pay some ${amountText(roundedUp(cost), native)} to cancel on the chain?`);
   const outcomes = await session.cancelOrders(hashes, context.progress.stage);
   const text = `Cancelled ${which}. It counts in 70 minutes of block time; what has matched is settled until then.`;
   return {
