@@ -212,11 +212,11 @@ describe('a call of a wallet that pays too little', () => {
     assert.equal(raises, 0);
     await chain.mine();
     await enough;
-    // A tip beyond what can be raised, and a price that becomes too low.
-    const tight = { ...call(2n), maxFeePerGas: 12n * GWEI, maxPriorityFeePerGas: (37n * GWEI) / 10n };
+    // A tip that is too low, and a price of which an eighth more is too much.
+    const asked = (await chain.provider.getFeeData()).maxFeePerGas ?? 0n;
+    const tight = { ...call(2n), maxFeePerGas: 4n * asked, maxPriorityFeePerGas: 1n };
     const landed = sendRaising(wallet, tight, raising);
     await until(() => waits(1));
-    await mineAt(100n * GWEI);
     await setTimeout(600);
     assert.equal(raises, 0);
     await mineAt(GWEI);

@@ -68,11 +68,7 @@ export class SettlementBench {
     return new PoolClient(this.bench.address, this.bench.chain.signer(ADMIN_SIGNER)).send(call);
   }
 
-  async registerEra(
-    signer: Wallet,
-    number: bigint,
-    lifeSeconds = 7n * DAY_SECONDS,
-  ): Promise<TransactionReceipt> {
+  async registerEra(signer: Wallet, number: bigint, lifeSeconds = 7n * DAY_SECONDS): Promise<TransactionReceipt> {
     return this.registerFor(this.operator, await this.era(signer, number, lifeSeconds), signer);
   }
 
