@@ -149,7 +149,7 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
   try {
     const machine = await Machine.open(journal, operatorId);
     if (journal.position.sequence === 0) await machine.execute(await beginning(source));
-    else await refuseRollback(machine, source);
+    else await refuseRollback(machine.state, source);
     await configure(machine, settings);
     const { prover, treasury, rules, cadence, confirmations, clockSkewSecondsMax } = settings;
     const { encryptionKey, apiKey, signer } = keys.era(era);

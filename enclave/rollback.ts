@@ -3,7 +3,8 @@ import { BitcloakError } from '@bitcloak/protocol/errors';
 import { SETTLEMENT_HORIZON_SECONDS } from '@bitcloak/protocol/parameters';
 import type { Provider } from 'ethers';
 import type { ExchangeCommand } from './exchange/commands.ts';
-import type { Machine } from './operator/machine.ts';
+import type { Exchange } from './exchange/exchange.ts';
+import type { SettlementSeen } from './wallet/enclaveWallet.ts';
 
 /** Endpoints answer for so many blocks at once. */
 const RANGE_BLOCKS = 2_000;
@@ -27,33 +28,38 @@ export async function beginning({ pool, provider, operator }: AnchorSource): Pro
  * place. A journal that began after others were lost does not know what they settled, nor the one settlement that may have been on its
  * way.
  */
-export async function refuseRollback(machine: Machine, source: AnchorSource): Promise<void> {
-  const newest = await newestSettlement(source);
-  const { anchors, begun } = machine.state;
-  if (newest === undefined || anchors.includes(newest.journalHead)) return;
-  const { sequence, time } = begun;
-  if (newest.sequence <= sequence) return;
+export async function refuseRollback(state: Exchange, source: AnchorSource): Promise<void> {
+  await refuseUnknown(state, await newestSettlement(source), source.provider);
+}
+
+/** The same of a settlement that was seen later: a host may show an older chain with an older journal until the enclave has started. */
+export async function refuseUnknown(
+  { anchors, begun: { sequence, time } }: Exchange,
+  newest: SettlementSeen | undefined,
+  provider: Provider,
+): Promise<void> {
+  if (newest === undefined || newest.sequence <= sequence || anchors.includes(newest.head)) return;
   const wasOnItsWay = (landed: number) => landed <= time + Number(SETTLEMENT_HORIZON_SECONDS);
-  if (newest.sequence === BigInt(sequence + 1) && wasOnItsWay(await timeOf(source.provider, newest.block))) return;
+  if (newest.sequence === sequence + 1 && wasOnItsWay(await timeOf(provider, newest.block))) return;
   throw new BitcloakError(
     'JOURNAL_ROLLED_BACK',
     "the journal is older than the operator's newest settlement, of which it does not know",
   );
 }
 
-type SettlementSeen = { readonly sequence: bigint; readonly journalHead: bigint; readonly block: number };
-
 /** The operator's newest; undefined before the first. */
 async function newestSettlement(source: AnchorSource): Promise<SettlementSeen | undefined> {
   const { pool, provider, startBlock, operator } = source;
-  const sequence = await pool.lastSequence(operator);
-  if (sequence === 0n) return undefined;
+  const last = await pool.lastSequence(operator);
+  if (last === 0n) return undefined;
   for (let to = await provider.getBlockNumber(); to >= startBlock; to -= RANGE_BLOCKS) {
     const events = await pool.events(Math.max(startBlock, to - RANGE_BLOCKS + 1), to);
     const newest = events.findLast((event) => event.kind === 'settled' && event.operator === operator);
-    if (newest?.kind === 'settled') return newest;
+    if (newest?.kind !== 'settled') continue;
+    const { sequence, journalHead: head, block } = newest;
+    return { sequence: Number(sequence), head, block };
   }
-  throw new BitcloakError('ENDPOINT_INCONSISTENT', `the endpoint shows no settlement ${sequence} of the operator`);
+  throw new BitcloakError('ENDPOINT_INCONSISTENT', `the endpoint shows no settlement ${last} of the operator`);
 }
 
 async function timeOf(provider: Provider, number: number): Promise<number> {

@@ -11,6 +11,7 @@ import type { Amendment, NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/
 import type { Provider } from 'ethers';
 import type { ExchangeEvent, Hashed, Looked, Refusal } from '../exchange/commands.ts';
 import { BATCH_SECONDS } from '../exchange/rules.ts';
+import { refuseUnknown } from '../rollback.ts';
 import { EnclaveWallet, type EnclaveSnapshot } from '../wallet/enclaveWallet.ts';
 import { Cancellations, type Watched } from './cancellations.ts';
 import { isDue, type Cadence } from './cadence.ts';
@@ -189,6 +190,7 @@ export class Operator {
     const { fold: wallet, head } = await this.#follower.advance();
     this.#checkTime(head.timestamp);
     this.#checkReached(head.timestamp);
+    await refuseUnknown(this.machine.state, wallet.newest, this.#options.provider);
     const until = Number(await this.#options.activeUntil());
     const { machine } = this.#options;
     if (until !== machine.state.activeUntil) await machine.execute({ kind: 'setActiveUntil', until });

@@ -25,6 +25,9 @@ export type LockedNote = WatchedLeaf & {
 /** The leaf that says what was filled of an order. */
 type StateLeaf = WatchedLeaf & { readonly commitment: bigint };
 
+/** One of the operator's settlements, and the journal's head that it names. */
+export type SettlementSeen = { readonly sequence: number; readonly head: bigint; readonly block: number };
+
 /** What `EnclaveWallet.save` gives; plain data. It holds nullifier keys, so it is as secret as they are. */
 export type EnclaveSnapshot = {
   ledger: LedgerSnapshot;
@@ -32,7 +35,7 @@ export type EnclaveSnapshot = {
   notes: LockedNote[];
   states: StateLeaf[];
   cancelled: [Nullifier, number][];
-  lastSequence: number;
+  newest: SettlementSeen | undefined;
 };
 
 export type EnclaveWalletOptions = {
@@ -56,7 +59,7 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
   /** States of orders, anybody's, that were taken back on the chain, and the unix time from which they count as spent. */
   readonly #cancelled = new Map<Nullifier, number>();
   readonly #paths = new BucketPaths();
-  #lastSequence = 0;
+  #newest: SettlementSeen | undefined;
 
   constructor(options: EnclaveWalletOptions, snapshot?: EnclaveSnapshot) {
     this.#options = options;
@@ -68,12 +71,17 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
     for (const note of snapshot?.notes ?? []) this.#keepNote({ ...note });
     for (const state of snapshot?.states ?? []) this.#keepState({ ...state });
     for (const [nullifier, from] of snapshot?.cancelled ?? []) this.#cancelled.set(nullifier, from);
-    this.#lastSequence = snapshot?.lastSequence ?? 0;
+    this.#newest = snapshot?.newest;
   }
 
   /** Of the operator's settlements; 0 before the first. */
   get lastSequence(): number {
-    return this.#lastSequence;
+    return this.#newest?.sequence ?? 0;
+  }
+
+  /** The operator's newest settlement; undefined before the first. */
+  get newest(): SettlementSeen | undefined {
+    return this.#newest;
   }
 
   save(): EnclaveSnapshot {
@@ -83,7 +91,7 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
       notes: this.notes().map((note) => ({ ...note })),
       states: [...this.#states.values()].map((state) => ({ ...state })),
       cancelled: [...this.#cancelled],
-      lastSequence: this.#lastSequence,
+      newest: this.#newest,
     };
   }
 
@@ -190,7 +198,7 @@ export class EnclaveWallet implements Fold<EnclaveSnapshot> {
 
   #applySettlement(event: PoolEvent & { kind: 'settled' }): void {
     if (event.operator !== this.#options.operator) return;
-    this.#lastSequence = Number(event.sequence);
+    this.#newest = { sequence: Number(event.sequence), head: event.journalHead, block: event.block };
     event.fills.forEach((fill, index) => {
       const leaf = event.firstLeaf + index * FILL_LEAVES;
       const spent = fill.nullifiers.flatMap((nullifier) => this.#notes.get(nullifier) ?? []);

@@ -126,6 +126,26 @@ describe('an operator whose host lies about the chain', function () {
     await settlesAll(1);
   });
 
+  it('and puts an older disk in place behind an older chain: it is found out when it sees the chain as it is', async () => {
+    const { alice, bob } = await seated('host older');
+    await floor.order(alice, 'sell', 20, 50);
+    const height = await floor.desk.bench.chain.provider.getBlockNumber();
+    floor.copyDisk();
+    await floor.machine.execute({ kind: 'cancel', owner: alice.key.keys.owner, order: 1 });
+    await floor.order(alice, 'sell', 30, 50);
+    await floor.order(bob, 'buy', 30, 50);
+    assert.equal((await floor.round()).settled?.kind, 'sent');
+    floor.host = standingAt(height);
+    await floor.restoreDisk();
+    await floor.watchOnly();
+    const { state } = floor.machine;
+    assert.equal(state.records.order(alice.key.keys.owner, 1)?.status, 'open', 'what was cancelled is there again');
+    floor.host = honest;
+    const before = state.hash();
+    await assert.rejects(floor.watchOnly(), { code: 'JOURNAL_ROLLED_BACK' });
+    assert.equal(state.hash(), before, 'nothing is matched on');
+  });
+
   it('and loses its transactions: they are sent again', async () => {
     const { alice, bob } = await seated('host loses');
     let fills = 0;

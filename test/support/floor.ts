@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { AgreementKey } from '@bitcloak/crypto/x25519';
 import { LOCK_SECONDS_MAX, NATIVE_ASSET } from '@bitcloak/protocol/parameters';
 import type { Prover } from '@bitcloak/prover/proof';
@@ -16,6 +16,7 @@ import { BATCH_SECONDS } from '../../enclave/exchange/rules.ts';
 import { Machine } from '../../enclave/operator/machine.ts';
 import type { Cadence } from '../../enclave/operator/cadence.ts';
 import { Operator, type Round } from '../../enclave/operator/operator.ts';
+import { beginning } from '../../enclave/rollback.ts';
 import { Settler } from '../../enclave/operator/settler.ts';
 import { DoubledProver } from './doubledProver.ts';
 import { honest, hostedAccount, type Behaviour } from './hostileEndpoint.ts';
@@ -121,7 +122,23 @@ export class Floor {
     await this.machine.close();
     rmSync(join(this.#directory, 'journal'), { recursive: true });
     await this.start();
+    const { bench, operator } = this.desk;
+    const source = { pool: bench.client, provider: bench.chain.provider, startBlock: 0, operator };
+    await this.machine.execute(await beginning(source));
     await this.#configure();
+  }
+
+  /** What the disk has now; `restoreDisk` puts it back, as a host can. */
+  copyDisk(): void {
+    const filter = (source: string) => basename(source) !== 'lock';
+    cpSync(join(this.#directory, 'journal'), join(this.#directory, 'copy'), { recursive: true, filter });
+  }
+
+  async restoreDisk(): Promise<void> {
+    await this.machine.close();
+    rmSync(join(this.#directory, 'journal'), { recursive: true });
+    cpSync(join(this.#directory, 'copy'), join(this.#directory, 'journal'), { recursive: true });
+    await this.start();
   }
 
   async #configure(): Promise<void> {

@@ -34,7 +34,7 @@ class Rows {
     const u32 groups = (used + LANES - 1) / LANES;
     lengths = Array<u32>(groups);
     rowOf = Array<u32>(groups * LANES);
-    u32 steps = 0;
+    size_t steps = 0;
     for (u32 group = 0; group < groups; group++) {
       const u32 longest = order[group * LANES];
       lengths[group] = begins[longest + 1] - begins[longest];
@@ -42,7 +42,7 @@ class Rows {
     }
     wires = Array<u32>(steps * LANES);
     coefficients = Array<Field>(steps);
-    u32 step = 0;
+    size_t step = 0;
     for (u32 group = 0; group < groups; group++) {
       for (u32 lane = 0; lane < LANES; lane++) {
         const u32 place = group * LANES + lane;
