@@ -250,6 +250,7 @@ export class Operator {
     const { batch, waiting, time } = machine.state;
     if (batch !== undefined || !(this.#plansAgain || isDue(cadence, waiting, time, this.#plannedAt))) return;
     const sequence = await settler.nextSequence();
+    checkSequence(sequence, machine.state.begun.sequence);
     await this.#lookAtWaiting(wallet);
     this.#plannedAt = time;
     this.#plansAgain = false;
@@ -333,4 +334,14 @@ export class Operator {
     wallet.keepStates(needed);
     this.#statesNeeded = needed.size;
   }
+}
+
+/**
+ * Of settlements before the journal began it is not asked which heads they name. A host that made them too many, to put older disks in place unnoticed
+ * later, has nothing settled.
+ */
+function checkSequence(next: number, begun: number): void {
+  if (next > begun) return;
+  const message = `the pool's next settlement is ${next}, but the journal began after settlement ${begun}: the endpoint lies, or did then`;
+  throw new BitcloakError('ENDPOINT_INCONSISTENT', message);
 }

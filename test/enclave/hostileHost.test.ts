@@ -146,6 +146,17 @@ describe('an operator whose host lies about the chain', function () {
     assert.equal(state.hash(), before, 'nothing is matched on');
   });
 
+  it('and tells a journal that begins of settlements that never were: nothing is settled, so it can hide no older disk behind them', async () => {
+    const { alice, bob } = await seated('host begins');
+    await floor.machine.execute({ kind: 'begin', sequence: 1, time: floor.machine.state.time });
+    await floor.order(alice, 'sell', 20, 50);
+    await floor.order(bob, 'buy', 20, 50);
+    await assert.rejects(floor.round(), { code: 'ENDPOINT_INCONSISTENT', message: /began after settlement 1/ });
+    assert.equal(floor.machine.state.batch, undefined);
+    await floor.machine.execute({ kind: 'begin', sequence: 0, time: floor.machine.state.time });
+    await settlesAll(1);
+  });
+
   it('and loses its transactions: they are sent again', async () => {
     const { alice, bob } = await seated('host loses');
     let fills = 0;
