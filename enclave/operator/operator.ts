@@ -11,11 +11,11 @@ import type { Amendment, NewOrder, NewWithdrawal, SignedOrder } from '@bitcloak/
 import type { Provider } from 'ethers';
 import type { ExchangeEvent, Hashed, Looked, Refusal } from '../exchange/commands.ts';
 import { BATCH_SECONDS } from '../exchange/rules.ts';
-import { refuseUnknown } from '../rollback.ts';
 import { EnclaveWallet, type EnclaveSnapshot } from '../wallet/enclaveWallet.ts';
 import { Cancellations, type Watched } from './cancellations.ts';
 import { isDue, type Cadence } from './cadence.ts';
 import type { Machine } from './machine.ts';
+import { refuseUnknown } from './rollback.ts';
 import type { Settled, Settler } from './settler.ts';
 import { catchUp } from './watcher.ts';
 

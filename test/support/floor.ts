@@ -16,7 +16,7 @@ import { BATCH_SECONDS } from '../../enclave/exchange/rules.ts';
 import { Machine } from '../../enclave/operator/machine.ts';
 import type { Cadence } from '../../enclave/operator/cadence.ts';
 import { Operator, type Round } from '../../enclave/operator/operator.ts';
-import { beginning } from '../../enclave/rollback.ts';
+import { beginning } from '../../enclave/operator/rollback.ts';
 import { Settler } from '../../enclave/operator/settler.ts';
 import { DoubledProver } from './doubledProver.ts';
 import { honest, hostedAccount, type Behaviour } from './hostileEndpoint.ts';

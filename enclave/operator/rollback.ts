@@ -2,9 +2,9 @@ import type { PoolClient } from '@bitcloak/chain/pool';
 import { BitcloakError } from '@bitcloak/protocol/errors';
 import { SETTLEMENT_HORIZON_SECONDS } from '@bitcloak/protocol/parameters';
 import type { Provider } from 'ethers';
-import type { ExchangeCommand } from './exchange/commands.ts';
-import type { Exchange } from './exchange/exchange.ts';
-import type { SettlementSeen } from './wallet/enclaveWallet.ts';
+import type { ExchangeCommand } from '../exchange/commands.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import type { SettlementSeen } from '../wallet/enclaveWallet.ts';
 
 /** Endpoints answer for so many blocks at once. */
 const RANGE_BLOCKS = 2_000;
