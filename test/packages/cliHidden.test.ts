@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { POOL_ABI } from '@bitcloak/chain/generated/abi';
 import { formatManifest } from '@bitcloak/chain/manifest';
 import { newMnemonic } from '@bitcloak/notes/mnemonic';
@@ -77,6 +78,26 @@ describe('cli: a wallet', function () {
     assert.match(stderr, /BALANCE_INSUFFICIENT: [^\n]*\n[^\n]* sync --again --endpoint URL/);
     assert.equal((await json('sync', '--again')).json['notes'], 1);
     assert.equal((await json('sync')).json['notes'], 1);
+  });
+
+  it('is told in one line that more is offered for gas, while what it sent waits', async () => {
+    const { provider } = bench.chain;
+    const { address } = wallet.account();
+    await provider.send('evm_setAutomine', [false]);
+    const deposited = runJson(['deposit', '2', 'ETH', ...args], { passphrase });
+    let ended: Awaited<typeof deposited> | undefined;
+    void deposited.then((run) => (ended = run));
+    while ((await provider.getTransactionCount(address, 'pending')) === 0) await sleep(20);
+    while (ended === undefined) {
+      await provider.send('hardhat_setNextBlockBaseFeePerGas', [`0x${(10n ** 11n).toString(16)}`]);
+      await bench.chain.mine();
+      await sleep(200);
+    }
+    await provider.send('evm_setAutomine', [true]);
+    const { status, stderr } = ended;
+    assert.equal(status, 0, stderr);
+    assert.deepEqual(stderr.match(/^(sending|waiting) ?.*$/gm), ['sending', 'waiting at a higher gas price']);
+    assert.equal(await provider.getTransactionCount(address, 'pending'), 1);
   });
 
   it('sends nothing that shows its account without having been told to, where nobody can be asked', async () => {
