@@ -188,6 +188,32 @@ describe('a call of a wallet that pays too little', () => {
     assert.equal(await received(), 0n);
   });
 
+  it('stays cancelled where its owner has cancelled it elsewhere', async () => {
+    const modest = { ...call(7n), maxFeePerGas: 5n * GWEI, maxPriorityFeePerGas: GWEI / 2n };
+    const landed = assert.rejects(sendRaising(wallet, modest, raising), { code: 'TRANSACTION_REPLACED' });
+    await until(() => waits(0));
+    // For less than what it would be sent again for.
+    const cancelled = { ...byHand, maxFeePerGas: 6n * GWEI, maxPriorityFeePerGas: (6n * GWEI) / 10n };
+    await wallet.sendTransaction({ to: wallet.address, ...cancelled });
+    await mineAt(100n * GWEI);
+    await setTimeout(600);
+    assert.equal(raises, 0);
+    await mineAt(GWEI);
+    await landed;
+    assert.equal(await received(), 0n);
+  });
+
+  it('is sent again where it was dropped, and then for more', async () => {
+    const landed = sendCall(wallet, call(7n), raising);
+    await until(() => waits(0));
+    const [dropped] = await waiting();
+    await mineAt(100n * GWEI);
+    await chain.provider.send('hardhat_dropTransaction', [dropped?.hash]);
+    await until(() => raises > 0);
+    await mineAt(100n * GWEI);
+    assert.deepEqual([(await landed).status, await received()], [1, 7n]);
+  });
+
   it('leaves alone what else its account has waiting, before and after it', async () => {
     const cheap = { maxFeePerGas: 5n * GWEI, maxPriorityFeePerGas: 1n, gasLimit: 21_000n };
     const before = await wallet.sendTransaction({ to: wallet.address, nonce: 0, ...cheap });

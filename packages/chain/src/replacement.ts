@@ -109,20 +109,25 @@ async function minedOf(
   }
 }
 
-/** Sends a transaction again for more, where it pays less than the chain asks now; undefined where it is left as it is. */
+/** Sends a transaction again for more, where it pays less than the chain asks now; undefined where it is left as it is, or was dropped and is sent as it was. */
 async function raise(
   signer: Signer,
   call: TransactionRequest,
   last: TransactionResponse,
 ): Promise<TransactionResponse | undefined> {
+  const provider = providerOf(signer);
+  const { hash, nonce, gasLimit } = last;
   const before = { most: last.maxFeePerGas ?? last.gasPrice, tip: last.maxPriorityFeePerGas ?? undefined };
   try {
-    const asked = await providerOf(signer).getFeeData();
+    const [asked, known] = await Promise.all([provider.getFeeData(), provider.getTransaction(hash)]);
+    if (known === null) {
+      // It was dropped. Or its owner has put something else in its place, elsewhere, which pays more, and so it stays.
+      await signer.sendTransaction({ ...call, nonce, gasLimit, ...feesOf(before) });
+      return undefined;
+    }
     const isEnough = before.most >= (asked.gasPrice ?? 0n) && (before.tip ?? 0n) >= (asked.maxPriorityFeePerGas ?? 0n);
     const offer = isEnough ? undefined : raisedOffer(before, askedOffer(asked));
-    if (offer === undefined) return undefined;
-    const { nonce, gasLimit } = last;
-    return await signer.sendTransaction({ ...call, nonce, gasLimit, ...feesOf(offer) });
+    return offer && (await signer.sendTransaction({ ...call, nonce, gasLimit, ...feesOf(offer) }));
   } catch {
     // It was mined meanwhile, the account has no more to offer, or nothing was heard: what was sent before waits on.
     return undefined;
