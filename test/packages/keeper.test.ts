@@ -40,7 +40,7 @@ describe('a keeper whose transactions come to pay too little', function () {
       prover,
       closeAfterSeconds: 0n,
       pollMs: 10,
-      receiptMs: 400,
+      receiptMs: 2_000,
       once: false,
       signal: stop.signal,
       report: (report) => reports.push(report),
