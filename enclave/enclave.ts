@@ -143,7 +143,8 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
   const era = (await registrar.activeEra()) ?? (await waitForEra(settings, registrar));
   const eras = new ReadableEras(await registrar.ownEras(), (each) => keys.era(each).encryptionKey);
   const pool = new PoolClient(poolAddress, chain.signer);
-  const source = { pool, provider: chain.provider, startBlock, operator: number };
+  const { clockSkewSecondsMax } = settings;
+  const source = { pool, provider: chain.provider, startBlock, operator: number, clockSkewSecondsMax };
   const { journalKey: key } = keys;
   const journal = await Journal.open({ directory: join(settings.directory, 'journal'), key });
   try {
@@ -151,7 +152,7 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
     if (journal.position.sequence === 0) await machine.execute(await beginning(source));
     else await refuseRollback(machine.state, source);
     await configure(machine, settings);
-    const { prover, treasury, rules, cadence, confirmations, clockSkewSecondsMax } = settings;
+    const { prover, treasury, rules, cadence, confirmations } = settings;
     const { encryptionKey, apiKey, signer } = keys.era(era);
     const operator = new Operator({
       ...source,
@@ -172,7 +173,6 @@ export async function startEnclave(settings: EnclaveSettings): Promise<RunningEn
       eraKeys: (block) => eras.at(block),
       cadence,
       activeUntil: () => registrar.activeUntil(era),
-      clockSkewSecondsMax,
     });
     await lookFirst(operator, settings);
     const identity = {

@@ -15,7 +15,7 @@ import { EnclaveWallet, type EnclaveSnapshot } from '../wallet/enclaveWallet.ts'
 import { Cancellations, type Watched } from './cancellations.ts';
 import { isDue, type Cadence } from './cadence.ts';
 import type { Machine } from './machine.ts';
-import { refuseUnknown } from './rollback.ts';
+import { checkTime, refuseUnknown } from './rollback.ts';
 import type { Settled, Settler } from './settler.ts';
 import { catchUp } from './watcher.ts';
 
@@ -188,7 +188,8 @@ export class Operator {
   /** Reads the chain, and keeps the exchange in step with it. Before the first time no order is let in. */
   async watch(): Promise<{ time: number }> {
     const { fold: wallet, head } = await this.#follower.advance();
-    this.#checkTime(head.timestamp);
+    // Time never goes back in the exchange, so a chain that is far ahead would end every order for good.
+    checkTime(head.timestamp, this.#options.clockSkewSecondsMax);
     this.#checkReached(head.timestamp);
     await refuseUnknown(this.machine.state, wallet.newest, this.#options.provider);
     const until = Number(await this.#options.activeUntil());
@@ -256,13 +257,6 @@ export class Operator {
     this.#plansAgain = false;
     const validUntil = Math.floor(time / VALID_UNTIL_GRID_SECONDS) * VALID_UNTIL_GRID_SECONDS + BATCH_SECONDS;
     await machine.execute({ kind: 'plan', validUntil, sequence, always: cadence.kind === 'interval' });
-  }
-
-  /** Time never goes back in the exchange, so a chain that is far ahead would end every order for good. */
-  #checkTime(timestamp: number): void {
-    const { clockSkewSecondsMax } = this.#options;
-    if (clockSkewSecondsMax === undefined || timestamp <= Date.now() / 1000 + clockSkewSecondsMax) return;
-    throw new BitcloakError('ENDPOINT_INCONSISTENT', `the newest block is of ${timestamp}, far ahead of the clock`);
   }
 
   /** A follower that has just begun knows no block that was reached; the journal knows its time. */

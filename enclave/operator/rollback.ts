@@ -15,12 +15,26 @@ export type AnchorSource = {
   readonly startBlock: number;
   /** Number in the registry. */
   readonly operator: number;
+  /** How far blocks may be ahead of the clock; undefined where the chain's time is not that of the world. */
+  readonly clockSkewSecondsMax: number | undefined;
 };
 
-/** What a journal begins with: settlements up to here name records of another, which is lost, or are none. */
-export async function beginning({ pool, provider, operator }: AnchorSource): Promise<ExchangeCommand> {
+/**
+ * What a journal begins with: settlements up to here name records of another, which is lost, or are none. Throws `ENDPOINT_INCONSISTENT` where the time
+ * is far ahead: the next settlement would be taken for one that was on its way, whenever it came.
+ */
+export async function beginning(source: AnchorSource): Promise<ExchangeCommand> {
+  const { pool, provider, operator, clockSkewSecondsMax } = source;
   const sequence = Number(await pool.lastSequence(operator));
-  return { kind: 'begin', sequence, time: await timeOf(provider, await provider.getBlockNumber()) };
+  const time = await timeOf(provider, await provider.getBlockNumber());
+  checkTime(time, clockSkewSecondsMax);
+  return { kind: 'begin', sequence, time };
+}
+
+/** @param skewSecondsMax how far a block may be ahead of the clock. */
+export function checkTime(time: number, skewSecondsMax: number | undefined): void {
+  if (skewSecondsMax === undefined || time <= Date.now() / 1000 + skewSecondsMax) return;
+  throw new BitcloakError('ENDPOINT_INCONSISTENT', `the newest block is of ${time}, far ahead of the clock`);
 }
 
 /**

@@ -462,6 +462,8 @@ describe('an operator at work', function () {
     await floor.desk.bench.chain.setTime(BigInt(Math.floor(Date.now() / 1000)) + 86_400n);
     await assert.rejects(floor.round(), { code: 'ENDPOINT_INCONSISTENT' });
     assert.equal(floor.machine.state.time, before);
+    await assert.rejects(floor.loseJournal(), { code: 'ENDPOINT_INCONSISTENT', message: /far ahead/ });
+    assert.equal(floor.machine.state.begun.time, 0, 'it has not begun');
   });
 
   it('loses no settlement by cancellations, one after another from one note', async () => {

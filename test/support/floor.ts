@@ -123,7 +123,8 @@ export class Floor {
     rmSync(join(this.#directory, 'journal'), { recursive: true });
     await this.start();
     const { bench, operator } = this.desk;
-    const source = { pool: bench.client, provider: bench.chain.provider, startBlock: 0, operator };
+    const { clockSkewSecondsMax } = this;
+    const source = { pool: bench.client, provider: bench.chain.provider, startBlock: 0, operator, clockSkewSecondsMax };
     await this.machine.execute(await beginning(source));
     await this.#configure();
   }
