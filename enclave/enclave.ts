@@ -215,8 +215,9 @@ async function lookFirst(operator: Operator, { pollMs, report }: EnclaveSettings
       await operator.watch();
       return;
     } catch (error) {
-      if (!operator.isBehind) throw error;
-      report(failureOf(error));
+      const failure = failureOf(error);
+      if (!operator.isBehind || isFatal(failure.code)) throw error;
+      report(failure);
     }
     await sleep(pollMs);
   }

@@ -504,6 +504,8 @@ describe('an enclave that starts', function () {
     await forget();
     await bench.enclave.close();
     cpSync(journal, old, { recursive: true });
+    const { chain } = bench.desk.bench;
+    const height = await chain.provider.getBlockNumber();
     await bench.start({ ...settling, snapshotCommands: 3 });
     await trade();
     await forget();
@@ -526,6 +528,13 @@ describe('an enclave that starts', function () {
     cpSync(old, journal, { recursive: true });
     await refused({}, 'JOURNAL_ROLLED_BACK', /older than the operator's newest settlement/);
     await refused({}, 'JOURNAL_ROLLED_BACK', /older than/);
+    // Behind an older chain, which its host shows until the enclave waits for more.
+    let host = standingAt(height - 1);
+    const signer = await hostedAccount(chain, (call, ask) => host(call, ask));
+    const report = () => (host = honest);
+    const older = { ...bench.settings.chain, provider: signer.provider, signer };
+    await refused({ chain: older, report }, 'JOURNAL_ROLLED_BACK', /older than/);
+    assert.equal(host, honest, 'it waited');
     rmSync(journal, { recursive: true });
     // Who has lost everything begins anew, with what the chain says.
     await bench.start({ ...settling });
